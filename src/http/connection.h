@@ -1,0 +1,68 @@
+/* HTTP connections of both kinds and both versions: what opens, carries and ends streams. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "http/stream.h"
+
+struct tls_context;
+
+enum http_version_want {
+    HTTP_AUTO,  /* TLS: by ALPN, else HTTP/1. Plain serving: by the first bytes (h2 preface) */
+    HTTP_1,
+    HTTP_2, /* prior knowledge */
+};
+
+struct http_settings {
+    uint32_t header_ms, body_ms, idle_ms, write_ms; /* 0: the default of base/limits.h */
+    enum http_version_want version;
+    bool allow_h2;            /* serving, HTTP_AUTO: preface or ALPN h2 is taken */
+    bool merge_slashes;       /* serving */
+};
+
+struct http_connection_events {
+    /* Serving: a new stream; its events and owner must be set before returning. The head follows
+     * at once by on_head. */
+    void (*on_stream)(void *owner, struct http_stream *stream);
+    /* Calling: the connection can carry a request now (again). */
+    void (*on_ready)(void *owner, struct http_connection *connection);
+    /* A request was refused before it became a stream (400, 408, 414, 431, ...): for log and
+     * counter. `reason` is a static word. May be NULL. */
+    void (*on_refused)(void *owner, struct http_connection *connection, int status,
+                       const char *reason);
+    /* Gone; the last call. `err` ERR_NONE or ERR_CLOSED: by choice. Before on_ready: the connect
+     * failed; connection->why says how. */
+    void (*on_closed)(void *owner, struct http_connection *connection, enum err err);
+};
+
+struct http_connection {
+    struct stream stream; /* the transport */
+    struct loop *loop;
+    const struct http_connection_events *events;
+    void *owner;
+    const struct http_settings *settings; /* borrows */
+    bool serving;
+    uint8_t version;  /* 11 or 20; 0 until known */
+    bool draining;
+    uint32_t stream_count;
+    uint64_t request_count;
+    const char *why;
+    const struct http_connection_ops *ops; /* of the codec */
+};
+
+/* Serving: takes over an accepted descriptor. NULL: the kernel refused (fd is closed). */
+struct http_connection *http_serve(struct loop *loop, int fd, const struct address *peer,
+                                   struct tls_context *tls, const struct http_settings *settings,
+                                   const struct http_connection_events *events, void *owner);
+/* Calling: starts to connect; on_ready or on_closed will follow (never before this returns). */
+struct http_connection *http_connect(struct loop *loop, const struct address *to,
+                                     struct tls_context *tls, struct text server_name,
+                                     uint32_t connect_ms, const struct http_settings *settings,
+                                     const struct http_connection_events *events, void *owner);
+/* Calling: a new stream, if the connection can carry one now, or NULL. Set its events, then
+ * http_stream_send_head with the request. */
+struct http_stream *http_open(struct http_connection *connection);
+bool http_can_open(const struct http_connection *connection);
+/* No new streams; closes when the last has ended. Idle: closes at once. HTTP/1: Connection: close
+ * on the next answer; HTTP/2: GOAWAY. */
+void http_drain(struct http_connection *connection);
+void http_close(struct http_connection *connection, enum err why); /* at once; on_closed follows */
