@@ -1,0 +1,30 @@
+# module(name SOURCES a.c ... NEEDS lower ... USES library ...)
+# A static library of this folder that may use NEEDS alone. Each test/unit/<folder>/*_test.c becomes
+# a program linked with the whole archive and its NEEDS, so a call upwards does not link.
+# NEEDS are modules (folders written with _: data_snapshot), USES third-party libraries (deps_*).
+set_property(GLOBAL PROPERTY NANTIAN_MODULES "")
+function(module name)
+    cmake_parse_arguments(M "" "" "SOURCES;NEEDS;USES" ${ARGN})
+    add_library(${name} STATIC ${M_SOURCES})
+    target_include_directories(${name} PUBLIC ${CMAKE_SOURCE_DIR}/src)
+    list(TRANSFORM M_USES PREPEND deps_)
+    target_link_libraries(${name} PUBLIC ${M_NEEDS} PRIVATE ${M_USES})
+    set_property(GLOBAL APPEND PROPERTY NANTIAN_MODULES ${name})
+
+    file(RELATIVE_PATH folder ${CMAKE_SOURCE_DIR}/src ${CMAKE_CURRENT_SOURCE_DIR})
+    file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/test/unit/${folder}/*_test.c)
+    if(NOT CMOCKA_FOUND)
+        return()
+    endif()
+    foreach(source ${tests})
+        get_filename_component(stem ${source} NAME_WE)
+        set(test ${name}_${stem})
+        add_executable(${test} ${source})
+        target_include_directories(${test} PRIVATE ${CMAKE_SOURCE_DIR}/test/unit)
+        target_link_libraries(${test} PRIVATE -Wl,--whole-archive ${name} -Wl,--no-whole-archive
+            ${M_NEEDS} ${M_USES} PkgConfig::CMOCKA)
+        add_test(NAME unit/${folder}/${stem} COMMAND ${test}
+            WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+        set_tests_properties(unit/${folder}/${stem} PROPERTIES LABELS unit TIMEOUT 120)
+    endforeach()
+endfunction()

@@ -1,0 +1,78 @@
+/* A growing string; it doubles, so adding is cheap. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/builder.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+
+void builder_fini(struct builder *builder)
+{
+    if (builder == NULL)
+        return;
+    free(builder->data);
+    *builder = (struct builder){0};
+}
+
+void builder_clear(struct builder *builder)
+{
+    builder->len = 0;
+    if (builder->data != NULL)
+        builder->data[0] = '\0';
+}
+
+char *builder_reserve(struct builder *builder, size_t extra)
+{
+    if (builder->cap - builder->len <= extra) {
+        size_t cap = MAX(builder->cap * 2, builder->len + extra + 1);
+        builder->data = memory_resize(builder->data, MAX(cap, 64));
+        builder->cap = MAX(cap, 64);
+    }
+    return builder->data + builder->len;
+}
+
+void builder_add(struct builder *builder, struct text text)
+{
+    char *at = builder_reserve(builder, text.len);
+    if (text.len > 0)
+        memcpy(at, text.data, text.len);
+    builder->len += text.len;
+    builder->data[builder->len] = '\0';
+}
+
+void builder_add_string(struct builder *builder, const char *string)
+{
+    builder_add(builder, text_of(string));
+}
+
+void builder_add_char(struct builder *builder, char byte)
+{
+    builder_add(builder, text_from(&byte, 1));
+}
+
+void builder_add_u64(struct builder *builder, uint64_t value)
+{
+    char digits[20];
+    size_t at = sizeof(digits);
+    do {
+        digits[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    builder_add(builder, text_from(digits + at, sizeof(digits) - at));
+}
+
+void builder_printf(struct builder *builder, const char *format, ...)
+{
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int len = vsnprintf(NULL, 0, format, again);
+    va_end(again);
+    CHECK(len >= 0);
+    char *at = builder_reserve(builder, (size_t)len);
+    vsnprintf(at, (size_t)len + 1, format, args);
+    va_end(args);
+    builder->len += (size_t)len;
+}

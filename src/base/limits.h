@@ -1,0 +1,88 @@
+/* Every bound of the project, with its reason. Reaching one is ERR_LIMIT, a counter and a log word;
+ * never a crash, never silence. Times in milliseconds, sizes in bytes. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* HTTP messages, both sides. */
+#define LIMIT_REQUEST_LINE       65536 /* 414; longer than any browser sends */
+#define LIMIT_HEADER_BYTES       65536 /* 431; all fields of a head together, trailers too */
+#define LIMIT_HEADER_COUNT       100   /* 431; as h2o and Envoy */
+#define LIMIT_CHUNK_EXTENSIONS   16384 /* 400; all extensions of a message */
+#define LIMIT_CHUNK_OVERHEAD     4     /* framing bytes per data byte, judged after 64 KiB */
+#define LIMIT_CHUNK_OVERHEAD_MIN 65536
+#define LIMIT_EMPTY_LINES        4     /* before a request line */
+#define LIMIT_PIPELINED_BYTES    65536 /* unread requests of one connection */
+#define LIMIT_INFORMATIONAL      8     /* 1xx answers to one request */
+#define LIMIT_BODY_BUFFER        65536 /* held per direction and stream before the source waits */
+#define LIMIT_BUFFER_BLOCK       16384 /* what a connection borrows while it works */
+#define LIMIT_LINGER_MS          1000  /* after a refusal, so that the client sees the status */
+#define LIMIT_LINGER_BYTES       65536
+
+/* Clients. */
+#define LIMIT_HANDSHAKE_MS 10000
+#define LIMIT_HEADER_MS    10000  /* 408; first byte of a request to its last header byte */
+#define LIMIT_BODY_MS      60000  /* 408; without any progress */
+#define LIMIT_IDLE_MS      75000  /* keep-alive, as nginx */
+#define LIMIT_WRITE_MS     60000  /* a client that reads nothing */
+#define LIMIT_CONNECTIONS  100000 /* per worker; beyond: close at accept, counted */
+#define LIMIT_FD_RESERVE   64     /* kept for state, logs and admin when descriptors run out */
+#define LIMIT_ACCEPT_BATCH 64     /* connections accepted in one turn */
+
+/* HTTP/2 (RFC 9113), both ends. */
+#define LIMIT_H2_STREAMS           100
+#define LIMIT_H2_STREAM_WINDOW     65535
+#define LIMIT_H2_CONNECTION_WINDOW 1048576
+#define LIMIT_H2_FRAME             16384
+#define LIMIT_H2_TABLE             4096
+#define LIMIT_H2_CONTINUATIONS     64
+#define LIMIT_H2_CONTROL_QUEUE     1000
+#define LIMIT_H2_RESETS            200 /* in LIMIT_H2_RESET_MS, either direction */
+#define LIMIT_H2_RESET_MS          30000
+#define LIMIT_H2_EMPTY_DATA        8 /* in a row */
+
+/* Upstream. */
+#define LIMIT_CONNECT_MS       5000
+#define LIMIT_UPSTREAM_IDLE_MS 60000
+#define LIMIT_UPSTREAM_MS      0     /* answer timeout when the route names none: none */
+#define LIMIT_POOL_IDLE        128   /* idle connections per worker and endpoint */
+#define LIMIT_CONNECT_RETRIES  3     /* other endpoints tried when a connect fails */
+#define LIMIT_ENDPOINTS        10000 /* per backend */
+#define LIMIT_RETRY_ATTEMPTS   100   /* as the conformance suite uses */
+
+/* Rate limits. */
+#define LIMIT_RATE_KEYS 65536 /* keys remembered per rule and worker; the oldest goes */
+
+/* gRPC and xDS. */
+#define LIMIT_GRPC_MESSAGE     (4u << 20)  /* what a stock client takes by default */
+#define LIMIT_GRPC_RECEIVE     (64u << 20) /* from a control plane: a large resource set */
+#define LIMIT_XDS_PUSH         (1u << 20)  /* aim for one response; a set is cut into several */
+#define LIMIT_XDS_STREAMS      10000
+#define LIMIT_XDS_RESOURCES    2000000
+#define LIMIT_PROTO_DEPTH      64 /* protobuf-c has no bound of its own */
+#define LIMIT_PROTO_EXPANSION  16 /* memory per wire byte when unpacking */
+#define LIMIT_RECONNECT_MIN_MS 100
+#define LIMIT_RECONNECT_MAX_MS 10000
+#define LIMIT_REPORT_MS        1000 /* between two reports of a data plane */
+
+/* Configuration. */
+#define LIMIT_FAULTS          1000
+#define LIMIT_FILE_BYTES      (256u << 20) /* one YAML or JSON file */
+#define LIMIT_YAML_NODES      20000000
+#define LIMIT_YAML_DEPTH      64
+#define LIMIT_DEBOUNCE_MS     20 /* after the last change in a directory */
+#define LIMIT_DEBOUNCE_MAX_MS 500
+#define LIMIT_REGEX_BYTES     4096
+#define LIMIT_REGEX_PROGRAM   (1u << 20)
+#define LIMIT_HOSTNAME        253
+#define LIMIT_SNAPSHOT_BYTES  (1u << 30) /* the state file */
+
+/* Draining. */
+#define LIMIT_DRAIN_DELAY_MS   0
+#define LIMIT_DRAIN_TIMEOUT_MS 60000
+
+/* Logs. */
+#define LIMIT_LOG_LINE  16384
+#define LIMIT_LOG_QUEUE (4u << 20) /* bytes waiting for a slow sink; then lines are dropped */
+
+/* The admin ports. */
+#define LIMIT_ADMIN_CONNECTIONS 256

@@ -1,0 +1,15 @@
+/* Heap memory that cannot fail for the caller, and growing arrays. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stddef.h>
+
+#include "base/text.h"
+
+void *memory_alloc(size_t size); /* zeroed */
+void *memory_resize(void *old, size_t size);
+char *memory_string(struct text text);
+#define memory_new(type) ((type *)memory_alloc(sizeof(type)))
+
+/* Room for one more than `count` items of `size` bytes: returns items, moved or not. */
+void *memory_grow(void *items, size_t count, size_t *cap, size_t size);

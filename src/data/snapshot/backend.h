@@ -1,0 +1,59 @@
+/* Where requests go: a backend and its endpoints, compiled; and the table of them by slot. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "base/arena.h"
+#include "net/address.h"
+
+struct tls_context;
+
+#define BACKEND_NONE UINT32_MAX
+
+enum backend_protocol { BACKEND_HTTP1, BACKEND_H2, BACKEND_TCP, BACKEND_UDP };
+enum balance { BALANCE_ROUND_ROBIN, BALANCE_LEAST_REQUEST, BALANCE_RANDOM, BALANCE_RING_HASH,
+               BALANCE_MAGLEV };
+
+struct endpoint {
+    struct address address;
+    struct text text; /* "10.0.0.1:8080" */
+    uint32_t weight;
+    bool terminating;
+};
+
+struct backend {
+    _Atomic uint32_t refs;
+    struct arena arena;
+    struct text name; /* resource name */
+    uint32_t slot;
+    enum backend_protocol protocol;
+    enum balance balance;
+    struct tls_context *tls; /* shares; NULL: plain */
+    struct text server_name; /* for tls */
+    uint32_t connect_timeout_ms;
+    uint32_t max_connections, max_pending; /* 0: unbounded */
+    uint32_t fail_status; /* not 0: every request is answered with it */
+    struct endpoint *endpoints; /* usable ones: serving, or terminating if none serves */
+    uint32_t endpoint_count;    /* 0: 503 */
+    struct text dns_name;       /* ExternalName; resolved by the main thread into endpoints */
+    uint16_t dns_port;
+};
+
+struct backend *backend_ref(struct backend *backend);
+void backend_unref(struct backend *backend);
+
+/* Persistent vector of backends: setting one copies one chunk. */
+struct backend_table;
+struct backend_table *backend_table_new(void);
+struct backend_table *backend_table_ref(struct backend_table *table);
+void backend_table_unref(struct backend_table *table);
+uint32_t backend_table_slots(const struct backend_table *table);
+/* NULL: the slot is empty (the backend was removed). Borrowed from the table. */
+struct backend *backend_table_get(const struct backend_table *table, uint32_t slot);
+struct backend_edit {
+    uint32_t slot;
+    struct backend *backend; /* borrows; NULL empties the slot */
+};
+struct backend_table *backend_table_edit(const struct backend_table *table,
+                                         const struct backend_edit *edits, size_t count);

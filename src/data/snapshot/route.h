@@ -1,0 +1,72 @@
+/* One rule on one listener, compiled. Immutable, counted, in an arena of its own. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "base/arena.h"
+#include "base/text.h"
+#include "http/message.h"
+
+struct regex;        /* data/snapshot/regex.h: linear time, full match */
+struct filter_chain; /* data/filter/chain.h: opaque here */
+
+enum path_match { PATH_PREFIX, PATH_EXACT, PATH_REGEX };
+
+struct field_match {
+    struct text name; /* header: lower case; query: as is */
+    enum name_id id;  /* headers */
+    struct text value;
+    struct regex *regex; /* NULL: equal */
+};
+
+struct route_match {
+    enum path_match path_kind;
+    struct text path; /* prefixes without the last '/', "" for "/" */
+    struct regex *path_regex;
+    struct text method; /* empty: any */
+    struct field_match *headers, *query;
+    uint32_t header_count, query_count;
+};
+
+struct weighted_backend {
+    uint32_t slot;   /* of the backend table; BACKEND_NONE: an invalid reference, 500 */
+    uint32_t weight;
+    uint64_t weight_end; /* sum of the weights up to and with this one */
+    struct text name;    /* resource name, for logs */
+    struct filter_chain *filters; /* NULL: none */
+};
+
+struct retry_policy {
+    uint32_t attempts; /* retries after the first try */
+    uint32_t backoff_ms;
+    bool connect_failure;
+    uint16_t *codes;
+    uint32_t code_count;
+};
+
+struct route {
+    _Atomic uint32_t refs;
+    struct arena arena;
+    struct text resource; /* xDS name */
+    struct text listener; /* resource name of its listener */
+    struct text kind, namespace, name, rule_name;
+    uint32_t rule;
+    struct text label; /* "HTTPRoute/shop/cart/0": metrics and logs */
+    int64_t created;
+    uint32_t slot; /* index of its counters and limits; stable while the resource lives */
+    struct text *hostnames;
+    uint32_t hostname_count; /* 0: every host */
+    struct route_match *matches;
+    uint32_t match_count; /* at least one */
+    struct filter_chain *filters; /* NULL: none */
+    struct weighted_backend *backends;
+    uint32_t backend_count;
+    uint64_t weight_sum; /* 0: no backend gets anything: 500 */
+    uint32_t request_timeout_ms, backend_timeout_ms; /* 0: none */
+    struct retry_policy retry;
+    bool is_grpc;
+};
+
+struct route *route_ref(struct route *route);
+void route_unref(struct route *route);

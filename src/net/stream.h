@@ -1,0 +1,68 @@
+/* A byte stream: TCP or Unix socket, plain or under TLS; http knows no difference.
+ *
+ * Edge triggered: after on_event(STREAM_READABLE) read until a short read or ERR_AGAIN, or
+ * stop on purpose and call stream_resume later (back-pressure: bytes are pulled).
+ * Writing: whole turns are collected by the caller; stream_write takes what the kernel takes. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "base/buffer.h"
+#include "base/err.h"
+#include "event/loop.h"
+#include "net/address.h"
+
+struct tls_context;
+struct tls_session;
+
+enum stream_event {
+    STREAM_CONNECTED = 1, /* TCP, and TLS if any, are up; also told to the serving side */
+    STREAM_READABLE = 2,  /* bytes or the end can be read */
+    STREAM_WRITABLE = 4,  /* a write that was short can go on */
+    STREAM_FAILED = 8,    /* broken; stream->err and stream->why say how */
+};
+
+struct stream {
+    struct loop *loop;
+    struct watch watch;
+    struct tls_session *tls; /* owns; NULL = plain */
+    struct address peer, local;
+    void *owner;
+    void (*on_event)(void *owner, uint32_t events);
+    enum err err;     /* why it failed */
+    const char *why;  /* static words for the log: "connect: refused", "tls: bad certificate" */
+    bool connected;
+    bool read_ready;  /* the kernel may have bytes (no short read since the last event) */
+    bool read_ended;  /* the peer's end was read */
+    bool write_blocked;
+    struct timer timer; /* connect and handshake deadline */
+};
+
+/* Serving side: takes over an accepted descriptor. With `tls` the handshake comes first. */
+MUST_USE enum err stream_accept(struct stream *stream, struct loop *loop, int fd,
+                                const struct address *peer, struct tls_context *tls);
+/* Calling side. `server_name` (SNI and verification) only with tls; may be empty. */
+MUST_USE enum err stream_connect(struct stream *stream, struct loop *loop,
+                                 const struct address *to, struct tls_context *tls,
+                                 struct text server_name, uint32_t timeout_ms);
+/* Closes at once; no event follows. Safe on a zeroed or closed stream. */
+void stream_close(struct stream *stream);
+/* No more bytes from us (FIN, close_notify). */
+void stream_end_write(struct stream *stream);
+
+/* Reads once into the buffer's room (reserves `want`). ERR_AGAIN: nothing now. ERR_CLOSED: clean
+ * end. ERR_SYSTEM, ERR_PROTOCOL: broken. A short read clears read_ready, so no probe is needed. */
+MUST_USE enum err stream_read(struct stream *stream, struct buffer *into, size_t want);
+/* Writes what the kernel takes of the front of `from` and consumes it. ERR_AGAIN: the rest waits
+ * for STREAM_WRITABLE. */
+MUST_USE enum err stream_write(struct stream *stream, struct buffer *from);
+/* The same for bytes that are not in a buffer, behind those that are; *ret_taken of `more`. */
+MUST_USE enum err stream_write_more(struct stream *stream, struct buffer *from, struct text more,
+                                    size_t *ret_taken);
+/* If bytes may be waiting since reading stopped, on_event(READABLE) comes in this turn. */
+void stream_resume(struct stream *stream);
+
+/* TLS facts; empty or NULL on plain streams. */
+struct text stream_alpn(const struct stream *stream);
+struct text stream_server_name(const struct stream *stream); /* SNI */
+const char *stream_tls_version(const struct stream *stream);
+struct text stream_peer_certificate_name(const struct stream *stream); /* first SAN or CN */
