@@ -40,6 +40,14 @@
 #define LIMIT_H2_RESET_MS          30000
 #define LIMIT_H2_EMPTY_DATA        8 /* in a row */
 
+/* The event loop. */
+#define LIMIT_READY_BATCH      256  /* ready descriptors told in one turn */
+#define LIMIT_DEFER_ROUNDS     16   /* work that puts off more work: the rest waits a turn */
+#define LIMIT_BLOCKS_KEPT      1024 /* free buffer blocks a loop keeps: 16 MiB */
+#define LIMIT_LISTEN_BACKLOG   4096 /* connections the kernel holds for us; it caps it to somaxconn */
+#define LIMIT_ACCEPT_PAUSE_MS  100  /* when descriptors ran out: then try again */
+#define LIMIT_TLS_BACKLOG      65536 /* encrypted bytes a stream holds for a slow peer */
+
 /* Upstream. */
 #define LIMIT_CONNECT_MS       5000
 #define LIMIT_UPSTREAM_IDLE_MS 60000
@@ -60,6 +68,17 @@
 #define LIMIT_XDS_RESOURCES    2000000
 #define LIMIT_PROTO_DEPTH      64 /* protobuf-c has no bound of its own */
 #define LIMIT_PROTO_EXPANSION  16 /* memory per wire byte when unpacking */
+#define LIMIT_PROTO_SLACK      65536 /* and this much more: small messages are mostly structs */
+#define LIMIT_RESOURCE_NAME    1024 /* four Kubernetes names of 253 and what stands between */
+#define LIMIT_VERSION_KINDS    32   /* watched kinds in a version vector */
+#define LIMIT_VERSION_KIND     63
+#define LIMIT_XDS_LOG          65536  /* changes remembered for slow streams; older: resync */
+#define LIMIT_XDS_ACK_MS       30000  /* an unanswered snapshot stops holding back the next */
+#define LIMIT_XDS_SUBSCRIBED   100000 /* names one stream may subscribe to one by one */
+#define LIMIT_XDS_NODES_GONE   256    /* nodes that left and are still listed */
+#define LIMIT_XDS_LINGER_MS    1000   /* a wrong digest may mend itself before the stream is cut */
+#define LIMIT_REPORT_BYTES     (1u << 20) /* one report of a data plane */
+#define LIMIT_REPORT_RATE      20 /* reports taken per LIMIT_REPORT_MS and stream; more are dropped */
 #define LIMIT_RECONNECT_MIN_MS 100
 #define LIMIT_RECONNECT_MAX_MS 10000
 #define LIMIT_REPORT_MS        1000 /* between two reports of a data plane */
