@@ -88,6 +88,7 @@
 #define LIMIT_FILE_BYTES      (256u << 20) /* one YAML or JSON file */
 #define LIMIT_YAML_NODES      20000000
 #define LIMIT_YAML_DEPTH      64
+#define LIMIT_YAML_ALIAS_NODES 1000000 /* what the aliases of one file stand for, together */
 #define LIMIT_DEBOUNCE_MS     20 /* after the last change in a directory */
 #define LIMIT_DEBOUNCE_MAX_MS 500
 #define LIMIT_REGEX_BYTES     4096
