@@ -29,7 +29,7 @@ struct timer {
 
 /* Runs once at the end of the turn; deferring what is deferred already does nothing. */
 struct defer {
-    struct defer *next;
+    struct defer *next, *prev;
     bool queued;
     void *owner;
     void (*run)(void *owner);

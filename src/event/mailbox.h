@@ -21,5 +21,6 @@ struct mailbox {
 };
 
 MUST_USE bool mailbox_init(struct mailbox *box, struct loop *loop, void *owner);
-void mailbox_fini(struct mailbox *box); /* delivers nothing more; what waits is leaked to nobody: CHECKed empty */
+void mailbox_fini(
+    struct mailbox *box); /* delivers nothing more; what waits is leaked to nobody: CHECKed empty */
 void mailbox_post(struct mailbox *box, struct mail *mail); /* any thread */
