@@ -91,6 +91,8 @@
 #define LIMIT_YAML_ALIAS_NODES 1000000 /* what the aliases of one file stand for, together */
 #define LIMIT_DEBOUNCE_MS     20 /* after the last change in a directory */
 #define LIMIT_DEBOUNCE_MAX_MS 500
+#define LIMIT_DIRECTORY_POLL_MS 2000 /* targets of links, which tell nobody */
+#define LIMIT_DIRECTORY_RETRY_MS 500 /* while the directory itself is away */
 #define LIMIT_REGEX_BYTES     4096
 #define LIMIT_REGEX_PROGRAM   (1u << 20)
 #define LIMIT_HOSTNAME        253

@@ -1,0 +1,41 @@
+# The newcomer's door: `make demo` and `make test`. Everything else is CMake (CMakePresets.json).
+.PHONY: all demo test check bench soak fuzz install clean
+JOBS ?= $(shell nproc)
+
+all: build/release/build.ninja
+	@ninja -C build/release $(if $(filter 1,$(V)),-v)
+
+build/%/build.ninja: CMakeLists.txt CMakePresets.json
+	@tools/install build
+	@cmake --preset $* >build-$*.log 2>&1 || { cat build-$*.log; exit 1; }
+	@rm -f build-$*.log
+
+# Builds, starts both planes over a directory of Gateway API YAML, sends a request, stays.
+demo: all
+	@build/release/src/cli/nantian demo $(if $(ONCE),--once) $(DEMO)
+
+# Everything: installs what the tests need, then runs all of them.
+test:
+	@tools/test all
+
+# The two-minute subset for the inner loop.
+check:
+	@tools/test check
+
+# Us beside Debian's nginx and HAProxy, in paired windows (docs/BENCH.md).
+bench: all
+	@tools/install bench
+	@python3 test/bench/bench.py $(BENCH)
+
+soak: all
+	@tools/test soak
+
+# FUZZ=seconds for each target.
+fuzz:
+	@tools/test fuzz
+
+install: all
+	@cmake --install build/release --prefix $(or $(PREFIX),/usr/local)
+
+clean:
+	rm -rf build

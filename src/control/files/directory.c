@@ -1,0 +1,216 @@
+/* Listing, reading and watching one directory. The parent is watched as well: a deployment may swap
+ * the directory itself, or the link that leads to it. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/files/directory.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/limits.h"
+#include "base/memory.h"
+
+/* Not IN_MODIFY: a file that is being written is read when the writer closes it, so that half of it
+ * is never taken for the whole. */
+#define CHANGES                                                                                    \
+    (IN_CREATE | IN_CLOSE_WRITE | IN_ATTRIB | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO |            \
+     IN_DELETE_SELF | IN_MOVE_SELF)
+
+struct directory_watch {
+    char *path;        /* owns */
+    char *parent;      /* owns */
+    struct text leaf;  /* view into path */
+    int inside, above; /* inotify's numbers; -1: none */
+    struct loop *loop;
+    struct watch watch;
+    void *owner;
+    void (*on_name)(void *owner, struct text name);
+};
+
+bool directory_counts(struct text name)
+{
+    if (name.len == 0 || name.data[0] == '.')
+        return false;
+    return text_ends_with(name, TEXT(".yaml")) || text_ends_with(name, TEXT(".yml")) ||
+           text_ends_with(name, TEXT(".json"));
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return text_compare(*(const struct text *)a, *(const struct text *)b);
+}
+
+bool directory_list(const char *path, struct arena *arena, struct text **ret_names,
+                    size_t *ret_count)
+{
+    DIR *directory = opendir(path);
+    if (directory == NULL)
+        return false;
+    struct text *names = NULL;
+    size_t count = 0, cap = 0;
+    const struct dirent *entry = NULL;
+    while ((entry = readdir(directory)) != NULL) {
+        struct text name = text_of(entry->d_name);
+        struct directory_stamp stamp;
+        if (!directory_counts(name) || !directory_stamp(path, name, &stamp))
+            continue;
+        names = memory_grow(names, count, &cap, sizeof(*names));
+        names[count++] = arena_text(arena, name);
+    }
+    closedir(directory);
+    if (count > 0)
+        qsort(names, count, sizeof(*names), by_text);
+    *ret_names = arena_array(arena, struct text, count + 1);
+    for (size_t i = 0; i < count; i++)
+        (*ret_names)[i] = names[i];
+    *ret_count = count;
+    free(names);
+    return true;
+}
+
+bool directory_stamp(const char *path, struct text name, struct directory_stamp *ret_stamp)
+{
+    char *full = memory_resize(NULL, strlen(path) + name.len + 2);
+    size_t len = strlen(path);
+    memcpy(full, path, len);
+    full[len] = '/';
+    memcpy(full + len + 1, name.data, name.len);
+    full[len + 1 + name.len] = '\0';
+    struct stat target, itself;
+    bool there = stat(full, &target) == 0 && S_ISREG(target.st_mode) && lstat(full, &itself) == 0;
+    free(full);
+    if (!there)
+        return false;
+    *ret_stamp = (struct directory_stamp){
+        .device = target.st_dev,
+        .inode = target.st_ino,
+        .size = (uint64_t)target.st_size,
+        .changed_ns =
+            (uint64_t)target.st_mtim.tv_sec * 1000000000u + (uint64_t)target.st_mtim.tv_nsec,
+        .is_link = S_ISLNK(itself.st_mode),
+    };
+    return true;
+}
+
+bool directory_stamp_equal(const struct directory_stamp *a, const struct directory_stamp *b)
+{
+    return a->device == b->device && a->inode == b->inode && a->size == b->size &&
+           a->changed_ns == b->changed_ns;
+}
+
+const char *directory_read(const char *path, struct arena *arena, struct text *ret_content)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return strerrordesc_np(errno);
+    struct stat facts;
+    if (fstat(fd, &facts) != 0 || !S_ISREG(facts.st_mode)) {
+        close(fd);
+        return "not a regular file";
+    }
+    if (facts.st_size > LIMIT_FILE_BYTES) {
+        close(fd);
+        return "larger than 256 MiB: split it";
+    }
+    char *content = arena_alloc(arena, (size_t)facts.st_size + 1);
+    size_t len = 0;
+    const char *why = NULL;
+    while (len < (size_t)facts.st_size) {
+        ssize_t got = read(fd, content + len, (size_t)facts.st_size - len);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            why = strerrordesc_np(errno);
+        if (got <= 0)
+            break;
+        len += (size_t)got;
+    }
+    close(fd);
+    *ret_content = text_from(content, len);
+    return why;
+}
+
+static void watch_again(struct directory_watch *watch)
+{
+    watch->inside = inotify_add_watch(watch->watch.fd, watch->path, CHANGES);
+}
+
+static void on_event(struct directory_watch *watch, const struct inotify_event *event)
+{
+    struct text name = event->len > 0 ? text_of(event->name) : TEXT_NONE;
+    bool replaced = (event->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED)) != 0;
+    if ((event->mask & IN_Q_OVERFLOW) != 0) {
+        watch->on_name(watch->owner, TEXT_NONE);
+    } else if (event->wd == watch->above) {
+        if (text_equal(name, watch->leaf)) {
+            watch_again(watch);
+            watch->on_name(watch->owner, TEXT_NONE);
+        }
+    } else if (replaced) {
+        watch_again(watch);
+        watch->on_name(watch->owner, TEXT_NONE);
+    } else if (directory_counts(name)) {
+        watch->on_name(watch->owner, name);
+    } else if (name.len > 0 && name.data[0] == '.' && name.len > 1 && name.data[1] == '.') {
+        watch->on_name(watch->owner, TEXT_NONE); /* a mounted volume swaps its "..data" link */
+    }
+}
+
+static void on_ready(void *owner, uint32_t events)
+{
+    (void)events;
+    struct directory_watch *watch = owner;
+    _Alignas(struct inotify_event) char buffer[16384];
+    ssize_t got = read(watch->watch.fd, buffer, sizeof(buffer));
+    for (ssize_t at = 0; at < got;) {
+        const struct inotify_event *event = (const void *)(buffer + at);
+        at += (ssize_t)(sizeof(*event) + event->len);
+        on_event(watch, event);
+    }
+}
+
+struct directory_watch *directory_watch_new(const char *path, struct loop *loop, void *owner,
+                                            void (*on_name)(void *owner, struct text name))
+{
+    struct directory_watch *watch = memory_new(struct directory_watch);
+    watch->path = memory_string(text_of(path));
+    watch->loop = loop;
+    watch->owner = owner;
+    watch->on_name = on_name;
+    watch->watch = (struct watch){
+        .fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC), .owner = watch, .on_ready = on_ready};
+    size_t len = strlen(watch->path);
+    while (len > 1 && watch->path[len - 1] == '/')
+        watch->path[--len] = '\0';
+    const char *slash = strrchr(watch->path, '/');
+    watch->leaf = text_of(slash == NULL ? watch->path : slash + 1);
+    watch->parent = slash == NULL ? memory_string(TEXT("."))
+                    : slash == watch->path
+                        ? memory_string(TEXT("/"))
+                        : memory_string(text_from(watch->path, (size_t)(slash - watch->path)));
+    watch_again(watch);
+    watch->above = inotify_add_watch(watch->watch.fd, watch->parent,
+                                     IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM);
+    if (watch->watch.fd < 0 || watch->inside < 0 || !loop_watch_level(loop, &watch->watch)) {
+        directory_watch_free(watch);
+        return NULL;
+    }
+    return watch;
+}
+
+void directory_watch_free(struct directory_watch *watch)
+{
+    if (watch == NULL)
+        return;
+    if (watch->watch.fd >= 0) {
+        loop_unwatch(watch->loop, &watch->watch);
+        close(watch->watch.fd);
+    }
+    free(watch->path);
+    free(watch->parent);
+    free(watch);
+}

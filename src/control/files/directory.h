@@ -1,0 +1,31 @@
+/* The directory as the kernel shows it: names, stamps, contents, and events about them. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "base/arena.h"
+#include "event/loop.h"
+
+/* Tells a changed file from an unchanged one without reading it. */
+struct directory_stamp {
+    uint64_t device, inode, size, changed_ns;
+    bool is_link; /* a symbolic link: its target may change without an event */
+};
+
+/* The *.yaml, *.yml and *.json regular files (links followed), sorted; in `arena`. */
+MUST_USE bool directory_list(const char *path, struct arena *arena, struct text **ret_names,
+                             size_t *ret_count);
+/* Does the name count as one of them? */
+bool directory_counts(struct text name);
+/* False: no such regular file. */
+MUST_USE bool directory_stamp(const char *path, struct text name,
+                              struct directory_stamp *ret_stamp);
+bool directory_stamp_equal(const struct directory_stamp *a, const struct directory_stamp *b);
+/* The whole file, in `arena`; NULL, or words why not. */
+const char *directory_read(const char *path, struct arena *arena, struct text *ret_content);
+
+/* Follows it: `on_name` with the name of a file that may differ, or an empty name when anything may
+ * (overflow, a swapped link, the directory itself replaced). */
+struct directory_watch;
+struct directory_watch *directory_watch_new(const char *path, struct loop *loop, void *owner,
+                                            void (*on_name)(void *owner, struct text name));
+void directory_watch_free(struct directory_watch *watch);

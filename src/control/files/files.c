@@ -1,0 +1,412 @@
+/* Keeps, for each file, the objects of its last good form, and for each object the files that claim
+ * it; a change of one file touches only that file's objects. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/files/files.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "base/map.h"
+#include "base/memory.h"
+#include "control/files/claim.h"
+#include "control/files/directory.h"
+
+struct file {
+    char *name; /* owns; without the directory */
+    struct directory_stamp stamp;
+    struct digest content;
+    struct claim **claims; /* owns; the objects in use from this file */
+    size_t claim_count, claim_cap;
+    struct arena fault_arena; /* of the last read */
+    struct faults faults;
+    bool broken, seen;
+};
+
+struct files {
+    char *directory; /* owns */
+    enum kind_mode mode;
+    struct store *store; /* borrows */
+    struct map by_name;  /* name -> file; owns */
+    struct claims *claims;
+    int64_t now;
+    /* following */
+    struct loop *loop;
+    struct directory_watch *watch;
+    const struct files_events *events;
+    void *owner;
+    struct timer debounce, poll;
+    uint64_t burst_began_ms;
+    bool rescan;      /* an event without a name, or an overflow: look at every file */
+    struct map dirty; /* names to read again; keys owned */
+};
+
+struct files *files_new(struct text directory, enum kind_mode mode, struct store *store)
+{
+    struct files *files = memory_new(struct files);
+    files->directory = memory_string(directory);
+    files->mode = mode;
+    files->store = store;
+    map_init(&files->by_name);
+    map_init(&files->dirty);
+    files->claims = claims_new();
+    return files;
+}
+
+static void clear_claims(struct files *files, struct file *file)
+{
+    for (size_t i = 0; i < file->claim_count; i++)
+        claims_withdraw(files->claims, file->claims[i]);
+    file->claim_count = 0;
+}
+
+static void free_file(struct files *files, struct file *file)
+{
+    clear_claims(files, file);
+    free(file->claims);
+    faults_fini(&file->faults);
+    arena_fini(&file->fault_arena);
+    free(file->name);
+    free(file);
+}
+
+static void clear_dirty(struct files *files)
+{
+    struct map_entry *entry = NULL;
+    for (size_t at = 0; map_next(&files->dirty, &at, &entry);)
+        free(entry->value);
+    map_fini(&files->dirty);
+}
+
+void files_free(struct files *files)
+{
+    if (files == NULL)
+        return;
+    if (files->loop != NULL) {
+        loop_disarm(files->loop, &files->debounce);
+        loop_disarm(files->loop, &files->poll);
+        directory_watch_free(files->watch);
+    }
+    struct map_entry *entry = NULL;
+    for (size_t at = 0; map_next(&files->by_name, &at, &entry);)
+        free_file(files, entry->value);
+    map_fini(&files->by_name);
+    clear_dirty(files);
+    claims_free(files->claims);
+    free(files->directory);
+    free(files);
+}
+
+static struct file *get_file(struct files *files, struct text name)
+{
+    struct file *file = map_get(&files->by_name, name);
+    if (file != NULL)
+        return file;
+    file = memory_new(struct file);
+    file->name = memory_string(name);
+    arena_init(&file->fault_arena, 0);
+    faults_init(&file->faults, &file->fault_arena);
+    map_put(&files->by_name, text_of(file->name), file);
+    return file;
+}
+
+static void clear_faults(struct file *file)
+{
+    faults_fini(&file->faults);
+    arena_reset(&file->fault_arena);
+    faults_init(&file->faults, &file->fault_arena);
+}
+
+static bool is_json(const char *name)
+{
+    return text_ends_with(text_of(name), TEXT(".json"));
+}
+
+static bool parse(struct file *file, struct text content, struct text path, struct arena *arena,
+                  struct value_documents *documents)
+{
+    if (!is_json(file->name))
+        return value_parse_yaml(content, path, arena, documents, &file->faults);
+    documents->items = arena_array(arena, struct value *, 1);
+    documents->count = 1;
+    return value_parse_json(content, path, arena, &documents->items[0], &file->faults);
+}
+
+/* The last good form of an object that this file holds in a bad form now. */
+static struct kind_object *last_good(struct file *file, const struct kind_object *bad)
+{
+    for (size_t i = 0; i < file->claim_count; i++) {
+        const struct kind_object *old = file->claims[i]->object;
+        if (old->id == bad->id && text_equal(old->meta.name, bad->meta.name) &&
+            text_equal(old->meta.namespace, bad->meta.namespace))
+            return file->claims[i]->object;
+    }
+    return NULL;
+}
+
+/* Replaces what the file claims by what it holds now. */
+static void take_objects(struct files *files, struct file *file, struct kind_objects *objects)
+{
+    struct claim **old = file->claims;
+    size_t old_count = file->claim_count;
+    struct claim **claims = memory_alloc((objects->count + 1) * sizeof(*claims));
+    size_t count = 0;
+    for (size_t i = 0; i < objects->count; i++) {
+        struct kind_object *object = objects->items[i];
+        if (object->error_count > 0)
+            object = last_good(file, object);
+        if (object != NULL)
+            claims[count++] = claims_make(files->claims, text_of(file->name), object);
+    }
+    for (size_t i = 0; i < old_count; i++)
+        claims_withdraw(files->claims, old[i]);
+    free(old);
+    for (size_t i = 0; i < count; i++)
+        if (!claims_enter(files->claims, claims[i]) && claims[i]->object->error_count == 0)
+            faults_add(&file->faults,
+                       &(struct fault){
+                           .code = "Duplicate",
+                           .where = kind_describe(claims[i]->object, &file->fault_arena),
+                           .file = claims[i]->object->meta.file,
+                           .line = claims[i]->object->meta.place.line,
+                           .column = claims[i]->object->meta.place.column,
+                           .hint = TEXT("remove one of the two"),
+                       },
+                       "the same object stands in %s, which counts",
+                       claims_winner_file(files->claims, claims[i]));
+    file->claims = claims;
+    file->claim_count = count;
+}
+
+static void unreadable(struct file *file, struct text path, const char *why)
+{
+    clear_faults(file);
+    file->broken = true;
+    faults_add(&file->faults,
+               &(struct fault){.code = "FileUnreadable", .file = path, .where = path},
+               "cannot be read: %s", why);
+}
+
+/* True: what it holds or its faults changed. */
+static bool read_file(struct files *files, struct file *file, const struct directory_stamp *stamp)
+{
+    struct arena arena;
+    arena_init(&arena, 65536);
+    struct text path = arena_printf(&arena, "%s/%s", files->directory, file->name);
+    struct text content = TEXT_NONE;
+    const char *why = directory_read(path.data, &arena, &content);
+    struct digest digest = hash_digest(content);
+    file->stamp = *stamp;
+    bool changed = true;
+    if (why != NULL) {
+        unreadable(file, path, why);
+        file->content = (struct digest){0};
+    } else if (digest_equal(digest, file->content)) {
+        changed = false;
+    } else {
+        file->content = digest;
+        clear_faults(file);
+        struct value_documents documents = {0};
+        file->broken = !parse(file, content, path, &arena, &documents);
+        if (!file->broken) {
+            struct kind_objects objects = {0};
+            for (size_t i = 0; i < documents.count; i++)
+                kind_decode(documents.items[i], path, files->mode, &objects, &file->faults);
+            take_objects(files, file, &objects);
+            kind_objects_fini(&objects);
+        }
+    }
+    arena_fini(&arena);
+    return changed;
+}
+
+static void forget_file(struct files *files, struct text name)
+{
+    struct file *file = map_remove(&files->by_name, name);
+    if (file != NULL)
+        free_file(files, file);
+}
+
+/* Looks at one name: new, changed, or gone. */
+static bool visit(struct files *files, struct text name)
+{
+    struct directory_stamp stamp;
+    bool there = directory_stamp(files->directory, name, &stamp);
+    struct file *file = map_get(&files->by_name, name);
+    if (!there) {
+        forget_file(files, name);
+        return file != NULL;
+    }
+    if (file != NULL && directory_stamp_equal(&file->stamp, &stamp))
+        return false;
+    file = get_file(files, name);
+    return read_file(files, file, &stamp);
+}
+
+/* True in *ret_changed if anything differs. False: the directory cannot be listed. */
+static bool scan(struct files *files, bool *ret_changed)
+{
+    struct arena arena;
+    arena_init(&arena, 0);
+    struct text *names = NULL;
+    size_t count = 0;
+    if (!directory_list(files->directory, &arena, &names, &count)) {
+        int why = errno;
+        arena_fini(&arena);
+        errno = why;
+        return false;
+    }
+    struct map_entry *entry = NULL;
+    for (size_t at = 0; map_next(&files->by_name, &at, &entry);)
+        ((struct file *)entry->value)->seen = false;
+    for (size_t i = 0; i < count; i++) {
+        *ret_changed |= visit(files, names[i]);
+        struct file *file = map_get(&files->by_name, names[i]);
+        if (file != NULL)
+            file->seen = true;
+    }
+    size_t file_count = 0;
+    struct file **all = (struct file **)map_sorted(&files->by_name, &file_count);
+    for (size_t i = 0; i < file_count; i++) {
+        if (all[i]->seen)
+            continue;
+        forget_file(files, text_of(all[i]->name));
+        *ret_changed = true;
+    }
+    free(all);
+    arena_fini(&arena);
+    return true;
+}
+
+bool files_load(struct files *files, int64_t now)
+{
+    files->now = now;
+    bool changed = false;
+    if (!scan(files, &changed))
+        return false;
+    claims_settle(files->claims, files->store, now);
+    return true;
+}
+
+static void read_dirty(struct files *files, bool *ret_changed)
+{
+    struct map_entry *entry = NULL;
+    for (size_t at = 0; map_next(&files->dirty, &at, &entry);)
+        *ret_changed |= visit(files, entry->key);
+    clear_dirty(files);
+}
+
+static void on_settled(void *owner)
+{
+    struct files *files = owner;
+    files->burst_began_ms = 0;
+    files->now = (int64_t)(loop_wall_ns(files->loop) / 1000000000u);
+    bool changed = false;
+    if (!files->rescan)
+        read_dirty(files, &changed);
+    else if (scan(files, &changed))
+        files->rescan = false;
+    clear_dirty(files);
+    if (changed) {
+        claims_settle(files->claims, files->store, files->now);
+        files->events->on_change(files->owner, files);
+    }
+    if (files->rescan) /* the directory is gone for now: keep what there is, look again */
+        loop_arm(files->loop, &files->debounce, LIMIT_DIRECTORY_RETRY_MS);
+}
+
+/* Waits for the end of a burst, but not for ever. */
+static void arm(struct files *files)
+{
+    uint64_t now = loop_now_ms(files->loop);
+    if (files->burst_began_ms == 0)
+        files->burst_began_ms = now;
+    uint64_t waited = now - files->burst_began_ms;
+    uint64_t left = waited >= LIMIT_DEBOUNCE_MAX_MS ? 0 : LIMIT_DEBOUNCE_MAX_MS - waited;
+    loop_arm(files->loop, &files->debounce, MIN((uint64_t)LIMIT_DEBOUNCE_MS, left));
+}
+
+static void on_name(void *owner, struct text name)
+{
+    struct files *files = owner;
+    if (name.len == 0) {
+        files->rescan = true;
+    } else if (map_get(&files->dirty, name) == NULL) {
+        char *copy = memory_string(name);
+        map_put(&files->dirty, text_from(copy, name.len), copy);
+    }
+    arm(files);
+}
+
+/* Targets of symbolic links change without an event here. */
+static void on_poll(void *owner)
+{
+    struct files *files = owner;
+    loop_arm(files->loop, &files->poll, LIMIT_DIRECTORY_POLL_MS);
+    struct map_entry *entry = NULL;
+    for (size_t at = 0; map_next(&files->by_name, &at, &entry);) {
+        const struct file *file = entry->value;
+        struct directory_stamp stamp;
+        if (file->stamp.is_link && (!directory_stamp(files->directory, entry->key, &stamp) ||
+                                    !directory_stamp_equal(&file->stamp, &stamp)))
+            on_name(files, entry->key);
+    }
+}
+
+bool files_watch(struct files *files, struct loop *loop, const struct files_events *events,
+                 void *owner)
+{
+    files->loop = loop;
+    files->events = events;
+    files->owner = owner;
+    timer_init(&files->debounce, files, on_settled);
+    timer_init(&files->poll, files, on_poll);
+    files->watch = directory_watch_new(files->directory, loop, files, on_name);
+    if (files->watch == NULL) {
+        files->loop = NULL;
+        return false;
+    }
+    loop_arm(loop, &files->poll, LIMIT_DIRECTORY_POLL_MS);
+    on_name(files, TEXT_NONE); /* what changed between load and watch */
+    return true;
+}
+
+void files_reload(struct files *files)
+{
+    on_name(files, TEXT_NONE);
+}
+
+void files_faults(const struct files *files, struct faults *faults)
+{
+    size_t count = 0;
+    struct file **all = (struct file **)map_sorted(&files->by_name, &count);
+    for (size_t i = 0; i < count; i++) {
+        for (size_t f = 0; f < all[i]->faults.count; f++)
+            faults_copy(faults, &all[i]->faults.items[f]);
+        faults->dropped += all[i]->faults.dropped;
+    }
+    free(all);
+}
+
+static size_t error_count(const struct faults *faults)
+{
+    size_t errors = faults->dropped;
+    for (size_t i = 0; i < faults->count; i++)
+        errors += faults->items[i].level == FAULT_ERROR;
+    return errors;
+}
+
+struct files_file *files_list(const struct files *files, struct arena *arena, size_t *ret_count)
+{
+    struct file **all = (struct file **)map_sorted(&files->by_name, ret_count);
+    struct files_file *list = arena_array(arena, struct files_file, *ret_count + 1);
+    for (size_t i = 0; i < *ret_count; i++)
+        list[i] = (struct files_file){
+            .name = arena_printf(arena, "%s/%s", files->directory, all[i]->name),
+            .object_count = all[i]->claim_count,
+            .error_count = error_count(&all[i]->faults),
+            .broken = all[i]->broken,
+        };
+    free(all);
+    return list;
+}
