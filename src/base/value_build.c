@@ -62,7 +62,7 @@ size_t value_build_duplicate(const struct value_build *build)
     struct map seen;
     map_init(&seen);
     for (size_t i = 0; i < build->count && found == build->count; i++) {
-        if (map_put(&seen, key, &build->members[i]) != NULL)
+        if (map_put(&seen, build->members[i].key, &build->members[i]) != NULL)
             found = i;
     }
     map_fini(&seen);
