@@ -61,6 +61,7 @@ struct exchange {
     uint32_t tries;
     uint32_t snapshot_number;
     struct text upstream_address;
+    const char *upstream_failure; /* static words of the transport; NULL: none */
     enum response_flag flag;
     const char *details; /* static words: "route_not_found", "upstream_reset", ... */
     uint64_t request_bytes, response_bytes;

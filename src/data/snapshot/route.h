@@ -66,6 +66,8 @@ struct route {
     uint32_t request_timeout_ms, backend_timeout_ms; /* 0: none */
     struct retry_policy retry;
     bool is_grpc;
+    /* Set by who made it: gives back what its filters hold outside the arena. NULL: nothing. */
+    void (*release)(struct route *route);
 };
 
 struct route *route_ref(struct route *route);

@@ -55,6 +55,13 @@ struct binding {
     struct host_table *by_host; /* owns; -> listener_config */
 };
 
+/* Told when a snapshot ends, on whatever thread that happens: shared with the compiler, which gives
+ * a slot to another resource only when no snapshot before the change lives. */
+struct snapshot_life {
+    _Atomic uint32_t refs;
+    _Atomic bool ended;
+};
+
 struct snapshot {
     _Atomic uint32_t refs;
     uint64_t number;       /* counts up in this process */
@@ -65,8 +72,23 @@ struct snapshot {
     uint32_t binding_count;
     struct backend_table *backends; /* shares */
     uint32_t route_slots, listener_slots, backend_slots; /* slot counts, for per-worker arrays */
+    struct snapshot_life *life; /* shares; may be NULL */
 };
 
+struct listener_config *listener_config_ref(struct listener_config *listener);
+void listener_config_unref(struct listener_config *listener);
+struct binding *binding_ref(struct binding *binding);
+void binding_unref(struct binding *binding);
+/* Copies `old` (NULL: an empty one) with its listeners replaced by host name. Each edit's listener
+ * (NULL: removed) is borrowed. */
+struct binding_edit {
+    struct text hostname;
+    struct listener_config *listener;
+};
+struct binding *binding_edit(const struct binding *old, const struct binding_edit *edits,
+                             size_t count);
+struct snapshot_life *snapshot_life_new(void);
+void snapshot_life_unref(struct snapshot_life *life);
 struct snapshot *snapshot_ref(struct snapshot *snapshot);
 void snapshot_unref(struct snapshot *snapshot);
 /* The binding of this local address, or NULL. */

@@ -1,0 +1,36 @@
+/* The rules that stand at one place of a route table, in the order in which they are tried.
+ * Immutable, counted. Used by route_table.c alone. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "data/snapshot/route.h"
+
+struct route_candidate {
+    struct route *route; /* shares */
+    const struct route_match *match;
+};
+
+struct route_set {
+    _Atomic uint32_t refs;
+    uint32_t count; /* never 0 */
+    struct route_candidate items[];
+};
+
+struct route_set *route_set_ref(struct route_set *set);
+void route_set_unref(struct route_set *set);
+
+/* One candidate that comes or goes at a place of the table. */
+struct route_place {
+    struct route *route;
+    const struct route_match *match;
+    struct text hostname;
+    uint64_t host_hash, path_hash;
+    uint8_t kind; /* of place: route_table.c */
+    bool remove;
+};
+
+/* NULL when nothing is left. `old` may be NULL. */
+struct route_set *route_set_edit(const struct route_set *old, const struct route_place *places,
+                                 size_t count);
+/* Gateway API precedence between matches of one host name and one kind of path. */
+int route_set_compare(const struct route_candidate *a, const struct route_candidate *b);
