@@ -1,0 +1,45 @@
+/* nantian: one program, one verb a file. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+
+#include "cli/cli.h"
+
+static const struct cli_verb *const VERBS[] = {
+    &cli_demo,  &cli_up,     &cli_check, &cli_explain,    &cli_routes,  &cli_status,
+    &cli_nodes, &cli_config, &cli_echo,  &cli_completion, &cli_version, NULL,
+};
+
+const struct cli_verb *const *cli_verbs(void)
+{
+    return VERBS;
+}
+
+static void print_help(FILE *out)
+{
+    fputs("nantian: a Kubernetes Gateway API gateway in two planes\n\n"
+          "usage: nantian VERB [FLAGS]\n\n",
+          out);
+    for (size_t i = 0; VERBS[i] != NULL; i++)
+        fprintf(out, "  %-12s %s\n", VERBS[i]->name, VERBS[i]->summary);
+    fputs("\n`nantian VERB --help` says more. Start with `nantian demo`.\n", out);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_help(stderr);
+        return CLI_USAGE;
+    }
+    struct text word = text_of(argv[1]);
+    if (text_is(word, "help") || text_is(word, "--help") || text_is(word, "-h")) {
+        print_help(stdout);
+        return CLI_OK;
+    }
+    if (text_is(word, "--version"))
+        return cli_version.run(1, argv);
+    for (size_t i = 0; VERBS[i] != NULL; i++)
+        if (text_is(word, VERBS[i]->name))
+            return VERBS[i]->run(argc - 1, argv + 1);
+    fprintf(stderr, "nantian: there is no verb `%s`; `nantian help` lists them\n", argv[1]);
+    return CLI_USAGE;
+}
