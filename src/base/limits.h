@@ -39,6 +39,10 @@
 #define LIMIT_H2_RESETS            200 /* in LIMIT_H2_RESET_MS, either direction */
 #define LIMIT_H2_RESET_MS          30000
 #define LIMIT_H2_EMPTY_DATA        8 /* in a row */
+#define LIMIT_H2_EMPTY_CONTINUATIONS 8 /* of one head */
+#define LIMIT_H2_REQUESTS          100000 /* of one connection; then GOAWAY, so that load moves */
+#define LIMIT_H2_OUT               65536  /* frames encoded ahead of the socket */
+#define LIMIT_H2_STREAMS_KEPT      4      /* ended streams whose memory waits for the next */
 
 /* The event loop. */
 #define LIMIT_READY_BATCH      256  /* ready descriptors told in one turn */
@@ -106,5 +110,9 @@
 #define LIMIT_LOG_LINE  16384
 #define LIMIT_LOG_QUEUE (4u << 20) /* bytes waiting for a slow sink; then lines are dropped */
 
+/* Metrics. */
+#define LIMIT_METRIC_ROUTES 4000 /* labelled entries per worker; the rest is one overflow series */
+
 /* The admin ports. */
 #define LIMIT_ADMIN_CONNECTIONS 256
+#define LIMIT_ADMIN_BODY (1u << 20)

@@ -1,0 +1,43 @@
+/* A small HTTP service on our own stack: the admin ports of both planes. Whole requests in (bodies
+ * up to LIMIT_ADMIN_BODY), whole answers out; loopback and Unix sockets. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "base/builder.h"
+#include "http/connection.h"
+
+struct service_request {
+    const struct message *head;
+    struct text body;
+    const struct stream *transport; /* peer address, credentials */
+    struct arena *arena;            /* for the handler, until the answer is sent */
+};
+
+struct service_reply {
+    int status;               /* 200 unless set */
+    const char *content_type; /* "application/json" unless set */
+    struct builder body;
+};
+
+/* One path; the first whose method and path fit is asked. */
+struct service_path {
+    const char *method; /* "GET" (answers HEAD too), "POST" */
+    const char *path;   /* exact, or a prefix when it ends in '/' and is longer than "/" */
+    void (*handle)(void *owner, const struct service_request *request, struct service_reply *reply);
+};
+
+struct service;
+
+/* `paths` is borrowed. */
+struct service *service_new(struct loop *loop, const struct service_path *paths, size_t count,
+                            void *owner);
+/* Listens there as well. False: errno says why. Port 0 takes a free one. */
+MUST_USE bool service_listen(struct service *service, const struct address *address);
+/* Where the last service_listen listens. */
+struct address service_address(const struct service *service);
+void service_free(struct service *service); /* closes every connection */
+
+/* The value of a query parameter, or an empty text; not decoded. */
+struct text service_query(const struct service_request *request, const char *name);
+/* {"error": ...} with a status. */
+void service_fail(struct service_reply *reply, int status, const char *why);

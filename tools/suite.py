@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+"""Runs the tests in stages, stops at nothing, and ends with `N passed, N failed`.
+
+suite.py check   the two-minute subset: dev build, tidy, unit, golden, a short e2e
+suite.py all     everything that CI runs
+suite.py fuzz    the fuzz targets alone (FUZZ=seconds each, default 60)
+suite.py soak    the long forms of mutation and loss runs
+"""
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+JOBS = str(os.cpu_count() or 2)
+results = []  # (stage, passed, failed, seconds)
+
+
+def run(command, **options):
+    """Runs a command, shows its output as it comes, returns (exit code, output)."""
+    print(f"\n=== {' '.join(map(str, command))}", flush=True)
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True, errors="replace", **options)
+    lines = []
+    for line in process.stdout:
+        sys.stdout.write(line)
+        sys.stdout.flush()
+        lines.append(line)
+    return process.wait(), "".join(lines)
+
+
+def note(stage, passed, failed, began):
+    results.append((stage, passed, failed, time.monotonic() - began))
+
+
+def build(preset, *targets):
+    began = time.monotonic()
+    code, _ = run(["cmake", "--preset", preset])
+    if code == 0:
+        code, _ = run(["ninja", "-C", f"build/{preset}", "-j", JOBS, *targets])
+    note(f"build {preset}", int(code == 0), int(code != 0), began)
+    return code == 0
+
+
+def ctest(preset, *options, env=None):
+    began = time.monotonic()
+    code, output = run(["ctest", "--test-dir", f"build/{preset}", "--output-on-failure", "-j",
+                        JOBS, "--no-tests=error", *options], env={**os.environ, **(env or {})})
+    match = re.search(r"tests passed, (\d+) tests failed out of (\d+)", output)
+    failed, total = (int(match[1]), int(match[2])) if match else (1, 1)
+    note(f"ctest {preset} {' '.join(options)}".strip(), total - failed, failed, began)
+
+
+def pytest(preset, *options):
+    began = time.monotonic()
+    env = {**os.environ, "NANTIAN_BUILD": str(ROOT / "build" / preset)}
+    code, output = run([sys.executable, "-m", "pytest", "-q", "-x" if "-x" in options else "-q",
+                        *[o for o in options if o != "-x"]], env=env)
+    counts = {word: int(n) for n, word in
+              re.findall(r"(\d+) (passed|failed|errors?|skipped)", output.splitlines()[-1]
+                         if output.splitlines() else "")}
+    failed = counts.get("failed", 0) + counts.get("error", 0) + counts.get("errors", 0)
+    if code not in (0, 1) and failed == 0:
+        failed = 1
+    note(f"pytest {preset} {' '.join(options)}".strip(), counts.get("passed", 0), failed, began)
+
+
+def tidy(objects):
+    began = time.monotonic()
+    code, _ = run([sys.executable, "tools/tidy.py", "--objects", objects])
+    note("tidy", int(code == 0), int(code != 0), began)
+
+
+def fuzz(seconds):
+    """Every target from its seeds, two at a time; a finding is a file, kept beside the build."""
+    if not build("fuzz"):
+        return
+    began = time.monotonic()
+    targets = sorted(p for p in (ROOT / "build/fuzz/test/fuzz").glob("fuzz_*")
+                     if os.access(p, os.X_OK) and p.is_file())
+    passed = failed = 0
+    pending = list(targets)
+    running = []
+    while pending or running:
+        while pending and len(running) < 2:
+            target = pending.pop(0)
+            name = target.name.removeprefix("fuzz_")
+            corpus = ROOT / "build/fuzz/corpus" / name
+            corpus.mkdir(parents=True, exist_ok=True)
+            log = open(ROOT / "build/fuzz" / f"{name}.log", "w+")
+            process = subprocess.Popen(
+                [target, f"-max_total_time={seconds}", "-max_len=65536", "-timeout=5",
+                 "-rss_limit_mb=1024", "-print_final_stats=1",
+                 f"-artifact_prefix={ROOT}/build/fuzz/{name}-", corpus,
+                 ROOT / "test/fuzz/seeds" / name], stdout=log, stderr=subprocess.STDOUT)
+            running.append((name, process, log))
+        for item in list(running):
+            name, process, log = item
+            if process.poll() is None:
+                continue
+            running.remove(item)
+            log.seek(0)
+            text = log.read()
+            runs = re.search(r"number_of_executed_units: *(\d+)", text)
+            good = process.returncode == 0
+            print(f"fuzz {name}: {runs[1] if runs else '?'} executions, "
+                  f"{'clean' if good else 'FAILED'}", flush=True)
+            if not good:
+                print(text[-3000:])
+            passed += good
+            failed += not good
+        time.sleep(0.2)
+    note("fuzz", passed, failed, began)
+
+
+def check():
+    if build("dev"):
+        tidy("build/dev")
+        ctest("dev", "-L", "unit|golden|fuzz|sim")
+        pytest("dev", "test/e2e", "-m", "quick")
+
+
+def everything():
+    if build("dev"):
+        tidy("build/dev")
+        ctest("dev")
+        pytest("dev", "test/e2e", "-m", "sanitized")
+    if build("tsan"):
+        ctest("tsan", "-L", "threads")
+        pytest("tsan", "test/e2e", "-m", "threads")
+    if build("release"):
+        pytest("release", "test/e2e")
+    fuzz(int(os.environ.get("FUZZ", "60")))
+
+
+def main():
+    mode = sys.argv[1] if len(sys.argv) > 1 else "all"
+    began = time.monotonic()
+    if mode == "check":
+        check()
+    elif mode == "all":
+        everything()
+    elif mode == "fuzz":
+        fuzz(int(os.environ.get("FUZZ", "60")))
+    elif mode == "soak":
+        if build("release"):
+            pytest("release", "test/e2e", "-m", "soak or not soak")
+    else:
+        print(__doc__)
+        return 2
+    print("\n=== stages")
+    for stage, passed, failed, seconds in results:
+        print(f"{seconds:7.1f} s  {passed:5d} passed  {failed:3d} failed  {stage}")
+    passed = sum(r[1] for r in results)
+    failed = sum(r[2] for r in results)
+    print(f"{time.monotonic() - began:.0f} s in all")
+    print(f"{passed} passed, {failed} failed")
+    return 0 if failed == 0 and passed > 0 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
