@@ -1,0 +1,398 @@
+/* Reads and writes heads. What would mean something else on HTTP/1 is malformed here, so that a
+ * message may go out on either version without another look (reliability: downgrade). */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "http/h2_message.h"
+
+#include "base/limits.h"
+#include "http/url.h"
+
+static bool is_token_byte(unsigned char byte)
+{
+    unsigned letter = (byte | 0x20u) - 'a', digit = byte - (unsigned)'0';
+    return letter < 26 || digit < 10 || (byte != 0 && strchr("!#$%&'*+-.^_`|~", byte) != NULL);
+}
+
+static bool is_token(struct text text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (!is_token_byte((unsigned char)text.data[i]))
+            return false;
+    return text.len > 0;
+}
+
+/* Lower case only (RFC 9113 8.2). */
+static bool name_is_valid(struct text name)
+{
+    for (size_t i = 0; i < name.len; i++)
+        if (name.data[i] >= 'A' && name.data[i] <= 'Z')
+            return false;
+    return is_token(name);
+}
+
+static bool value_is_valid(struct text value)
+{
+    if (value.len == 0)
+        return true;
+    char first = value.data[0], last = value.data[value.len - 1];
+    if (first == ' ' || first == '\t' || last == ' ' || last == '\t')
+        return false;
+    for (size_t i = 0; i < value.len; i++) {
+        unsigned char byte = (unsigned char)value.data[i];
+        if (byte == 0x7f || (byte < 0x20 && byte != '\t'))
+            return false;
+    }
+    return true;
+}
+
+static bool malformed(struct h2_head *head, const char *reason)
+{
+    head->reason = reason;
+    return false;
+}
+
+static bool refuse(struct h2_head *head, int status, const char *reason)
+{
+    if (head->refuse == 0) {
+        head->refuse = status;
+        head->reason = reason;
+    }
+    return true;
+}
+
+void h2_message_begin(struct h2_head *head, struct message *message, enum h2_kind kind)
+{
+    *head = (struct h2_head){.kind = kind};
+    message_init(message);
+    message->version = 20;
+}
+
+static bool take_pseudo(struct h2_head *head, struct arena *arena, struct text name,
+                        struct text value)
+{
+    static const struct {
+        struct text name;
+        enum h2_kind kind;
+        size_t has, text;
+    } ROWS[] = {
+#define ROW(kind, word)                                                                            \
+    {{":" #word, sizeof(":" #word) - 1},                                                           \
+     kind,                                                                                         \
+     offsetof(struct h2_head, has_##word),                                                         \
+     offsetof(struct h2_head, word)}
+        ROW(H2_REQUEST, method),    ROW(H2_REQUEST, scheme),  ROW(H2_REQUEST, path),
+        ROW(H2_REQUEST, authority), ROW(H2_RESPONSE, status),
+#undef ROW
+    };
+    if (head->regular_seen)
+        return malformed(head, "pseudo_late");
+    for (size_t i = 0; i < ARRAY_LEN(ROWS); i++) {
+        if (ROWS[i].kind != head->kind || !text_equal(ROWS[i].name, name))
+            continue;
+        bool *has = (bool *)(void *)((char *)head + ROWS[i].has);
+        if (*has)
+            return malformed(head, "pseudo_twice");
+        *has = true;
+        *(struct text *)(void *)((char *)head + ROWS[i].text) = arena_text(arena, value);
+        return true;
+    }
+    return malformed(head, "pseudo_unknown");
+}
+
+/* Fields with a meaning to a gateway, spelt with '_': some backends take them for the real ones. */
+static bool is_alias(struct text name)
+{
+    char copy[40];
+    if (name.len > sizeof(copy) || text_find(name, '_', 0) == name.len)
+        return false;
+    for (size_t i = 0; i < name.len; i++)
+        copy[i] = name.data[i] == '_' ? '-' : name.data[i];
+    switch (name_lookup(text_from(copy, name.len))) {
+    case NAME_OTHER:
+    case NAME_ACCEPT_ENCODING:
+    case NAME_ACCESS_CONTROL_REQUEST_HEADERS:
+    case NAME_ACCESS_CONTROL_REQUEST_METHOD:
+    case NAME_RETRY_AFTER:
+    case NAME_USER_AGENT:
+    case NAME_SET_COOKIE:
+        return false;
+    default:
+        return true;
+    }
+}
+
+static bool take_length(struct h2_head *head, struct message *message, struct text value)
+{
+    if (head->kind == H2_TRAILERS || head->has_length)
+        return malformed(head, "content_length_twice");
+    if (!text_to_u64(value, &message->content_length))
+        return malformed(head, "content_length");
+    head->has_length = true;
+    return true;
+}
+
+static bool take_host(struct h2_head *head, struct arena *arena, struct text value)
+{
+    if (head->kind != H2_REQUEST || head->has_host)
+        return malformed(head, "host_twice");
+    head->has_host = true;
+    head->host = arena_text(arena, value);
+    return true;
+}
+
+/* What is known by number and not just kept. *ret_keep: add it to the fields. */
+static bool take_known(struct h2_head *head, struct message *message, struct arena *arena,
+                       enum name_id id, struct text value, bool *ret_keep)
+{
+    *ret_keep = false;
+    switch (id) {
+    case NAME_CONNECTION:
+    case NAME_KEEP_ALIVE:
+    case NAME_PROXY_CONNECTION:
+    case NAME_TRANSFER_ENCODING:
+    case NAME_UPGRADE:
+        return malformed(head, "connection_field"); /* RFC 9113 8.2.2 */
+    case NAME_HTTP2_SETTINGS:
+        return true;
+    case NAME_TE:
+        if (!text_equal_nocase(value, TEXT("trailers")))
+            return malformed(head, "te");
+        *ret_keep = head->kind == H2_REQUEST;
+        return true;
+    case NAME_CONTENT_LENGTH:
+        return take_length(head, message, value);
+    case NAME_HOST:
+        return take_host(head, arena, value);
+    case NAME_EXPECT:
+        if (head->kind != H2_REQUEST)
+            return true;
+        if (!text_equal_nocase(value, TEXT("100-continue")))
+            return refuse(head, 417, "expect");
+        message->expect_continue = true;
+        return true;
+    case NAME_COOKIE:
+        head->cookies++;
+        break;
+    default:
+        break;
+    }
+    *ret_keep = true;
+    return true;
+}
+
+static bool within_limits(struct h2_head *head, size_t len, bool *ret_take)
+{
+    head->bytes += (uint32_t)MIN(len, (size_t)LIMIT_HEADER_BYTES + 1);
+    *ret_take = head->bytes <= LIMIT_HEADER_BYTES && head->count <= LIMIT_HEADER_COUNT;
+    if (*ret_take)
+        return true;
+    if (head->kind != H2_REQUEST || head->bytes > 4 * LIMIT_HEADER_BYTES ||
+        head->count > 4 * LIMIT_HEADER_COUNT)
+        return malformed(head, "header_limit");
+    return refuse(head, 431, "header_limit");
+}
+
+bool h2_message_field(struct h2_head *head, struct message *message, struct arena *arena,
+                      struct text name, struct text value)
+{
+    bool pseudo = name.len > 0 && name.data[0] == ':', take;
+    head->count += !pseudo;
+    if (!within_limits(head, name.len + value.len, &take))
+        return false;
+    if (!take)
+        return true;
+    if (!value_is_valid(value))
+        return malformed(head, "field_value");
+    if (pseudo)
+        return take_pseudo(head, arena, name, value);
+    head->regular_seen = true;
+    if (!name_is_valid(name))
+        return malformed(head, "field_name");
+    enum name_id id = name_lookup(name);
+    bool keep = true;
+    if (id != NAME_OTHER && !take_known(head, message, arena, id, value, &keep))
+        return false;
+    if (id == NAME_OTHER && is_alias(name))
+        return malformed(head, "field_alias");
+    if (keep)
+        message_add(message, arena, id == NAME_OTHER ? arena_text(arena, name) : name_text(id),
+                    arena_text(arena, value));
+    return true;
+}
+
+/* RFC 9113 8.2.3: crumbs become one field with "; " between. */
+static void join_cookies(struct message *message, struct arena *arena)
+{
+    size_t len = 0, at = 0;
+    for (uint32_t i = 0; i < message->field_count; i++)
+        if (message->fields[i].id == NAME_COOKIE)
+            len += message->fields[i].value.len + 2;
+    char *joined = arena_alloc(arena, len);
+    for (uint32_t i = 0; i < message->field_count; i++) {
+        struct text value = message->fields[i].value;
+        if (message->fields[i].id != NAME_COOKIE)
+            continue;
+        if (at > 0) {
+            memcpy(joined + at, "; ", 2);
+            at += 2;
+        }
+        memcpy(joined + at, value.data, value.len);
+        at += value.len;
+    }
+    message_set(message, arena, name_text(NAME_COOKIE), text_from(joined, at));
+}
+
+static void set_framing(const struct h2_head *head, struct message *message, bool end)
+{
+    if (head->has_length)
+        message->framing = FRAMING_LENGTH;
+    else
+        message->framing = end ? FRAMING_NONE : FRAMING_CHUNKED;
+}
+
+static bool set_authority(struct h2_head *head, struct message *message, struct arena *arena)
+{
+    const char *why = NULL;
+    if (!head->has_authority && !head->has_host)
+        return refuse(head, 400, "host_missing");
+    if (head->has_authority && head->has_host && !text_equal_nocase(head->authority, head->host))
+        return refuse(head, 400, "host_differs");
+    struct text authority = head->has_authority ? head->authority : head->host;
+    if (!url_parse_authority(arena, authority, message, &why))
+        return refuse(head, 400, why);
+    return true;
+}
+
+static bool end_connect(struct h2_head *head, struct message *message, struct arena *arena)
+{
+    if (head->has_scheme || head->has_path || !head->has_authority || head->has_length)
+        return malformed(head, "connect"); /* RFC 9113 8.5 */
+    message->framing = FRAMING_TUNNEL;
+    message->path = message->query = TEXT("");
+    return set_authority(head, message, arena);
+}
+
+static bool end_request(struct h2_head *head, struct message *message, struct arena *arena,
+                        const struct h2_facts *facts)
+{
+    const char *why = NULL;
+    if (!head->has_method || !is_token(head->method))
+        return malformed(head, "method");
+    message->method_name = head->method;
+    message->method = message_method(head->method);
+    message->scheme = facts->tls ? TEXT("https") : TEXT("http");
+    if (message->method == METHOD_CONNECT)
+        return end_connect(head, message, arena);
+    if (!head->has_scheme || !head->has_path)
+        return malformed(head, "pseudo_missing");
+    if (!text_equal_nocase(head->scheme, TEXT("http")) &&
+        !text_equal_nocase(head->scheme, TEXT("https")))
+        return malformed(head, "scheme");
+    struct text path = head->path;
+    if (path.len == 0 || (path.data[0] != '/' && !text_is(path, "*")))
+        return malformed(head, "target_form");
+    if (head->has_length && facts->end && message->content_length > 0)
+        return malformed(head, "content_length_short");
+    if (!url_parse_target(arena, path, facts->merge_slashes, message, &why))
+        return refuse(head, 400, why);
+    if (head->cookies > 1)
+        join_cookies(message, arena);
+    set_framing(head, message, facts->end);
+    return set_authority(head, message, arena);
+}
+
+static bool end_response(struct h2_head *head, struct message *message,
+                         const struct h2_facts *facts)
+{
+    uint64_t status = 0;
+    if (!head->has_status || head->status.len != 3 || !text_to_u64(head->status, &status) ||
+        status < 100 || status > 599 || status == 101)
+        return malformed(head, "status");
+    if (status < 200 && (facts->end || head->has_length))
+        return malformed(head, "informational");
+    message->status = (int)status;
+    message->reason = message_reason(message->status);
+    if (status == 204)
+        head->has_length = false;
+    set_framing(head, message, facts->end);
+    return true;
+}
+
+bool h2_message_end(struct h2_head *head, struct message *message, struct arena *arena,
+                    const struct h2_facts *facts)
+{
+    if (head->refuse == 431)
+        return true; /* fields are missing: nothing else can be said */
+    switch (head->kind) {
+    case H2_REQUEST:
+        return end_request(head, message, arena, facts);
+    case H2_RESPONSE:
+        return end_response(head, message, facts);
+    case H2_TRAILERS:
+        break;
+    }
+    return facts->end ? true : malformed(head, "trailers_without_end");
+}
+
+/* ---- out ---- */
+
+static void put(struct h2_field *fields, size_t *count, struct text name, struct text value)
+{
+    fields[(*count)++] = (struct h2_field){name, value};
+}
+
+static void put_request(const struct message *message, bool tls, struct arena *arena,
+                        struct h2_field *fields, size_t *count)
+{
+    put(fields, count, TEXT(":method"), message->method_name);
+    if (message->method != METHOD_CONNECT) {
+        put(fields, count, TEXT(":scheme"), tls ? TEXT("https") : TEXT("http"));
+        struct text path = message->path;
+        if (message->has_query)
+            path = arena_printf(arena, TEXT_FMT "?" TEXT_FMT, TEXT_ARG(message->path),
+                                TEXT_ARG(message->query));
+        put(fields, count, TEXT(":path"), path);
+    }
+    if (message->authority.len > 0)
+        put(fields, count, TEXT(":authority"), message->authority);
+    if (message->expect_continue)
+        put(fields, count, TEXT("expect"), TEXT("100-continue"));
+}
+
+static bool goes_out(const struct field *field)
+{
+    switch (field->id) {
+    case NAME_CONNECTION:
+    case NAME_KEEP_ALIVE:
+    case NAME_PROXY_CONNECTION:
+    case NAME_TRANSFER_ENCODING:
+    case NAME_UPGRADE:
+    case NAME_HTTP2_SETTINGS:
+    case NAME_CONTENT_LENGTH:
+    case NAME_HOST:
+    case NAME_EXPECT:
+        return false;
+    case NAME_TE:
+        return text_equal_nocase(field->value, TEXT("trailers"));
+    default:
+        return true;
+    }
+}
+
+struct h2_field *h2_message_fields(const struct message *message, enum h2_kind kind, bool tls,
+                                   struct arena *arena, size_t *ret_count)
+{
+    struct h2_field *fields = arena_array(arena, struct h2_field, message->field_count + 8);
+    size_t count = 0;
+    if (kind == H2_REQUEST)
+        put_request(message, tls, arena, fields, &count);
+    else if (kind == H2_RESPONSE)
+        put(fields, &count, TEXT(":status"), arena_printf(arena, "%03d", message->status));
+    if (kind != H2_TRAILERS && message->framing == FRAMING_LENGTH)
+        put(fields, &count, TEXT("content-length"),
+            arena_printf(arena, "%llu", (unsigned long long)message->content_length));
+    for (uint32_t i = 0; i < message->field_count; i++)
+        if (goes_out(&message->fields[i]))
+            put(fields, &count, message->fields[i].name, message->fields[i].value);
+    *ret_count = count;
+    return fields;
+}
