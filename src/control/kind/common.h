@@ -151,6 +151,12 @@ enum kind_session_type {
     KIND_SESSION_HEADER,
 };
 
+enum kind_lifetime {
+    KIND_LIFETIME_UNKNOWN,
+    KIND_LIFETIME_SESSION, /* when absent */
+    KIND_LIFETIME_PERMANENT,
+};
+
 struct kind_session_persistence {
     struct kind_place place;
     enum kind_session_type type;
@@ -158,7 +164,7 @@ struct kind_session_persistence {
     struct kind_duration absolute_timeout;
     struct text cookie_name;
     struct text cookie_path; /* "/" when absent */
-    bool cookie_is_permanent;
+    enum kind_lifetime lifetime;
     struct text header_name;
 };
 
