@@ -1,0 +1,400 @@
+#!/usr/bin/env python3
+"""Us beside Debian's nginx and HAProxy and a minimal relay, in paired windows on one machine.
+
+bench.py [--only h1,tls,...] [--pairs N] [--window SECONDS] [--json FILE] [--gate]
+
+Every proxy runs one worker pinned to core 0; backend and load generator share core 1. Windows
+alternate (A B B A ...); a ratio is taken per adjacent pair, the median is what counts. The primary
+figure is on-CPU time of all threads of the proxy per completed request. Absolute figures depend on
+the machine and its neighbours; ratios of adjacent windows much less.
+--gate runs the deterministic part alone: instructions and system calls per request against
+test/bench/gates.json.
+"""
+import argparse
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+BUILD = pathlib.Path(os.environ.get("NANTIAN_BUILD", ROOT / "build/release"))
+BENCH = BUILD / "bench"
+BIN = BUILD / "bin"
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_port(port, seconds=10):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            time.sleep(0.02)
+    raise SystemExit(f"nothing listens on port {port}")
+
+
+def pinned(core, command):
+    return ["taskset", "-c", str(core), *map(str, command)] if os.cpu_count() > 1 else command
+
+
+class Proxy:
+    """One proxy under test: how it is configured and started; its processes by id."""
+    def __init__(self, name):
+        self.name, self.process, self.port, self.tls_port = name, None, free_port(), free_port()
+
+    def start(self, folder, backend, cert, key):
+        self.process = subprocess.Popen(pinned(0, self.command(folder, backend, cert, key)),
+                                        cwd=folder, stdout=subprocess.DEVNULL,
+                                        stderr=open(folder / f"{self.name}.log", "w"),
+                                        start_new_session=True)
+        wait_port(self.port)
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(5)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+
+    def pids(self):
+        """The process and its children, workers included."""
+        found, stack = [], [self.process.pid]
+        while stack:
+            pid = stack.pop()
+            found.append(pid)
+            try:
+                children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+                stack += map(int, children)
+            except OSError:
+                pass
+        return found
+
+    def cpu_ns(self):
+        total = 0
+        for pid in self.pids():
+            for task in pathlib.Path(f"/proc/{pid}/task").glob("*"):
+                try:
+                    total += int((task / "schedstat").read_text().split()[0])
+                except OSError:
+                    pass
+        return total
+
+    def memory_kb(self):
+        total = 0
+        for pid in self.pids():
+            try:
+                rollup = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+                total += int(re.search(r"^Pss: +(\d+)", rollup, re.M)[1])
+            except (OSError, TypeError):
+                pass
+        return total
+
+
+class Floor(Proxy):
+    def command(self, folder, backend, cert, key):
+        return [BENCH / "bench_floor", self.port, backend]
+
+
+class Nginx(Proxy):
+    def command(self, folder, backend, cert, key):
+        (folder / "nginx.conf").write_text(f"""
+daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/nginx.err;
+events {{ worker_connections 16384; }}
+http {{
+  access_log off; keepalive_requests 1000000000; client_body_temp_path {folder};
+  proxy_temp_path {folder}; fastcgi_temp_path {folder}; uwsgi_temp_path {folder};
+  scgi_temp_path {folder};
+  upstream b {{ server 127.0.0.1:{backend}; keepalive 256; keepalive_requests 1000000000; }}
+  server {{
+    listen 127.0.0.1:{self.port}; listen 127.0.0.1:{self.tls_port} ssl;
+    ssl_certificate {cert}; ssl_certificate_key {key}; ssl_session_tickets off;
+    location / {{
+      proxy_pass http://b; proxy_http_version 1.1; proxy_set_header Connection "";
+      proxy_set_header Host $host; proxy_set_header X-Forwarded-For $remote_addr;
+      proxy_set_header X-Forwarded-Proto $scheme; proxy_set_header X-Request-Id $request_id;
+    }}
+  }}
+}}
+""")
+        return ["nginx", "-c", folder / "nginx.conf", "-p", folder]
+
+
+class Haproxy(Proxy):
+    def command(self, folder, backend, cert, key):
+        pem = folder / "haproxy.pem"
+        pem.write_text(pathlib.Path(cert).read_text() + pathlib.Path(key).read_text())
+        (folder / "haproxy.cfg").write_text(f"""
+global
+  nbthread 1
+  maxconn 16384
+  tune.ssl.cachesize 0
+defaults
+  mode http
+  timeout client 60s
+  timeout server 60s
+  timeout connect 5s
+  option http-keep-alive
+  http-reuse always
+frontend f
+  bind 127.0.0.1:{self.port}
+  bind 127.0.0.1:{self.tls_port} ssl crt {pem} no-tls-tickets
+  unique-id-format %{{+X}}o%ci%cp%Ts%rt
+  unique-id-header X-Request-Id
+  http-request set-header X-Forwarded-Proto http
+  option forwardfor
+  default_backend b
+backend b
+  server s 127.0.0.1:{backend} pool-max-conn 256
+""")
+        return ["haproxy", "-db", "-f", folder / "haproxy.cfg"]
+
+
+class Nantian(Proxy):
+    """The data plane with its metrics and access log on, fed by a real control plane."""
+    control = None
+
+    def command(self, folder, backend, cert, key):
+        config, state = folder / "config", folder / "state"
+        for path in (config, state, state / "control", state / "proxy"):
+            path.mkdir(exist_ok=True)
+        crt, pem = pathlib.Path(cert).read_text(), pathlib.Path(key).read_text()
+        indent = lambda text: "".join(f"    {line}\n" for line in text.splitlines())
+        (config / "bench.yaml").write_text(f"""
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {{name: bench}}
+spec:
+  gatewayClassName: nantian
+  addresses: [{{type: IPAddress, value: 127.0.0.1}}]
+  listeners:
+    - {{name: http, protocol: HTTP, port: {self.port}}}
+    - name: https
+      protocol: HTTPS
+      port: {self.tls_port}
+      tls: {{certificateRefs: [{{name: cert}}]}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {{name: cert}}
+type: kubernetes.io/tls
+stringData:
+  tls.crt: |
+{indent(crt)}  tls.key: |
+{indent(pem)}---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {{name: bench}}
+spec:
+  parentRefs: [{{name: bench}}]
+  rules: [{{backendRefs: [{{name: backend, port: 80}}]}}]
+---
+apiVersion: v1
+kind: Service
+metadata:
+  name: backend
+  annotations: {{gateway.nantian.dev/addresses: "127.0.0.1:{backend}"}}
+spec: {{ports: [{{port: 80}}]}}
+""")
+        xds = f"unix:{state}/xds.sock"
+        Nantian.control = subprocess.Popen(
+            [BIN / "nantian-control", "--directory", config, "--state-dir", state / "control",
+             "--xds", xds, "--admin", f"unix:{state}/control.sock", "--log-level", "warn"],
+            stderr=open(folder / "control.log", "w"))
+        self.admin = free_port()
+        return [BIN / "nantian-proxy", "--xds", xds, "--state-dir", state / "proxy", "--admin",
+                f"127.0.0.1:{self.admin}", "--workers", "1", "--access-log",
+                folder / "access.log"]
+
+    def stop(self):
+        super().stop()
+        if Nantian.control:
+            Nantian.control.terminate()
+            Nantian.control.wait(10)
+
+
+def certificate(folder):
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30", "-subj",
+                    "/CN=bench.example.com", "-addext", "subjectAltName=DNS:bench.example.com",
+                    "-keyout", key, "-out", cert], check=True, capture_output=True)
+    return cert, key
+
+
+WORKLOADS = {
+    # name: (uses the TLS port, arguments of the load generator)
+    "h1": (False, ["--connections", "32"]),
+    "h1-rate": (False, ["--connections", "32", "--rate", "4000"]),
+    "h1-post16k": (False, ["--connections", "32", "--post", "16384"]),
+    "tls": (True, ["--connections", "32", "--tls"]),
+    "handshake": (True, ["--connections", "8", "--tls", "--new"]),
+}
+
+
+def window(proxy, workload, seconds):
+    uses_tls, arguments = WORKLOADS[workload]
+    port = proxy.tls_port if uses_tls else proxy.port
+    before = proxy.cpu_ns()
+    out = subprocess.run(pinned(1, [BENCH / "bench_load", "--port", port, "--seconds", seconds,
+                                    *arguments]), capture_output=True, text=True)
+    used = proxy.cpu_ns() - before
+    result = json.loads(out.stdout)
+    if result["errors"] or result["bad"]:
+        raise SystemExit(f"{proxy.name} {workload}: {result['errors']} errors, "
+                         f"{result['bad']} bad answers: the window is void")
+    return used / 1000 / result["requests"], result["rps"], result["p50_us"]
+
+
+def paired(ours, peer, workload, pairs, seconds):
+    """[(ours, peer)] of CPU per request; the order flips with each pair."""
+    rows = []
+    for number in range(pairs):
+        order = (ours, peer) if number % 2 == 0 else (peer, ours)
+        got = {}
+        for proxy in order:
+            time.sleep(0.2)
+            got[proxy.name] = window(proxy, workload, seconds)
+        rows.append((got[ours.name], got[peer.name]))
+    return rows
+
+
+def spread(values):
+    return f"{min(values):.2f}/{statistics.median(values):.2f}/{max(values):.2f}"
+
+
+def compare(options):
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="nantian-bench-"))
+    backend_port = free_port()
+    cert, key = certificate(folder)
+    backend = subprocess.Popen(pinned(1, [BENCH / "bench_backend", str(backend_port)]))
+    wait_port(backend_port)
+    ours, peers = Nantian("nantian"), [Floor("floor")]
+    for cls, name in ((Nginx, "nginx"), (Haproxy, "haproxy")):
+        if shutil.which(name) or os.path.exists(f"/usr/sbin/{name}"):
+            peers.append(cls(name))
+        else:
+            print(f"{name} is not installed: left out (tools/install bench)")
+    report = []
+    try:
+        os.environ["PATH"] += ":/usr/sbin"
+        for proxy in (ours, *peers):
+            proxy.start(folder, backend_port, cert, key)
+        for workload in options.only:
+            for peer in peers:
+                if WORKLOADS[workload][0] and peer.name == "floor":
+                    continue
+                rows = paired(ours, peer, workload, options.pairs, options.window)
+                ratios = [a[0] / b[0] for a, b in rows]
+                row = {"workload": workload, "peer": peer.name, "pairs": len(rows),
+                       "ours_us": statistics.median(a[0] for a, _ in rows),
+                       "peer_us": statistics.median(b[0] for _, b in rows),
+                       "ratio": statistics.median(ratios), "ratios": spread(ratios),
+                       "ahead": sum(r < 1 for r in ratios),
+                       "ours_rps": statistics.median(a[1] for a, _ in rows),
+                       "peer_rps": statistics.median(b[1] for _, b in rows)}
+                report.append(row)
+                print(f"{workload:12} vs {peer.name:8} CPU/request {row['ours_us']:7.1f} us "
+                      f"against {row['peer_us']:7.1f} us   ratio min/median/max {row['ratios']}   "
+                      f"ahead in {row['ahead']} of {row['pairs']}   rps {row['ours_rps']:.0f} "
+                      f"against {row['peer_rps']:.0f}", flush=True)
+        for proxy in (ours, *peers):
+            print(f"memory (PSS) {proxy.name}: {proxy.memory_kb()} kB")
+    finally:
+        for proxy in (ours, *peers):
+            proxy.stop()
+        backend.kill()
+    if options.json:
+        pathlib.Path(options.json).write_text(json.dumps(report, indent=1) + "\n")
+    return 0
+
+
+def gate():
+    """Instructions (callgrind, user mode) and system calls (strace) per request, as differences of
+    two runs so that start-up falls out; compared with gates.json."""
+    limits = json.loads((HERE / "gates.json").read_text())
+    measured = {}
+    for name, tool in (("instructions", "callgrind"), ("syscalls", "strace")):
+        few, many = 2000, 6000
+        counts = [counted(tool, n) for n in (few, many)]
+        measured[name] = (counts[1] - counts[0]) / (many - few)
+    failed = 0
+    for name, value in measured.items():
+        limit = limits[name]
+        good = value <= limit
+        failed += not good
+        print(f"{name} per HTTP/1.1 request: {value:.2f} (gate {limit}) "
+              f"{'ok' if good else 'TOO MANY'}")
+    print(f"{len(measured) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+def counted(tool, requests):
+    """Runs the data plane under a tool, sends requests at a low rate, returns its count."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="nantian-gate-"))
+    backend_port = free_port()
+    cert, key = certificate(folder)
+    backend = subprocess.Popen([BENCH / "bench_backend", str(backend_port)])
+    wait_port(backend_port)
+    proxy = Nantian("nantian")
+    command = [str(c) for c in proxy.command(folder, backend_port, cert, key)]
+    out = folder / "count"
+    if tool == "callgrind":
+        command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", *command]
+    else:
+        command = ["strace", "-f", "-c", "-o", str(out), *command]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL,
+                               stderr=open(folder / "tool.log", "w"))
+    try:
+        wait_port(proxy.port, 60)
+        load = subprocess.run([BENCH / "bench_load", "--port", str(proxy.port), "--connections",
+                               "8", "--requests", str(requests), "--seconds", "120"],
+                              capture_output=True, text=True)
+        result = json.loads(load.stdout)
+        if result["errors"] or result["bad"] or result["requests"] < requests:
+            raise SystemExit(f"gate: {tool}: {result}")
+    finally:
+        process.send_signal(signal.SIGINT) if tool == "strace" else None
+        for child in pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children") \
+                .read_text().split() if tool == "strace" else []:
+            os.kill(int(child), signal.SIGTERM)
+        process.terminate()
+        process.wait(60)
+        Nantian.control.terminate()
+        Nantian.control.wait(10)
+        backend.kill()
+    text = out.read_text()
+    if tool == "callgrind":
+        return int(re.search(r"^(?:summary|totals): (\d+)", text, re.M)[1])
+    return int(re.search(r"^100\.00 +\S+ +(?:\S+ +)?(\d+)", text, re.M)[1])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", type=lambda t: t.split(","), default=["h1", "tls", "handshake"])
+    parser.add_argument("--pairs", type=int, default=11)
+    parser.add_argument("--window", type=float, default=1.0)
+    parser.add_argument("--json")
+    parser.add_argument("--gate", action="store_true")
+    options = parser.parse_args()
+    return gate() if options.gate else compare(options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
