@@ -38,6 +38,7 @@
 #define LIMIT_H2_CONTROL_QUEUE     1000
 #define LIMIT_H2_RESETS            200 /* in LIMIT_H2_RESET_MS, either direction */
 #define LIMIT_H2_RESET_MS          30000
+#define LIMIT_H2_PING_WAIT_MS      20000 /* for the answer to a PING, then the peer is dead */
 #define LIMIT_H2_EMPTY_DATA        8 /* in a row */
 #define LIMIT_H2_EMPTY_CONTINUATIONS 8 /* of one head */
 #define LIMIT_H2_REQUESTS          100000 /* of one connection; then GOAWAY, so that load moves */
@@ -67,6 +68,8 @@
 /* gRPC and xDS. */
 #define LIMIT_GRPC_MESSAGE     (4u << 20)  /* what a stock client takes by default */
 #define LIMIT_GRPC_RECEIVE     (64u << 20) /* from a control plane: a large resource set */
+#define LIMIT_GRPC_WINDOW      (1u << 20) /* of one stream: a push takes few round trips */
+#define LIMIT_GRPC_PING_MS     310000 /* stock servers cut off who pings more often than 5 min */
 #define LIMIT_XDS_PUSH         (1u << 20)  /* aim for one response; a set is cut into several */
 #define LIMIT_XDS_STREAMS      10000
 #define LIMIT_XDS_RESOURCES    2000000

@@ -27,10 +27,13 @@ struct grpc_call;
 struct grpc_events {
     /* One whole message; a view that ends with the call. */
     void (*on_message)(void *owner, struct grpc_call *call, struct text message);
-    /* All messages queued were handed to the connection; more can be sent. May be NULL. */
+    /* Serving: the caller sends no more messages. NULL: the call is finished with OK. */
+    void (*on_half_close)(void *owner, struct grpc_call *call);
+    /* What had to wait (queued_bytes) was handed to the connection; more can be sent. May be
+     * NULL. */
     void (*on_sent)(void *owner, struct grpc_call *call);
-    /* The last call; the memory is gone after it. `status` is what the peer said, or what we made of a
-     * broken stream (UNAVAILABLE); `text` may be empty. */
+    /* The last call; the memory is gone after it. `status` is what the peer said, or what we made
+     * of a broken stream (UNAVAILABLE); `text` may be empty. */
     void (*on_end)(void *owner, struct grpc_call *call, enum grpc_status status, struct text text);
 };
 
@@ -38,13 +41,13 @@ struct grpc_call {
     const struct grpc_events *events;
     void *owner;
     struct http_stream *stream;
-    struct text method; /* "/package.Service/Method" */
+    struct text method;  /* "/package.Service/Method" */
     size_t queued_bytes; /* written by us and not yet taken by the connection */
     size_t receive_max;
 };
 
-/* Queues one message. ERR_LIMIT: more than `queue_max` bytes wait already (the caller drops it or
- * ends the call); 0 = no bound. */
+/* Queues one message. ERR_CLOSED: the call is over or finished. ERR_LIMIT: more than `queue_max`
+ * bytes wait already (the caller drops it or ends the call); 0 = no bound. */
 MUST_USE enum err grpc_send(struct grpc_call *call, struct text message, size_t queue_max);
 /* Serving: ends with a status. Calling: half-close. */
 void grpc_finish(struct grpc_call *call, enum grpc_status status, const char *text);
@@ -69,7 +72,8 @@ struct grpc_server *grpc_server_new(struct loop *loop, const struct grpc_method 
 void grpc_server_accept(struct grpc_server *server, int fd, const struct address *peer,
                         struct tls_context *tls);
 size_t grpc_server_connections(const struct grpc_server *server);
-void grpc_server_free(struct grpc_server *server); /* closes every connection */
+/* Closes every connection; their calls' on_end come at the end of the loop's turn. */
+void grpc_server_free(struct grpc_server *server);
 
 /* Calling: one connection, any number of calls on it. Not reconnecting: that is upstairs. */
 struct grpc_channel;
@@ -82,6 +86,8 @@ struct grpc_channel *grpc_channel_open(struct loop *loop, const struct address *
                                        struct tls_context *tls, struct text server_name,
                                        struct text authority,
                                        const struct grpc_channel_events *events, void *owner);
+/* No event of the channel follows; on_end of calls still open comes at the end of the turn. */
 void grpc_channel_free(struct grpc_channel *channel);
+/* NULL: the channel is not ready, is ended, or carries as many calls as the peer allows. */
 struct grpc_call *grpc_start(struct grpc_channel *channel, const char *method,
                              const struct grpc_events *events, void *owner);

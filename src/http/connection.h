@@ -7,16 +7,18 @@
 struct tls_context;
 
 enum http_version_want {
-    HTTP_AUTO,  /* TLS: by ALPN, else HTTP/1. Plain serving: by the first bytes (h2 preface) */
+    HTTP_AUTO, /* TLS: by ALPN, else HTTP/1. Plain serving: by the first bytes (h2 preface) */
     HTTP_1,
     HTTP_2, /* prior knowledge */
 };
 
 struct http_settings {
     uint32_t header_ms, body_ms, idle_ms, write_ms; /* 0: the default of base/limits.h */
+    uint32_t stream_window; /* HTTP/2: body bytes taken ahead per stream; 0: the default */
+    uint32_t ping_ms;       /* HTTP/2: a PING after so long a silence of the peer; 0: none */
     enum http_version_want version;
-    bool allow_h2;            /* serving, HTTP_AUTO: preface or ALPN h2 is taken */
-    bool merge_slashes;       /* serving */
+    bool allow_h2;      /* serving, HTTP_AUTO: preface or ALPN h2 is taken */
+    bool merge_slashes; /* serving */
 };
 
 struct http_connection_events {
@@ -41,7 +43,7 @@ struct http_connection {
     void *owner;
     const struct http_settings *settings; /* borrows */
     bool serving;
-    uint8_t version;  /* 11 or 20; 0 until known */
+    uint8_t version; /* 11 or 20; 0 until known */
     bool draining;
     uint32_t stream_count;
     uint64_t request_count;

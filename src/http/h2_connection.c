@@ -304,6 +304,8 @@ static void arm_next(struct h2_link *h2)
     least = MIN(least, http_link_body_ms(link));
     if (link->ended)
         return;
+    if (link->connection.settings->ping_ms != 0)
+        arm(h2, MIN(link->connection.settings->ping_ms, LIMIT_H2_PING_WAIT_MS) / 2 + 1);
     if (h2->streams != NULL || !h2->settled || h2->head_ms != 0)
         arm(h2, MAX((uint64_t)MIN(least / 4, TICK_MAX_MS), TICK_MIN_MS));
     else if (h2->noticed && !h2->goaway_sent)
@@ -333,6 +335,19 @@ static void check_stream(struct h2_stream *stream, uint64_t now)
     h2_stream_fail(stream, ERR_TIMEOUT, why);
 }
 
+/* False: the peer is dead. */
+static bool check_ping(struct h2_link *h2, uint64_t now)
+{
+    uint32_t after = h2->link->connection.settings->ping_ms;
+    if (after == 0 || now - h2->heard_ms < after)
+        return true;
+    if (h2->pinged_ms != 0)
+        return now - h2->pinged_ms < MIN(after, LIMIT_H2_PING_WAIT_MS);
+    h2->pinged_ms = MAX(now, 1u);
+    h2_session_ping(h2->session);
+    return true;
+}
+
 void h2_connection_on_timer(struct http_link *link)
 {
     struct h2_link *h2 = h2_link_of(link);
@@ -346,11 +361,12 @@ void h2_connection_on_timer(struct http_link *link)
         http_link_fail(link, ERR_TIMEOUT, "h2: head not ended");
         return;
     }
-    struct h2_stream *next;
-    for (struct h2_stream *stream = h2->streams; stream != NULL; stream = next) {
-        next = stream->next;
-        check_stream(stream, now);
+    if (!check_ping(h2, now)) {
+        http_link_fail(link, ERR_TIMEOUT, "h2: ping unanswered");
+        return;
     }
+    for (struct h2_stream *stream = h2->streams; stream != NULL; stream = stream->next)
+        check_stream(stream, now);
     if (h2->noticed && now - h2->notice_ms >= NOTICE_MS)
         h2->goaway_due = true;
     if (h2->streams == NULL && h2->settled && link->connection.serving &&
@@ -387,6 +403,8 @@ static void feed(struct http_link *link)
     size_t len = buffer_len(&link->in);
     if (len == 0)
         return;
+    h2->heard_ms = now_ms(h2);
+    h2->pinged_ms = 0;
     enum err err = h2_session_receive(h2->session, buffer_text(&link->in), now_ms(h2));
     buffer_consume(&link->in, len);
     if (err != ERR_NONE && !link->ended) {
@@ -488,11 +506,13 @@ void h2_connection_on_written(struct http_link *link)
 void h2_connection_start(struct http_link *link, const struct h2_side *side, bool serving)
 {
     struct h2_link *h2 = memory_new(struct h2_link);
+    uint32_t window = link->connection.settings->stream_window;
+    window = window == 0 ? LIMIT_H2_STREAM_WINDOW : window;
     link->codec = h2;
     h2->link = link;
     h2->side = side;
-    h2->session = h2_session_new(serving, &link->out, &EVENTS, h2);
-    h2->started_ms = h2->idle_ms = now_ms(h2);
+    h2->session = h2_session_new(serving, window, &link->out, &EVENTS, h2);
+    h2->started_ms = h2->idle_ms = h2->heard_ms = now_ms(h2);
     http_link_flush(link);
     if (!serving)
         http_link_ready(link);

@@ -67,8 +67,9 @@ struct h2_link {
     bool noticed, goaway_sent, goaway_due;
     enum err end_err; /* at_end: how the peer's end came */
     uint64_t started_ms, idle_ms, notice_ms;
-    uint64_t head_ms; /* a head began then and has not ended; 0: none */
-    uint64_t tick_ms; /* when link->timer is due; 0: it is not armed */
+    uint64_t heard_ms, pinged_ms; /* settings->ping_ms; pinged_ms 0: no answer is awaited */
+    uint64_t head_ms;             /* a head began then and has not ended; 0: none */
+    uint64_t tick_ms;             /* when link->timer is due; 0: it is not armed */
 };
 
 static inline struct h2_link *h2_link_of(const struct http_link *link)

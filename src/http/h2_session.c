@@ -399,10 +399,10 @@ static void tell_streams_max(struct buffer *out)
     }
 }
 
-static void submit_settings(struct h2_session *session)
+static void submit_settings(struct h2_session *session, uint32_t window)
 {
     nghttp2_settings_entry entries[6] = {
-        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, LIMIT_H2_STREAM_WINDOW},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, window},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, LIMIT_HEADER_BYTES},
         {NGHTTP2_SETTINGS_HEADER_TABLE_SIZE, LIMIT_H2_TABLE},
     };
@@ -413,11 +413,12 @@ static void submit_settings(struct h2_session *session)
     else
         entries[count++] = (nghttp2_settings_entry){NGHTTP2_SETTINGS_ENABLE_PUSH, 0};
     CHECK(nghttp2_submit_settings(session->nghttp2, NGHTTP2_FLAG_NONE, entries, count) == 0);
-    CHECK(nghttp2_session_set_local_window_size(session->nghttp2, NGHTTP2_FLAG_NONE, 0,
-                                                LIMIT_H2_CONNECTION_WINDOW) == 0);
+    CHECK(nghttp2_session_set_local_window_size(
+              session->nghttp2, NGHTTP2_FLAG_NONE, 0,
+              (int32_t)MAX((uint32_t)LIMIT_H2_CONNECTION_WINDOW, 4 * window)) == 0);
 }
 
-struct h2_session *h2_session_new(bool serving, struct buffer *out,
+struct h2_session *h2_session_new(bool serving, uint32_t stream_window, struct buffer *out,
                                   const struct h2_session_events *events, void *owner)
 {
     struct h2_session *session = memory_new(struct h2_session);
@@ -434,7 +435,7 @@ struct h2_session *h2_session_new(bool serving, struct buffer *out,
     CHECK(made == 0);
     nghttp2_option_del(option);
     nghttp2_session_callbacks_del(callbacks);
-    submit_settings(session);
+    submit_settings(session, stream_window);
     size_t before = buffer_len(out);
     CHECK(h2_session_flush(session, SIZE_MAX) == ERR_NONE);
     if (serving && before == 0)
@@ -508,6 +509,11 @@ uint32_t h2_session_peer_streams(const struct h2_session *session)
 {
     return nghttp2_session_get_remote_settings(session->nghttp2,
                                                NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+}
+
+void h2_session_ping(struct h2_session *session)
+{
+    (void)nghttp2_submit_ping(session->nghttp2, NGHTTP2_FLAG_NONE, NULL);
 }
 
 void h2_session_notice(struct h2_session *session)

@@ -55,8 +55,9 @@ struct h2_session_events {
     void (*on_goaway)(void *owner, uint32_t code);
 };
 
-/* Appends what is to be sent to `out` (borrows). The preface and SETTINGS are there at return. */
-struct h2_session *h2_session_new(bool serving, struct buffer *out,
+/* Appends what is to be sent to `out` (borrows). The preface and SETTINGS are there at return.
+ * `stream_window`: body bytes that a stream may hold unconsumed. */
+struct h2_session *h2_session_new(bool serving, uint32_t stream_window, struct buffer *out,
                                   const struct h2_session_events *events, void *owner);
 void h2_session_free(struct h2_session *session);
 
@@ -86,6 +87,7 @@ void h2_session_blame(struct h2_session *session);
 bool h2_session_can_request(const struct h2_session *session);
 uint32_t h2_session_peer_streams(const struct h2_session *session); /* its MAX_CONCURRENT_STREAMS */
 /* GOAWAY in two steps (RFC 9113 6.8): the notice with a PING behind it, then the last stream. */
+void h2_session_ping(struct h2_session *session);
 void h2_session_notice(struct h2_session *session);
 void h2_session_goaway(struct h2_session *session, enum h2_code code);
 /* GOAWAY, and nothing of the peer is read any more. */
