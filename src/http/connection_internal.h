@@ -22,13 +22,16 @@ struct http_link {
     bool ended; /* http_close was called: callbacks are over but for ops->end at finish */
     bool close_when_flushed;
     bool linger_when_flushed; /* half-close, then read and drop for LIMIT_LINGER_MS */
+    bool fin_when_flushed;    /* a tunnel's half-close */
     bool lingering;
-    bool flushing; /* inside on_flush: no need to defer again */
+    bool flushing;     /* inside on_flush: no need to defer again */
+    bool write_broken; /* writing failed; kept open only while answer_kept */
+    bool answer_kept;  /* calling: what was read completes the answer, let the owner have it */
 };
 
 static inline struct http_link *http_link_of(const struct http_connection *connection)
 {
-    return CONTAINER_OF(connection, struct http_link, connection);
+    return (struct http_link *)(uintptr_t)connection; /* its first member */
 }
 
 /* One constant per codec and side: h1_server_ops, h1_client_ops, h2_server_ops, h2_client_ops.
@@ -54,6 +57,8 @@ struct http_connection_ops {
     void (*end)(struct http_link *link, enum err why);
     void (*free)(struct http_link *link); /* link->codec and all streams; may be NULL'd before */
 };
+
+extern const struct http_connection_ops h1_server_ops, h1_client_ops, h2_server_ops, h2_client_ops;
 
 /* Services of connection.c for the codecs. */
 
