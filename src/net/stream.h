@@ -18,48 +18,65 @@ enum stream_event {
     STREAM_CONNECTED = 1, /* TCP, and TLS if any, are up; also told to the serving side */
     STREAM_READABLE = 2,  /* bytes or the end can be read */
     STREAM_WRITABLE = 4,  /* a write that was short can go on */
-    STREAM_FAILED = 8,    /* broken; stream->err and stream->why say how */
+    STREAM_FAILED = 8,    /* never came up; stream->err and stream->why say how; close it */
 };
 
 struct stream {
     struct loop *loop;
     struct watch watch;
     struct tls_session *tls; /* owns; NULL = plain */
-    struct address peer, local;
+    struct address peer;
+    struct address local; /* through stream_local() */
     void *owner;
     void (*on_event)(void *owner, uint32_t events);
-    enum err err;     /* why it failed */
-    const char *why;  /* static words for the log: "connect: refused", "tls: bad certificate" */
+    enum err err;    /* why it failed */
+    const char *why; /* static words for the log: "connect: refused", "tls: bad certificate" */
     bool connected;
-    bool read_ready;  /* the kernel may have bytes (no short read since the last event) */
-    bool read_ended;  /* the peer's end was read */
+    bool read_ready; /* there may be bytes (no short read since the last event) */
+    bool read_ended; /* the peer's end was read */
     bool write_blocked;
+    bool connecting;    /* TCP is not up yet */
+    bool end_told;      /* the kernel told of the peer's end: a last read is worth it */
+    bool broken;        /* reset or hung up: what can still be read is a rest */
+    bool failed;        /* STREAM_FAILED was told */
     struct timer timer; /* connect and handshake deadline */
+    struct defer resume;
 };
 
-/* Serving side: takes over an accepted descriptor. With `tls` the handshake comes first. */
+/* `owner` and `on_event` are set by the caller, before or after these two; no event comes from
+ * within them. When they fail the stream is closed, and `why` says more.
+ * Serving side: takes over an accepted descriptor. With `tls` the handshake comes first. */
 MUST_USE enum err stream_accept(struct stream *stream, struct loop *loop, int fd,
                                 const struct address *peer, struct tls_context *tls);
 /* Calling side. `server_name` (SNI and verification) only with tls; may be empty. */
-MUST_USE enum err stream_connect(struct stream *stream, struct loop *loop,
-                                 const struct address *to, struct tls_context *tls,
-                                 struct text server_name, uint32_t timeout_ms);
-/* Closes at once; no event follows. Safe on a zeroed or closed stream. */
+MUST_USE enum err stream_connect(struct stream *stream, struct loop *loop, const struct address *to,
+                                 struct tls_context *tls, struct text server_name,
+                                 uint32_t timeout_ms);
+/* Closes at once; no event follows. Safe on a zeroed or closed stream, and within on_event. */
 void stream_close(struct stream *stream);
 /* No more bytes from us (FIN, close_notify). */
 void stream_end_write(struct stream *stream);
 
 /* Reads once into the buffer's room (reserves `want`). ERR_AGAIN: nothing now. ERR_CLOSED: clean
- * end. ERR_SYSTEM, ERR_PROTOCOL: broken. A short read clears read_ready, so no probe is needed. */
+ * end. ERR_SYSTEM, ERR_PROTOCOL: broken (also TLS that ended without close_notify). A short read
+ * clears read_ready, so no probe is needed; if the end stands behind it, READABLE comes once more.
+ */
 MUST_USE enum err stream_read(struct stream *stream, struct buffer *into, size_t want);
 /* Writes what the kernel takes of the front of `from` and consumes it. ERR_AGAIN: the rest waits
- * for STREAM_WRITABLE. */
+ * for STREAM_WRITABLE. With TLS the rest may stand encrypted in the stream while `from` is empty
+ * already: go by the result. Before CONNECTED nothing is taken. A failed write leaves reading as it
+ * is (an early answer may wait). */
 MUST_USE enum err stream_write(struct stream *stream, struct buffer *from);
 /* The same for bytes that are not in a buffer, behind those that are; *ret_taken of `more`. */
 MUST_USE enum err stream_write_more(struct stream *stream, struct buffer *from, struct text more,
                                     size_t *ret_taken);
 /* If bytes may be waiting since reading stopped, on_event(READABLE) comes in this turn. */
 void stream_resume(struct stream *stream);
+
+/* Our end of the connection: asked of the kernel once. */
+const struct address *stream_local(struct stream *stream);
+/* Who is at the other end of a Unix socket; false on others. */
+MUST_USE bool stream_peer_uid(const struct stream *stream, uint32_t *ret_uid);
 
 /* TLS facts; empty or NULL on plain streams. */
 struct text stream_alpn(const struct stream *stream);

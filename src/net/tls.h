@@ -15,14 +15,18 @@ struct tls_certificate *tls_certificate_new(struct text chain_pem, struct text k
 struct tls_certificate *tls_certificate_ref(struct tls_certificate *certificate);
 void tls_certificate_unref(struct tls_certificate *certificate);
 uint64_t tls_certificate_not_after(const struct tls_certificate *certificate); /* seconds, 1970 */
+/* DNS names and URIs it is for (the common name if it has none); live as long as it does. */
+const struct text *tls_certificate_names(const struct tls_certificate *certificate,
+                                         size_t *ret_count);
 
 /* Which certificate answers this server name (lower case, may be empty): asked on the stream's
- * thread during the handshake. NULL refuses: the connection ends with unrecognized_name. */
+ * thread during the handshake. The owner keeps its count; it must live until the call is over.
+ * NULL refuses: the connection ends with unrecognized_name. */
 typedef struct tls_certificate *(*tls_pick)(void *owner, struct text server_name);
 
 struct tls_server_options {
-    tls_pick pick; /* with `owner` of the stream that shakes hands */
-    const char *const *alpn; /* in order of preference, NULL-terminated; NULL: none */
+    tls_pick pick;             /* with `owner` of the stream that shakes hands */
+    const char *const *alpn;   /* in order of preference, NULL-terminated; NULL: none */
     struct text client_ca_pem; /* empty: no client certificate is asked */
     bool client_certificate_required;
     struct text ticket_keys; /* 48 random bytes, equal on all workers; empty: no tickets */
@@ -30,7 +34,7 @@ struct tls_server_options {
 struct tls_context *tls_server_new(const struct tls_server_options *options, const char **ret_why);
 
 struct tls_client_options {
-    struct text ca_pem; /* empty: the system's */
+    struct text ca_pem;                  /* empty: the system's */
     struct tls_certificate *certificate; /* presented if asked; shares */
     const char *const *alpn;
     const struct text *names; /* any one must match the peer's SAN; none: the server name */
