@@ -1,0 +1,166 @@
+/* The pieces of an access log line. Eight bytes at a time while nothing needs an escape. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "data/observe/line.h"
+
+#define ONES  UINT64_C(0x0101010101010101)
+#define HIGHS UINT64_C(0x8080808080808080)
+
+static const char DIGITS[] = "00010203040506070809101112131415161718192021222324252627282930313233"
+                             "34353637383940414243444546474849505152535455565758596061626364656667"
+                             "68697071727374757677787980818283848586878889909192939495969798"
+                             "99";
+static const char HEX[] = "0123456789abcdef";
+
+void line_u64(struct line *line, uint64_t value)
+{
+    char digits[20];
+    int at = 20;
+    while (value >= 100) {
+        at -= 2;
+        memcpy(digits + at, DIGITS + value % 100 * 2, 2);
+        value /= 100;
+    }
+    if (value >= 10) {
+        at -= 2;
+        memcpy(digits + at, DIGITS + value * 2, 2);
+    } else {
+        digits[--at] = (char)('0' + value);
+    }
+    line_raw(line, text_from(digits + at, (size_t)(20 - at)));
+}
+
+void line_ms(struct line *line, uint64_t ns)
+{
+    uint64_t us = ns / 1000;
+    line_u64(line, us / 1000);
+    uint64_t rest = us % 1000;
+    *line->at++ = '.';
+    *line->at++ = (char)('0' + rest / 100);
+    memcpy(line->at, DIGITS + rest % 100 * 2, 2);
+    line->at += 2;
+}
+
+/* No byte below 0x20, above 0x7e, no quote, no backslash. */
+static bool is_plain_word(uint64_t word)
+{
+    uint64_t low = (word - ONES * 0x20) & ~word;
+    uint64_t quote = word ^ (ONES * '"');
+    uint64_t slash = word ^ (ONES * '\\');
+    uint64_t top = (word + ONES) | word; /* 0x7f becomes 0x80 */
+    return ((low | ((quote - ONES) & ~quote) | ((slash - ONES) & ~slash) | top) & HIGHS) == 0;
+}
+
+/* Length of the well-formed UTF-8 sequence at the front, 0 if there is none (RFC 3629). */
+static size_t sequence_len(const unsigned char *at, size_t len)
+{
+    unsigned char first = at[0];
+    size_t need = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+    if (first < 0xc2 || first > 0xf4 || len < need)
+        return 0;
+    for (size_t i = 1; i < need; i++)
+        if ((at[i] & 0xc0) != 0x80)
+            return 0;
+    bool is_bad = (first == 0xe0 && at[1] < 0xa0) || (first == 0xed && at[1] > 0x9f) ||
+                  (first == 0xf0 && at[1] < 0x90) || (first == 0xf4 && at[1] > 0x8f);
+    return is_bad ? 0 : need;
+}
+
+static void put_code(struct line *line, unsigned code)
+{
+    char out[6] = {'\\', 'u', '0', '0', HEX[code >> 4 & 15], HEX[code & 15]};
+    line_raw(line, text_from(out, 6));
+}
+
+/* One byte or sequence that is not a plain run; returns how many input bytes it took. */
+static size_t put_special(struct line *line, const unsigned char *at, size_t len)
+{
+    unsigned char byte = at[0];
+    if (byte == '"' || byte == '\\') {
+        *line->at++ = '\\';
+        *line->at++ = (char)byte;
+        return 1;
+    }
+    if (byte < 0x20 || byte == 0x7f) {
+        put_code(line, byte);
+        return 1;
+    }
+    if (byte < 0x80) {
+        *line->at++ = (char)byte;
+        return 1;
+    }
+    size_t sequence = sequence_len(at, len);
+    if (sequence == 0) {
+        line_literal(line, "\\ufffd");
+        return 1;
+    }
+    if (byte == 0xc2 && at[1] < 0xa0) /* C1 controls move terminals too */
+        put_code(line, at[1]);
+    else
+        line_raw(line, text_from((const char *)at, sequence));
+    return sequence;
+}
+
+void line_escaped(struct line *line, struct text value, size_t max)
+{
+    const unsigned char *at = (const unsigned char *)value.data;
+    const unsigned char *end = at + value.len;
+    const char *stop = line->at + max - 8;
+    while (at < end && line->at <= stop) {
+        uint64_t word;
+        if (end - at >= 8) {
+            memcpy(&word, at, 8);
+            if (LIKELY(is_plain_word(word))) {
+                memcpy(line->at, &word, 8);
+                line->at += 8;
+                at += 8;
+                continue;
+            }
+        }
+        const unsigned char *until = end - at >= 8 ? at + 8 : end;
+        while (at < until && line->at <= stop)
+            at += put_special(line, at, (size_t)(end - at));
+    }
+}
+
+void line_value(struct line *line, struct text value)
+{
+    if (value.len == 0) {
+        line_literal(line, "null");
+        return;
+    }
+    *line->at++ = '"';
+    line_escaped(line, value, LINE_VALUE_MAX);
+    *line->at++ = '"';
+}
+
+static bool is_secret(struct text name)
+{
+    static const char *const NAMES[] = {
+        "access_token", "api_key",  "apikey",    "auth",     "client_secret",
+        "code",         "id_token", "key",       "password", "refresh_token",
+        "secret",       "sig",      "signature", "token",    "x-amz-signature",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(NAMES); i++)
+        if (text_equal_nocase(name, text_of(NAMES[i])))
+            return true;
+    return false;
+}
+
+void line_query(struct line *line, struct text query, size_t max)
+{
+    const char *stop = line->at + max - 16;
+    struct text part;
+    bool is_first = true;
+    while (line->at < stop && text_split(&query, '&', &part)) {
+        size_t equals = text_find(part, '=', 0);
+        if (!is_first)
+            *line->at++ = '&';
+        is_first = false;
+        if (equals < part.len && is_secret(text_slice(part, 0, equals))) {
+            line_escaped(line, text_slice(part, 0, equals), 64);
+            line_literal(line, "=***");
+        } else if (line->at < stop) {
+            line_escaped(line, part, (size_t)(stop - line->at) + 8);
+        }
+    }
+}

@@ -1,0 +1,308 @@
+/* Per-worker counters by slot, made when first used. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "data/observe/metrics.h"
+
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "base/memory.h"
+
+#define MS UINT64_C(1000000)
+
+const uint64_t METRICS_DURATION_BOUNDS_NS[METRICS_DURATIONS] = {
+    5 * MS,   10 * MS,  25 * MS,   50 * MS,   75 * MS,   100 * MS,  250 * MS,
+    500 * MS, 750 * MS, 1000 * MS, 2500 * MS, 5000 * MS, 7500 * MS, 10000 * MS,
+};
+
+const uint64_t METRICS_SIZE_BOUNDS[METRICS_SIZES] = {
+    0, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000,
+};
+
+static void duration_add(struct metrics_duration *duration, uint64_t ns)
+{
+    uint32_t i = 0;
+    while (i < METRICS_DURATIONS && ns > METRICS_DURATION_BOUNDS_NS[i])
+        i++;
+    metrics_add(&duration->buckets[i], 1);
+    metrics_add(&duration->sum_ns, ns);
+}
+
+static void size_add(struct metrics_size *size, uint64_t bytes)
+{
+    uint32_t i = 0;
+    while (i < METRICS_SIZES && bytes > METRICS_SIZE_BOUNDS[i])
+        i++;
+    metrics_add(&size->buckets[i], 1);
+    metrics_add(&size->sum, bytes);
+}
+
+static struct text copy(struct text text)
+{
+    return (struct text){memory_string(text), text.len};
+}
+
+static void drop(struct text text)
+{
+    free((void *)(uintptr_t)text.data);
+}
+
+struct metrics *metrics_new(void)
+{
+    struct metrics *metrics = memory_new(struct metrics);
+    metrics->overflow.gateway = copy(TEXT("_overflow"));
+    metrics->overflow.listener = copy(TEXT("_overflow"));
+    metrics->overflow.label = copy(TEXT("_overflow"));
+    return metrics;
+}
+
+static void route_fini(struct metrics_route *route)
+{
+    drop(route->gateway);
+    drop(route->listener);
+    drop(route->label);
+    drop(route->resource);
+    for (int i = 0; i < METRICS_METHODS; i++)
+        for (int j = 0; j < METRICS_CLASSES; j++)
+            free(route->requests[i][j]);
+    struct metrics_backend *backend = route->backends;
+    while (backend != NULL) {
+        struct metrics_backend *next = backend->next;
+        for (int i = 0; i < METRICS_CLASSES; i++) {
+            free(backend->tries[i][0]);
+            free(backend->tries[i][1]);
+        }
+        drop(backend->name);
+        free(backend);
+        backend = next;
+    }
+}
+
+static void route_free(struct metrics_route *route)
+{
+    route_fini(route);
+    free(route);
+}
+
+static void limbo_free(struct metrics_route *limbo)
+{
+    while (limbo != NULL) {
+        struct metrics_route *next = limbo->next_limbo;
+        route_free(limbo);
+        limbo = next;
+    }
+}
+
+static void chunks_free(struct metrics *metrics, struct metrics_chunk *_Atomic *chunks)
+{
+    for (uint32_t i = 0; i < METRICS_CHUNKS; i++) {
+        struct metrics_chunk *chunk = chunks[i];
+        for (uint32_t j = 0; chunk != NULL && j < METRICS_CHUNK; j++)
+            if (chunk->items[j] != NULL && chunk->items[j] != &metrics->overflow)
+                route_free(chunk->items[j]);
+        free(chunk);
+    }
+}
+
+void metrics_free(struct metrics *metrics)
+{
+    if (metrics == NULL)
+        return;
+    chunks_free(metrics, metrics->routes);
+    chunks_free(metrics, metrics->listeners);
+    limbo_free(metrics->limbo);
+    limbo_free(metrics->limbo_old);
+    route_fini(&metrics->overflow);
+    struct metrics_door *door = metrics->doors;
+    while (door != NULL) {
+        struct metrics_door *next = door->next;
+        drop(door->address);
+        free(door);
+        door = next;
+    }
+    free(metrics);
+}
+
+void metrics_adopted(struct metrics *metrics)
+{
+    limbo_free(metrics->limbo_old);
+    metrics->limbo_old = metrics->limbo;
+    metrics->limbo = NULL;
+    metrics_add(&metrics->snapshots, 1);
+}
+
+/* -- entries -- */
+
+/* A listener's name within its gateway: a ListenerSet's entries carry the set's name. */
+static struct text listener_label(const struct listener_config *listener)
+{
+    struct text resource = listener->resource, gateway = listener->gateway;
+    if (text_starts_with(resource, gateway) && resource.len > gateway.len + 1)
+        return text_slice(resource, gateway.len + 1, resource.len);
+    return listener->name;
+}
+
+static struct metrics_route *entry_new(struct metrics *metrics,
+                                       const struct listener_config *listener, struct text label,
+                                       struct text resource)
+{
+    if (metrics->entries >= LIMIT_METRIC_ROUTES)
+        return &metrics->overflow;
+    struct metrics_route *entry = memory_new(struct metrics_route);
+    metrics->entries++;
+    entry->gateway = copy(listener->gateway);
+    entry->listener = copy(listener_label(listener));
+    entry->label = copy(label);
+    entry->resource = copy(resource);
+    return entry;
+}
+
+static struct metrics_route *_Atomic *place_of(struct metrics_chunk *_Atomic *chunks, uint32_t slot)
+{
+    CHECK(slot < METRICS_CHUNK * METRICS_CHUNKS);
+    struct metrics_chunk *chunk =
+        atomic_load_explicit(&chunks[slot / METRICS_CHUNK], memory_order_relaxed);
+    if (UNLIKELY(chunk == NULL)) {
+        chunk = memory_new(struct metrics_chunk);
+        atomic_store_explicit(&chunks[slot / METRICS_CHUNK], chunk, memory_order_release);
+    }
+    return &chunk->items[slot % METRICS_CHUNK];
+}
+
+/* Finds or makes the entry; one that belonged to another resource goes to limbo. */
+static struct metrics_route *entry_of(struct metrics *metrics, struct metrics_route *_Atomic *place,
+                                      const struct listener_config *listener,
+                                      const struct route *route)
+{
+    const void *identity = route == NULL ? (const void *)listener : route;
+    struct metrics_route *entry = atomic_load_explicit(place, memory_order_relaxed);
+    if (LIKELY(entry != NULL) && (entry->identity == identity || entry == &metrics->overflow))
+        return entry;
+    struct text resource = route == NULL ? listener->resource : route->resource;
+    if (entry != NULL && !text_equal(entry->resource, resource)) {
+        entry->next_limbo = metrics->limbo;
+        metrics->limbo = entry;
+        metrics->entries--;
+        entry = NULL;
+    }
+    if (entry == NULL) {
+        entry = entry_new(metrics, listener, route == NULL ? TEXT("") : route->label, resource);
+        atomic_store_explicit(place, entry, memory_order_release);
+    }
+    if (entry != &metrics->overflow)
+        entry->identity = identity;
+    return entry;
+}
+
+static struct metrics_route *listener_entry(struct metrics *metrics,
+                                            const struct listener_config *listener)
+{
+    return entry_of(metrics, place_of(metrics->listeners, listener->slot), listener, NULL);
+}
+
+static struct metrics_route *exchange_entry(struct metrics *metrics, const struct exchange *x)
+{
+    if (x->listener == NULL)
+        return &metrics->overflow;
+    if (x->hit.route == NULL)
+        return listener_entry(metrics, x->listener);
+    return entry_of(metrics, place_of(metrics->routes, x->hit.route->slot), x->listener,
+                    x->hit.route);
+}
+
+static struct metrics_duration *duration_of(struct metrics_duration *_Atomic *place)
+{
+    struct metrics_duration *duration = atomic_load_explicit(place, memory_order_relaxed);
+    if (LIKELY(duration != NULL))
+        return duration;
+    duration = memory_new(struct metrics_duration);
+    atomic_store_explicit(place, duration, memory_order_release);
+    return duration;
+}
+
+static struct metrics_backend *backend_of(struct metrics_route *route,
+                                          const struct weighted_backend *from)
+{
+    struct metrics_backend *backend = atomic_load_explicit(&route->backends, memory_order_relaxed);
+    for (; backend != NULL; backend = atomic_load_explicit(&backend->next, memory_order_relaxed))
+        if (backend->slot == from->slot && text_equal(backend->name, from->name))
+            return backend;
+    backend = memory_new(struct metrics_backend);
+    backend->name = copy(from->name);
+    backend->slot = from->slot;
+    atomic_store_explicit(&backend->next, route->backends, memory_order_relaxed);
+    atomic_store_explicit(&route->backends, backend, memory_order_release);
+    return backend;
+}
+
+/* -- doors -- */
+
+struct metrics_door *metrics_door_of(struct metrics *metrics, struct text address)
+{
+    struct metrics_door *door = metrics->doors;
+    for (; door != NULL; door = door->next)
+        if (text_equal(door->address, address))
+            return door;
+    door = memory_new(struct metrics_door);
+    door->address = copy(address);
+    atomic_store_explicit(&door->next, metrics->doors, memory_order_relaxed);
+    atomic_store_explicit(&metrics->doors, door, memory_order_release);
+    return door;
+}
+
+void metrics_door_refused(struct metrics_door *door, const char *reason)
+{
+    for (uint32_t i = 0; i < METRICS_REASONS; i++) {
+        const char *known = atomic_load_explicit(&door->refused[i].reason, memory_order_relaxed);
+        bool is_last = i == METRICS_REASONS - 1;
+        if (known == NULL)
+            atomic_store_explicit(&door->refused[i].reason, is_last ? "other" : reason,
+                                  memory_order_release);
+        if (known == NULL || is_last || strcmp(known, reason) == 0) {
+            metrics_add(&door->refused[i].count, 1);
+            return;
+        }
+    }
+}
+
+/* -- what the proxy tells -- */
+
+static uint32_t class_of(int status)
+{
+    return status < 100 || status > 599 ? 0 : (uint32_t)status / 100;
+}
+
+void metrics_request_begin(struct metrics *metrics, const struct listener_config *listener)
+{
+    metrics_add(&listener_entry(metrics, listener)->active_begun, 1);
+}
+
+void metrics_request_end(struct metrics *metrics, const struct exchange *x, int status,
+                         uint64_t now_ns)
+{
+    struct metrics_route *entry = exchange_entry(metrics, x);
+    uint32_t method = (uint32_t)x->request->method;
+    if (method >= METRICS_METHODS)
+        method = METHOD_OTHER;
+    duration_add(duration_of(&entry->requests[method][class_of(status)]), now_ns - x->started_ns);
+    size_add(&entry->request_bytes, x->request_bytes);
+    size_add(&entry->response_bytes, x->response_bytes);
+    if (UNLIKELY(x->flag != FLAG_NONE))
+        metrics_add(&entry->flags[x->flag], 1);
+    if (x->listener != NULL)
+        metrics_add(&listener_entry(metrics, x->listener)->active_ended, 1);
+}
+
+void metrics_try_end(struct metrics *metrics, const struct exchange *x, int status, uint64_t now_ns)
+{
+    if (x->backend == NULL || x->upstream_started_ns == 0)
+        return;
+    struct metrics_backend *backend = backend_of(exchange_entry(metrics, x), x->backend);
+    duration_add(duration_of(&backend->tries[class_of(status)][x->tries > 1]),
+                 now_ns - x->upstream_started_ns);
+}
+
+void metrics_retry(struct metrics *metrics, const struct exchange *x)
+{
+    if (x->backend != NULL)
+        metrics_add(&backend_of(exchange_entry(metrics, x), x->backend)->retries, 1);
+}

@@ -1,0 +1,110 @@
+/* A worker's counters: written by that worker alone with plain relaxed stores, read by the main
+ * thread's scrape at any time. What the scrape reaches stays allocated until two snapshots later.
+ */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "data/exchange/exchange.h"
+
+#define METRICS_METHODS   10 /* enum method */
+#define METRICS_CLASSES   6  /* 0: no response, 1xx .. 5xx */
+#define METRICS_DURATIONS 14
+#define METRICS_SIZES     8
+#define METRICS_REASONS   16 /* refused requests: different reasons kept per door */
+
+typedef _Atomic uint64_t metrics_counter;
+
+static inline void metrics_add(metrics_counter *counter, uint64_t value)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + value,
+                          memory_order_relaxed);
+}
+
+static inline uint64_t metrics_read(const metrics_counter *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+struct metrics_duration {
+    metrics_counter buckets[METRICS_DURATIONS + 1]; /* not cumulated; the last is +Inf */
+    metrics_counter sum_ns;
+};
+
+struct metrics_size {
+    metrics_counter buckets[METRICS_SIZES + 1];
+    metrics_counter sum;
+};
+
+extern const uint64_t METRICS_DURATION_BOUNDS_NS[METRICS_DURATIONS];
+extern const uint64_t METRICS_SIZE_BOUNDS[METRICS_SIZES];
+
+/* Tries of one route at one backend. */
+struct metrics_backend {
+    struct text name; /* owns */
+    uint32_t slot;
+    struct metrics_backend *_Atomic next;
+    struct metrics_duration *_Atomic tries[METRICS_CLASSES][2]; /* [1]: sent again */
+    metrics_counter retries;
+};
+
+/* Requests of one route on one listener; route empty: none matched. */
+struct metrics_route {
+    struct text gateway, listener, label; /* own */
+    struct text resource;                 /* owns */
+    const void *identity;                 /* the object seen last: equal means no further check */
+    struct metrics_duration *_Atomic requests[METRICS_METHODS][METRICS_CLASSES];
+    struct metrics_size request_bytes, response_bytes;
+    metrics_counter flags[FLAG_COUNT];
+    metrics_counter active_begun, active_ended; /* of listeners only */
+    struct metrics_backend *_Atomic backends;
+    struct metrics_route *next_limbo;
+};
+
+/* One listening address. */
+struct metrics_door {
+    struct text address; /* owns */
+    metrics_counter opened, closed;
+    struct {
+        const char *_Atomic reason; /* static words */
+        metrics_counter count;
+    } refused[METRICS_REASONS];
+    struct metrics_door *_Atomic next;
+};
+
+#define METRICS_CHUNK  512
+#define METRICS_CHUNKS 4096 /* two million slots */
+
+struct metrics_chunk {
+    struct metrics_route *_Atomic items[METRICS_CHUNK];
+};
+
+struct metrics {
+    struct metrics_chunk *_Atomic routes[METRICS_CHUNKS];
+    struct metrics_chunk *_Atomic listeners[METRICS_CHUNKS];
+    struct metrics_route
+        overflow; /* beyond LIMIT_METRIC_ROUTES entries, and requests without host */
+    struct metrics_door *_Atomic doors;
+    struct metrics_route *limbo, *limbo_old; /* replaced; the scrape may still look */
+    uint32_t entries;
+    metrics_counter log_lines, log_dropped, snapshots;
+    metrics_counter connections_limited;
+};
+
+struct metrics *metrics_new(void);
+void metrics_free(struct metrics *metrics);
+/* Between two snapshots: what was replaced before the last one is given back. */
+void metrics_adopted(struct metrics *metrics);
+
+struct metrics_door *metrics_door_of(struct metrics *metrics, struct text address);
+void metrics_door_refused(struct metrics_door *door, const char *reason);
+
+void metrics_request_begin(struct metrics *metrics, const struct listener_config *listener);
+/* `status` 0: no response was begun. x->listener and x->hit.route may be NULL. */
+void metrics_request_end(struct metrics *metrics, const struct exchange *x, int status,
+                         uint64_t now_ns);
+/* A try at x->backend ended; x->tries tells whether it was the first. */
+void metrics_try_end(struct metrics *metrics, const struct exchange *x, int status,
+                     uint64_t now_ns);
+void metrics_retry(struct metrics *metrics, const struct exchange *x);

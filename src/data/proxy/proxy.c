@@ -1,0 +1,168 @@
+/* Client connections: taken in, counted, drained; their requests become transfers. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "data/proxy/proxy.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "base/memory.h"
+#include "data/proxy/transfer.h"
+
+bool proxy_init(struct proxy *proxy, const struct proxy_options *options)
+{
+    *proxy = (struct proxy){.loop = options->loop, .worker = options->worker};
+    proxy->metrics = metrics_new();
+    proxy->settings = (struct http_settings){.version = HTTP_1, .merge_slashes = true};
+    pool_set_init(&proxy->pools, options->loop);
+    return access_log_open(&proxy->log, options->loop, proxy->metrics, options->access_log,
+                           options->log_as_text, options->node);
+}
+
+void proxy_fini(struct proxy *proxy)
+{
+    if (proxy->loop == NULL)
+        return;
+    CHECK(proxy->connections == NULL && proxy->pools.connection_count == 0);
+    pool_set_fini(&proxy->pools);
+    access_log_close(&proxy->log);
+    if (proxy->lease != NULL)
+        lease_drop(proxy->lease);
+    metrics_free(proxy->metrics);
+    proxy->loop = NULL;
+}
+
+void proxy_adopt(struct proxy *proxy, struct lease *lease)
+{
+    struct lease *old = proxy->lease;
+    proxy->lease = lease;
+    pool_set_adopt(&proxy->pools, lease->snapshot);
+    metrics_adopted(proxy->metrics);
+    if (old != NULL)
+        lease_drop(old);
+}
+
+/* -- doors and connections -- */
+
+void proxy_door_init(struct proxy_door *door, struct proxy *proxy, const struct address *address)
+{
+    char text[ADDRESS_TEXT_MAX];
+    *door = (struct proxy_door){.proxy = proxy, .address = *address};
+    int len = snprintf(door->port_text, sizeof(door->port_text), "%u", address_port(address));
+    door->port = text_from(door->port_text, (size_t)len);
+    door->metrics = metrics_door_of(proxy->metrics, address_format(address, text));
+}
+
+static void unlink_connection(struct proxy *proxy, struct proxy_connection *connection)
+{
+    if (connection->previous != NULL)
+        connection->previous->next = connection->next;
+    else
+        proxy->connections = connection->next;
+    if (connection->next != NULL)
+        connection->next->previous = connection->previous;
+    proxy->connection_count--;
+}
+
+static void on_stream(void *owner, struct http_stream *stream)
+{
+    transfer_begin(owner, stream);
+}
+
+static void on_refused(void *owner, struct http_connection *http, int status, const char *reason)
+{
+    (void)http, (void)status;
+    struct proxy_connection *connection = owner;
+    metrics_door_refused(connection->door->metrics, reason);
+}
+
+static void on_closed(void *owner, struct http_connection *http, enum err err)
+{
+    (void)http, (void)err;
+    struct proxy_connection *connection = owner;
+    struct proxy_door *door = connection->door;
+    unlink_connection(door->proxy, connection);
+    metrics_add(&door->metrics->closed, 1);
+    free(connection->peer);
+    free(connection->local);
+    free(connection);
+    door->connections--;
+    if (door->connections == 0 && door->is_closed && door->on_empty != NULL)
+        door->on_empty(door);
+}
+
+static const struct http_connection_events CONNECTION_EVENTS = {
+    .on_stream = on_stream,
+    .on_refused = on_refused,
+    .on_closed = on_closed,
+};
+
+void proxy_accept(struct proxy_door *door, int fd, const struct address *peer)
+{
+    struct proxy *proxy = door->proxy;
+    if (UNLIKELY(proxy->connection_count >= LIMIT_CONNECTIONS || door->binding == NULL)) {
+        struct io *io = loop_io(proxy->loop);
+        metrics_add(&proxy->metrics->connections_limited, 1);
+        io->close(io->state, fd);
+        return;
+    }
+    struct proxy_connection *connection = memory_new(struct proxy_connection);
+    connection->door = door;
+    connection->begun_ns = loop_now_ns(proxy->loop);
+    connection->http = http_serve(proxy->loop, fd, peer, door->binding->tls, &proxy->settings,
+                                  &CONNECTION_EVENTS, connection);
+    if (connection->http == NULL) {
+        free(connection);
+        return;
+    }
+    connection->next = proxy->connections;
+    if (proxy->connections != NULL)
+        proxy->connections->previous = connection;
+    proxy->connections = connection;
+    proxy->connection_count++;
+    door->connections++;
+    metrics_add(&door->metrics->opened, 1);
+}
+
+void proxy_drain(struct proxy *proxy, const struct proxy_door *door)
+{
+    struct proxy_connection *next;
+    if (door == NULL)
+        proxy->is_draining = true;
+    for (struct proxy_connection *at = proxy->connections; at != NULL; at = next) {
+        next = at->next;
+        if (door == NULL || at->door == door)
+            http_drain(at->http);
+    }
+}
+
+void proxy_close(struct proxy *proxy)
+{
+    struct proxy_connection *next;
+    for (struct proxy_connection *at = proxy->connections; at != NULL; at = next) {
+        next = at->next;
+        http_close(at->http, ERR_CLOSED);
+    }
+    pool_set_close(&proxy->pools);
+    access_log_flush(&proxy->log);
+}
+
+bool proxy_is_idle(const struct proxy *proxy)
+{
+    return proxy->connections == NULL && proxy->transfer_count == 0;
+}
+
+/* -- facts -- */
+
+struct tls_certificate *proxy_pick_certificate(void *owner, struct text server_name)
+{
+    struct http_connection *http = owner;
+    const struct proxy_connection *connection = http->owner;
+    const struct binding *binding = connection->door->binding;
+    if (binding == NULL)
+        return NULL;
+    const struct listener_config *listener = binding_listener(binding, server_name);
+    if (listener == NULL || listener->certificate_count == 0)
+        return NULL;
+    return listener->certificates[0];
+}

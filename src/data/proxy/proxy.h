@@ -1,0 +1,78 @@
+/* A worker's traffic: client connections behind its doors, and what their requests share. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "data/observe/access_log.h"
+#include "data/observe/metrics.h"
+#include "data/snapshot/lease.h"
+#include "data/upstream/pool.h"
+#include "http/connection.h"
+
+struct tls_certificate;
+
+struct proxy {
+    struct loop *loop;
+    struct worker *worker; /* borrows; opaque here */
+    struct lease *lease;   /* the current one; NULL before the first snapshot */
+    struct pool_set pools;
+    struct metrics *metrics; /* owns; the scrape reads it */
+    struct access_log log;
+    struct http_settings settings;
+    struct proxy_connection *connections; /* all, for draining */
+    uint32_t connection_count;
+    uint32_t transfer_count; /* requests under way */
+    bool is_draining;
+    uint64_t date_second; /* that `date` is of */
+    char date[30];        /* "Mon, 23 Nov 2026 03:04:05 GMT" */
+};
+
+/* One address that this worker listens on. The worker owns it, and keeps it until its last
+ * connection is gone. */
+struct proxy_door {
+    struct proxy *proxy;
+    struct address address;
+    const struct binding *binding; /* borrows from the current lease; NULL: removed */
+    struct metrics_door *metrics;
+    uint32_t connections;
+    bool is_closed;   /* accepts no more */
+    struct text port; /* in port_text */
+    char port_text[8];
+    /* The last connection of a closed door is gone. */
+    void (*on_empty)(struct proxy_door *door);
+};
+
+struct proxy_connection {
+    struct proxy_door *door;
+    struct http_connection *http;
+    struct proxy_connection *next, *previous;
+    char *peer, *local;    /* own; made with the first request */
+    struct text peer_host; /* in `peer` */
+    uint64_t begun_ns;
+};
+
+struct proxy_options {
+    struct loop *loop;
+    struct worker *worker;
+    const char *access_log; /* "off", "stdout" or a path */
+    bool log_as_text;
+    struct text node;
+};
+
+/* False: the access log cannot be opened. */
+MUST_USE bool proxy_init(struct proxy *proxy, const struct proxy_options *options);
+/* After the last connection of either side is gone. */
+void proxy_fini(struct proxy *proxy);
+/* Takes the lease; the doors' bindings are the worker's to renew at the same time. */
+void proxy_adopt(struct proxy *proxy, struct lease *lease);
+
+void proxy_door_init(struct proxy_door *door, struct proxy *proxy, const struct address *address);
+/* A connection of that door; closed at once when there are too many. */
+void proxy_accept(struct proxy_door *door, int fd, const struct address *peer);
+/* Finishes what is under way, accepts nothing new on these connections. NULL: of all doors. */
+void proxy_drain(struct proxy *proxy, const struct proxy_door *door);
+/* Ends every connection now. */
+void proxy_close(struct proxy *proxy);
+bool proxy_is_idle(const struct proxy *proxy);
+
+/* For tls_server_options.pick: `owner` is a stream's owner on the serving side. */
+struct tls_certificate *proxy_pick_certificate(void *owner, struct text server_name);

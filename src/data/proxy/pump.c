@@ -1,0 +1,97 @@
+/* Moves bodies. A source is read only while its sink takes: that is all the back-pressure there is,
+ * and a tunnel is two bodies without an end. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "data/proxy/pump.h"
+
+#include "data/proxy/transfer.h"
+
+static void send_continue(struct transfer *t)
+{
+    struct message head;
+    message_init(&head);
+    head.status = 100;
+    head.reason = message_reason(100);
+    t->continue_sent = true;
+    http_stream_send_informational(t->x.client, &head);
+}
+
+void pump_request(struct transfer *t)
+{
+    struct http_stream *client = t->x.client;
+    if (client == NULL || t->request_ended || t->call.is_over || t->call.stream == NULL)
+        return;
+    for (;;) {
+        struct text bytes = http_stream_peek(client);
+        if (bytes.len == 0)
+            break;
+        size_t taken = call_write(&t->call, bytes, false);
+        if (taken > 0)
+            http_stream_consume(client, taken);
+        t->x.request_bytes += taken;
+        if (taken < bytes.len)
+            return;
+    }
+    if (client->read_ended) {
+        t->request_ended = true;
+        if (client->trailers.field_count > 0)
+            call_send_trailers(&t->call, &client->trailers);
+        else
+            call_write(&t->call, TEXT_NONE, true);
+        return;
+    }
+    /* Asked for only now, when there is a backend that will take it. */
+    if (t->x.request->expect_continue && !t->continue_sent && t->status == 0)
+        send_continue(t);
+}
+
+static bool pump_local(struct transfer *t)
+{
+    struct text rest = text_slice(t->x.local_body, t->local_sent, t->x.local_body.len);
+    size_t taken = http_stream_write(t->x.client, rest, true);
+    t->local_sent += taken;
+    t->x.response_bytes += taken;
+    return t->local_sent == t->x.local_body.len;
+}
+
+bool pump_response(struct transfer *t)
+{
+    struct http_stream *client = t->x.client, *from = t->call.stream;
+    if (client == NULL || t->response_ended || t->status == 0)
+        return false;
+    if (t->is_local)
+        return pump_local(t);
+    if (from == NULL)
+        return false;
+    for (;;) {
+        struct text bytes = http_stream_peek(from);
+        if (bytes.len == 0)
+            break;
+        size_t taken = http_stream_write(client, bytes, false);
+        if (taken > 0)
+            http_stream_consume(from, taken);
+        t->x.response_bytes += taken;
+        if (taken < bytes.len)
+            return false;
+    }
+    if (!from->read_ended)
+        return false;
+    if (from->trailers.field_count > 0)
+        http_stream_send_trailers(client, &from->trailers);
+    else
+        (void)http_stream_write(client, TEXT_NONE, true);
+    return true;
+}
+
+void pump_discard(struct transfer *t)
+{
+    struct http_stream *client = t->x.client;
+    if (client == NULL)
+        return;
+    for (;;) {
+        struct text bytes = http_stream_peek(client);
+        if (bytes.len == 0)
+            return;
+        t->x.request_bytes += bytes.len;
+        http_stream_consume(client, bytes.len);
+    }
+}

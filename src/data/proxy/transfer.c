@@ -1,0 +1,446 @@
+/* The way of a request: listener, route, filters, backend, call; and of its response: filters,
+ * client, log. What fails on the way becomes an answer of ours, or a cut once bytes were sent. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "data/proxy/transfer.h"
+
+#include "base/memory.h"
+#include "data/filter/chain.h"
+#include "data/proxy/date.h"
+#include "data/proxy/forward.h"
+#include "data/proxy/pump.h"
+#include "data/proxy/respond.h"
+
+static void step(struct transfer *t);
+
+static struct transfer *transfer_of(struct exchange *x)
+{
+    return CONTAINER_OF(x, struct transfer, x);
+}
+
+/* -- answers -- */
+
+/* The response in x is complete as data: up through the filters. */
+static void answer(struct transfer *t, bool is_local)
+{
+    if (is_local)
+        call_cancel(&t->call);
+    loop_disarm(t->x.loop, &t->timer);
+    t->is_local = is_local;
+    t->state = TRANSFER_RESPONSE;
+    step(t);
+}
+
+static void answer_failure(struct transfer *t, enum err err, enum response_flag flag,
+                           const char *details)
+{
+    respond_failure(&t->x, err, flag, details);
+    answer(t, true);
+}
+
+static void cut(struct transfer *t, enum err err, enum response_flag flag, const char *details)
+{
+    if (t->x.flag == FLAG_NONE) {
+        t->x.flag = flag;
+        t->x.details = details;
+    }
+    call_cancel(&t->call);
+    if (t->x.client != NULL)
+        http_stream_reset(t->x.client, err == ERR_NONE ? ERR_CLOSED : err);
+}
+
+static void fail(struct transfer *t, enum err err, enum response_flag flag, const char *details)
+{
+    if (t->status == 0 && t->state != TRANSFER_RESPONSE)
+        answer_failure(t, err, flag, details);
+    else
+        cut(t, err, flag, details);
+}
+
+/* -- the response -- */
+
+static bool has_no_body(const struct transfer *t, int status)
+{
+    return t->x.request->method == METHOD_HEAD || status == 204 || status == 304;
+}
+
+static void finish_response(struct transfer *t)
+{
+    struct exchange *x = &t->x;
+    if (t->response_ended)
+        return;
+    t->response_ended = true;
+    loop_disarm(x->loop, &t->timer);
+    if (!t->is_local)
+        metrics_try_end(t->proxy->metrics, x, t->try_status, loop_now_ns(x->loop));
+    /* A tunnel's other direction goes on by itself. */
+    if (t->is_tunnel)
+        return;
+    call_finish(&t->call);
+    if (x->client != NULL && !x->client->read_ended)
+        pump_discard(t);
+}
+
+static void send_head(struct transfer *t)
+{
+    struct exchange *x = &t->x;
+    struct message *head = x->response;
+    bool end = t->response_ends;
+    if (t->is_local)
+        end = x->local_body.len == 0 || has_no_body(t, head->status);
+    if (head->framing == FRAMING_CLOSE)
+        head->framing = FRAMING_CHUNKED;
+    if (message_get(head, NAME_DATE) == NULL && !t->is_tunnel)
+        message_add(head, x->arena, TEXT("date"), date_text(t->proxy));
+    t->status = head->status;
+    t->state = TRANSFER_SENDING;
+    /* An unanswered Expect leaves it open whether a body follows: such a connection ends. */
+    if (x->request->expect_continue && !t->continue_sent && !x->client->read_ended &&
+        !t->request_ended)
+        http_drain(x->client->connection);
+    http_stream_send_head(x->client, head, end);
+    if (x->client == NULL)
+        return;
+    if (end || pump_response(t))
+        finish_response(t);
+}
+
+/* -- what the call tells -- */
+
+static void on_sent(void *owner)
+{
+    struct transfer *t = owner;
+    pump_request(t);
+}
+
+static void on_informational(void *owner, struct message *head)
+{
+    struct transfer *t = owner;
+    bool is_known = t->x.request->version >= 11 && head->status != 100;
+    if (t->x.client != NULL && t->status == 0 && is_known)
+        http_stream_send_informational(t->x.client, head);
+}
+
+static void start_tunnel(struct transfer *t)
+{
+    t->is_tunnel = true;
+    t->request_ended = false;
+    loop_disarm(t->x.loop, &t->call.timer);
+}
+
+static void on_response_head(void *owner, struct message *head, bool end)
+{
+    struct transfer *t = owner;
+    t->x.first_byte_ns = loop_now_ns(t->x.loop);
+    t->try_status = head->status;
+    if (head->status == 101) {
+        if (!t->x.request->wants_upgrade) {
+            fail(t, ERR_PROTOCOL, FLAG_UPE, "upstream_unasked_upgrade");
+            return;
+        }
+        start_tunnel(t);
+    }
+    t->x.response = head;
+    t->response_ends = end;
+    if (t->is_tunnel || t->x.hit.route->request_timeout_ms == 0) {
+        answer(t, false);
+        return;
+    }
+    t->is_local = false; /* the timeout covers the body too: the timer stays armed */
+    t->state = TRANSFER_RESPONSE;
+    step(t);
+}
+
+static void on_response_readable(void *owner)
+{
+    struct transfer *t = owner;
+    if (pump_response(t))
+        finish_response(t);
+}
+
+static void on_request_writable(void *owner)
+{
+    pump_request(owner);
+}
+
+static void on_retry(void *owner, int status)
+{
+    struct transfer *t = owner;
+    uint64_t now_ns = loop_now_ns(t->x.loop);
+    metrics_try_end(t->proxy->metrics, &t->x, status, now_ns);
+    metrics_retry(t->proxy->metrics, &t->x);
+}
+
+static void on_failed(void *owner, enum err err, enum response_flag flag, const char *details)
+{
+    struct transfer *t = owner;
+    metrics_try_end(t->proxy->metrics, &t->x, 0, loop_now_ns(t->x.loop));
+    fail(t, err, flag, details);
+}
+
+static const struct call_events CALL_EVENTS = {
+    .on_sent = on_sent,
+    .on_informational = on_informational,
+    .on_head = on_response_head,
+    .on_readable = on_response_readable,
+    .on_writable = on_request_writable,
+    .on_retry = on_retry,
+    .on_failed = on_failed,
+};
+
+/* -- the request -- */
+
+/* By weight among the route's backends; an invalid reference keeps its share and gets 500. */
+static const struct weighted_backend *choose_backend(struct exchange *x)
+{
+    const struct route *route = x->hit.route;
+    if (route->weight_sum == 0 || route->backend_count == 0)
+        return NULL;
+    if (route->backend_count == 1)
+        return &route->backends[0];
+    uint64_t at = random_below(loop_random(x->loop), route->weight_sum);
+    uint32_t i = 0;
+    while (i + 1 < route->backend_count && at >= route->backends[i].weight_end)
+        i++;
+    return &route->backends[i];
+}
+
+static struct backend *backend_of(const struct exchange *x)
+{
+    const struct backend_table *table = x->lease->snapshot->backends;
+    if (x->backend == NULL || x->backend->slot >= backend_table_slots(table))
+        return NULL;
+    return backend_table_get(table, x->backend->slot);
+}
+
+static void call_backend(struct transfer *t)
+{
+    struct exchange *x = &t->x;
+    struct proxy_connection *connection = t->connection;
+    struct backend *backend = backend_of(x);
+    if (backend == NULL) {
+        answer_failure(t, ERR_NONE, FLAG_NC, NULL);
+        return;
+    }
+    if (backend->fail_status != 0) {
+        respond_status(x, (int)backend->fail_status, FLAG_NC, "backend_unusable",
+                       "The backend cannot be used.\n");
+        answer(t, true);
+        return;
+    }
+    t->state = TRANSFER_CALLING;
+    forward_request(x, &(struct forward){connection->peer_host, connection->door->port, false});
+    call_start(&t->call, x, &t->proxy->pools, backend, t->request_ended, &CALL_EVENTS, t);
+}
+
+/* As far as the filters let it; called again when one that waited goes on. */
+static void step(struct transfer *t)
+{
+    struct exchange *x = &t->x;
+    enum filter_verdict verdict = FILTER_NEXT;
+    t->is_parked = false;
+    if (t->state == TRANSFER_REQUEST) {
+        verdict = chain_run_request(x);
+        if (verdict == FILTER_NEXT) {
+            x->backend = choose_backend(x);
+            t->state = TRANSFER_BACKEND;
+        }
+    }
+    if (t->state == TRANSFER_BACKEND && verdict == FILTER_NEXT) {
+        verdict = chain_run_backend_request(x);
+        if (verdict == FILTER_NEXT) {
+            call_backend(t);
+            return;
+        }
+    }
+    if (t->state == TRANSFER_RESPONSE) {
+        verdict = chain_run_response(x);
+        if (verdict != FILTER_WAIT) {
+            t->is_local = x->response == &x->local_response;
+            send_head(t);
+            return;
+        }
+    }
+    if (verdict == FILTER_RESPOND)
+        answer(t, true);
+    else
+        t->is_parked = true;
+}
+
+static void resume(struct exchange *x)
+{
+    struct transfer *t = transfer_of(x);
+    if (t->is_parked && x->client != NULL)
+        step(t);
+}
+
+static void on_request_timeout(void *owner)
+{
+    struct transfer *t = owner;
+    fail(t, ERR_TIMEOUT, FLAG_DT, "request_timeout");
+}
+
+static bool is_named_method(const struct exchange *x)
+{
+    enum method method = x->request->method;
+    if (method != METHOD_TRACE && method != METHOD_CONNECT)
+        return true;
+    return x->hit.route != NULL && x->hit.match->method.len > 0;
+}
+
+static bool find_route(struct transfer *t)
+{
+    struct exchange *x = &t->x;
+    if (x->binding != NULL)
+        x->listener = binding_listener(x->binding, x->request->host);
+    if (x->listener != NULL) {
+        metrics_request_begin(t->proxy->metrics, x->listener);
+        if (!route_table_match(x->listener->routes, x->request, NULL, &x->hit))
+            x->hit.route = NULL;
+    }
+    if (UNLIKELY(!is_named_method(x))) {
+        http_drain(x->client->connection);
+        respond_status(x, 405, FLAG_NONE, "method_not_allowed", "This method is not served.\n");
+        return false;
+    }
+    if (x->hit.route != NULL)
+        return true;
+    respond_failure(x, ERR_NONE, FLAG_NR, x->listener == NULL ? "listener_not_found" : NULL);
+    return false;
+}
+
+static void describe_connection(struct proxy_connection *connection)
+{
+    char text[ADDRESS_TEXT_MAX];
+    struct stream *stream = &connection->http->stream;
+    connection->local = memory_string(address_format(stream_local(stream), text));
+    struct text peer = address_format(&stream->peer, text);
+    connection->peer = memory_string(peer);
+    size_t len = peer.len;
+    struct text host = address_format_host(&stream->peer, text);
+    /* "10.0.0.1:80" begins with its host; "[::1]:80" has it behind the bracket. */
+    size_t from = len > 0 && connection->peer[0] == '[' ? 1 : 0;
+    connection->peer_host = text_from(connection->peer + from, MIN(host.len, len - from));
+}
+
+static void on_head(void *owner, struct http_stream *stream, struct message *head, bool end)
+{
+    struct transfer *t = owner;
+    struct exchange *x = &t->x;
+    (void)stream;
+    if (UNLIKELY(t->connection->peer == NULL))
+        describe_connection(t->connection);
+    x->request = head;
+    x->started_ns = loop_now_ns(x->loop);
+    x->lease = lease_take(t->proxy->lease);
+    x->snapshot_number = (uint32_t)x->lease->snapshot->number;
+    x->binding = t->connection->door->binding;
+    x->peer = t->connection->http->stream.peer;
+    x->original_path = head->path;
+    t->path = head->path;
+    t->authority = head->authority;
+    t->request_ended = end;
+    if (!find_route(t)) {
+        answer(t, true);
+        return;
+    }
+    if (x->hit.route->request_timeout_ms > 0)
+        loop_arm(x->loop, &t->timer, x->hit.route->request_timeout_ms);
+    step(t);
+}
+
+/* -- the client -- */
+
+static void on_readable(void *owner, struct http_stream *stream)
+{
+    (void)stream;
+    struct transfer *t = owner;
+    if (t->is_local || (t->response_ended && !t->is_tunnel))
+        pump_discard(t);
+    else
+        pump_request(t);
+}
+
+static void on_writable(void *owner, struct http_stream *stream)
+{
+    (void)stream;
+    on_response_readable(owner);
+}
+
+static void on_abort(void *owner, struct http_stream *stream, enum err err)
+{
+    struct transfer *t = owner;
+    t->termination = stream->why;
+    if (t->x.flag == FLAG_NONE) {
+        t->x.flag = err == ERR_PROTOCOL ? FLAG_DPE : FLAG_DC;
+        t->x.details = err == ERR_TIMEOUT    ? "downstream_timeout"
+                       : err == ERR_PROTOCOL ? "downstream_protocol_error"
+                                             : "downstream_closed";
+    }
+    call_cancel(&t->call);
+}
+
+static void write_log(struct transfer *t, uint64_t now_ns)
+{
+    const struct proxy_connection *connection = t->connection;
+    const struct stream *stream = &connection->http->stream;
+    bool is_tls = stream->tls != NULL;
+    access_log_write(&t->proxy->log,
+                     &(struct access_log_entry){
+                         .x = &t->x,
+                         .status = t->status,
+                         .ended_ns = now_ns,
+                         .ended_wall_ns = loop_wall_ns(t->x.loop),
+                         .authority = t->authority,
+                         .path = t->path,
+                         .peer = text_of(connection->peer),
+                         .local = text_of(connection->local),
+                         .server_name = is_tls ? stream_server_name(stream) : TEXT_NONE,
+                         .tls_version = is_tls ? stream_tls_version(stream) : NULL,
+                         .termination = t->termination,
+                     });
+}
+
+static void on_closed(void *owner, struct http_stream *stream)
+{
+    (void)stream;
+    struct transfer *t = owner;
+    struct exchange *x = &t->x;
+    t->proxy->transfer_count--;
+    if (x->lease == NULL)
+        return; /* the head never came */
+    if (!t->response_ended && x->flag == FLAG_NONE) {
+        x->flag = FLAG_DC;
+        x->details = "downstream_closed";
+    }
+    loop_disarm(x->loop, &t->timer);
+    call_cancel(&t->call);
+    uint64_t now_ns = loop_now_ns(x->loop);
+    chain_run_end(x);
+    metrics_request_end(t->proxy->metrics, x, t->status, now_ns);
+    write_log(t, now_ns);
+    lease_drop(x->lease);
+    x->client = NULL;
+}
+
+static const struct http_stream_events CLIENT_EVENTS = {
+    .on_head = on_head,
+    .on_readable = on_readable,
+    .on_writable = on_writable,
+    .on_abort = on_abort,
+    .on_closed = on_closed,
+};
+
+void transfer_begin(struct proxy_connection *connection, struct http_stream *stream)
+{
+    struct transfer *t = arena_new(&stream->arena, struct transfer);
+    t->proxy = connection->door->proxy;
+    t->connection = connection;
+    t->x.arena = &stream->arena;
+    t->x.worker = t->proxy->worker;
+    t->x.loop = t->proxy->loop;
+    t->x.client = stream;
+    t->x.resume = resume;
+    timer_init(&t->timer, t, on_request_timeout);
+    t->proxy->transfer_count++;
+    http_stream_own(stream, &CLIENT_EVENTS, t);
+}

@@ -1,0 +1,39 @@
+/* One exchange under way: born with the client's stream, gone with it. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "data/proxy/proxy.h"
+#include "data/upstream/call.h"
+
+enum transfer_state {
+    TRANSFER_REQUEST,  /* the rule's filters */
+    TRANSFER_BACKEND,  /* those of the chosen backend */
+    TRANSFER_CALLING,  /* the backend has it */
+    TRANSFER_RESPONSE, /* filters, upwards */
+    TRANSFER_SENDING,  /* the client gets its answer */
+};
+
+/* In the arena of the client's stream. */
+struct transfer {
+    struct exchange x;
+    struct proxy *proxy;
+    struct proxy_connection *connection;
+    struct call call;
+    struct timer timer; /* the route's request timeout */
+    enum transfer_state state;
+    struct text authority, path; /* as the client sent them */
+    int status;                  /* sent; 0: none yet */
+    int try_status;              /* of the last try; 0: none */
+    size_t local_sent;           /* of x.local_body */
+    bool request_ended;          /* its last byte went upstream, or there is no body */
+    bool response_ends;          /* the head was all */
+    bool response_ended;         /* handed over completely */
+    bool is_local;               /* the response is ours */
+    bool is_tunnel;              /* after 101 */
+    bool is_parked;              /* a filter waits */
+    bool continue_sent;
+    const char *termination;
+};
+
+/* A new stream of that connection: sets its events; the head follows. */
+void transfer_begin(struct proxy_connection *connection, struct http_stream *stream);

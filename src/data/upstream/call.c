@@ -1,0 +1,387 @@
+/* One exchange's tries at a backend. Safe to repeat: a connect that failed (another endpoint), a
+ * kept connection that was closed under us (once), and what the route's retry policy names, as long
+ * as no byte of the body was used. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "data/upstream/call.h"
+
+#include "base/limits.h"
+
+static void try_once(struct call *call, bool fresh);
+
+static void on_orphan_head(void *owner, struct http_stream *stream, struct message *head, bool end)
+{
+    (void)owner, (void)stream, (void)head, (void)end;
+}
+
+static void on_orphan(void *owner, struct http_stream *stream)
+{
+    (void)owner, (void)stream;
+}
+
+static void on_orphan_abort(void *owner, struct http_stream *stream, enum err err)
+{
+    (void)owner, (void)stream, (void)err;
+}
+
+/* A stream that outlives its exchange by a turn tells nobody. */
+static const struct http_stream_events ORPHAN_EVENTS = {
+    .on_head = on_orphan_head,
+    .on_readable = on_orphan,
+    .on_writable = on_orphan,
+    .on_abort = on_orphan_abort,
+    .on_closed = on_orphan,
+};
+
+static void leave_endpoint(struct call *call)
+{
+    struct pool_endpoint *endpoint = call->endpoint;
+    call->endpoint = NULL;
+    if (endpoint != NULL)
+        pool_end(endpoint);
+}
+
+/* Lets go of the stream; unless it is done, the peer is told. */
+static void drop_stream(struct call *call, enum err why)
+{
+    struct http_stream *stream = call->stream;
+    call->stream = NULL;
+    if (stream != NULL) {
+        http_stream_own(stream, &ORPHAN_EVENTS, NULL);
+        if (!(stream->read_ended && stream->write_ended) && !stream->aborted)
+            http_stream_reset(stream, why);
+    }
+    leave_endpoint(call);
+}
+
+static void drop_try(struct call *call)
+{
+    loop_disarm(call->x->loop, &call->timer);
+    if (call->waiter.queued || call->waiter.connecting != NULL)
+        pool_cancel(pool_of(call->pools, call->backend), &call->waiter);
+    drop_stream(call, ERR_CLOSED);
+}
+
+static void fail(struct call *call, enum err err, enum response_flag flag, const char *details)
+{
+    if (call->is_over)
+        return;
+    drop_try(call);
+    call->is_over = true;
+    call->events->on_failed(call->owner, err, flag, details);
+}
+
+void call_cancel(struct call *call)
+{
+    if (call->is_over || call->x == NULL)
+        return;
+    call->is_over = true;
+    drop_try(call);
+}
+
+void call_finish(struct call *call)
+{
+    call_cancel(call);
+}
+
+/* -- again? -- */
+
+static bool can_repeat(const struct call *call)
+{
+    return !call->body_taken && !call->has_head;
+}
+
+static bool policy_allows(struct call *call, bool is_connect)
+{
+    const struct retry_policy *retry = &call->x->hit.route->retry;
+    if (!can_repeat(call) || call->policy_retries >= MIN(retry->attempts, LIMIT_RETRY_ATTEMPTS))
+        return false;
+    return !is_connect || retry->connect_failure || retry->attempts > 0;
+}
+
+static void remember_tried(struct call *call, struct pool_endpoint *endpoint)
+{
+    if (endpoint != NULL && call->tried_count < CALL_TRIED_MAX)
+        call->tried[call->tried_count++] = &endpoint->item;
+}
+
+/* After the pause that the policy names, with full jitter on top so that retries do not march. */
+static void retry_later(struct call *call, int status)
+{
+    uint64_t pause = call->x->hit.route->retry.backoff_ms;
+    call->policy_retries++;
+    drop_try(call);
+    call->events->on_retry(call->owner, status);
+    if (call->is_over)
+        return;
+    if (pause > 0)
+        pause += random_below(loop_random(call->x->loop), pause / 2 + 1);
+    call->is_pausing = true;
+    loop_arm(call->x->loop, &call->timer, pause);
+}
+
+static void connect_failed(struct call *call, struct pool_endpoint *endpoint, enum err err,
+                           const char *why)
+{
+    remember_tried(call, endpoint);
+    leave_endpoint(call);
+    loop_disarm(call->x->loop, &call->timer);
+    if (can_repeat(call) && call->connect_retries < LIMIT_CONNECT_RETRIES &&
+        call->tried_count < pool_size(pool_of(call->pools, call->backend))) {
+        call->connect_retries++;
+        call->events->on_retry(call->owner, 0);
+        if (!call->is_over)
+            try_once(call, false);
+        return;
+    }
+    if (policy_allows(call, true)) {
+        call->tried_count = 0;
+        retry_later(call, 0);
+        return;
+    }
+    const char *details = err == ERR_TIMEOUT    ? "upstream_connect_timeout"
+                          : err == ERR_PROTOCOL ? "upstream_tls_failure"
+                                                : "upstream_connect_failure";
+    call->x->upstream_failure = why;
+    fail(call, err, FLAG_UF, details);
+}
+
+/* -- the stream -- */
+
+static void on_head(void *owner, struct http_stream *stream, struct message *head, bool end)
+{
+    (void)stream;
+    struct call *call = owner;
+    const struct retry_policy *retry = &call->x->hit.route->retry;
+    for (uint32_t i = 0; i < retry->code_count; i++) {
+        if (retry->codes[i] != head->status)
+            continue;
+        if (!policy_allows(call, false))
+            break;
+        retry_later(call, head->status);
+        return;
+    }
+    call->has_head = true;
+    call->events->on_head(call->owner, head, end);
+}
+
+static void on_informational(void *owner, struct http_stream *stream, struct message *head)
+{
+    (void)stream;
+    struct call *call = owner;
+    call->events->on_informational(call->owner, head);
+}
+
+static void on_readable(void *owner, struct http_stream *stream)
+{
+    (void)stream;
+    struct call *call = owner;
+    call->events->on_readable(call->owner);
+}
+
+static void on_writable(void *owner, struct http_stream *stream)
+{
+    (void)stream;
+    struct call *call = owner;
+    call->events->on_writable(call->owner);
+}
+
+static void report_abort(struct call *call, enum err err)
+{
+    switch (err) {
+    case ERR_TIMEOUT:
+        fail(call, err, FLAG_UT, "upstream_idle_timeout");
+        return;
+    case ERR_PROTOCOL:
+        fail(call, err, FLAG_UPE, "upstream_protocol_error");
+        return;
+    case ERR_LIMIT:
+        fail(call, err, FLAG_UPE, "upstream_header_limit");
+        return;
+    default:
+        break;
+    }
+    fail(call, err, FLAG_UC,
+         call->has_head ? "upstream_reset_in_body" : "upstream_reset_before_response");
+}
+
+static void on_abort(void *owner, struct http_stream *stream, enum err err)
+{
+    struct call *call = owner;
+    bool is_broken_line = err == ERR_CLOSED || err == ERR_SYSTEM;
+    call->x->upstream_failure = stream->why;
+    if (is_broken_line && call->is_reused && !call->is_raced && can_repeat(call) &&
+        method_is_idempotent(call->x->request->method)) {
+        call->is_raced = true;
+        drop_try(call);
+        call->events->on_retry(call->owner, 0);
+        if (!call->is_over)
+            try_once(call, true);
+        return;
+    }
+    if (is_broken_line && policy_allows(call, false)) {
+        retry_later(call, 0);
+        return;
+    }
+    report_abort(call, err);
+}
+
+static void on_closed(void *owner, struct http_stream *stream)
+{
+    struct call *call = owner;
+    if (call->stream != stream)
+        return;
+    call->stream = NULL;
+    leave_endpoint(call);
+}
+
+static const struct http_stream_events STREAM_EVENTS = {
+    .on_head = on_head,
+    .on_informational = on_informational,
+    .on_readable = on_readable,
+    .on_writable = on_writable,
+    .on_abort = on_abort,
+    .on_closed = on_closed,
+};
+
+/* -- a try -- */
+
+static void arm_deadline(struct call *call)
+{
+    struct exchange *x = call->x;
+    uint32_t limit_ms = x->hit.route->backend_timeout_ms;
+    if (LIKELY(limit_ms == 0))
+        return;
+    uint64_t spent_ms = (loop_now_ns(x->loop) - x->upstream_started_ns) / 1000000;
+    loop_arm(x->loop, &call->timer, spent_ms >= limit_ms ? 0 : limit_ms - spent_ms);
+}
+
+static void use_connection(struct call *call, struct pool_connection *connection, bool is_reused)
+{
+    struct exchange *x = call->x;
+    struct http_stream *stream = http_open(connection->http);
+    call->endpoint = connection->endpoint;
+    call->is_reused = is_reused;
+    pool_begin(call->endpoint);
+    if (stream == NULL) {
+        connect_failed(call, NULL, ERR_CLOSED, "connection went away");
+        return;
+    }
+    call->stream = stream;
+    http_stream_own(stream, &STREAM_EVENTS, call);
+    x->upstream_address = arena_text(x->arena, call->endpoint->text);
+    x->upstream_local = arena_text(x->arena, pool_local(connection));
+    x->connect_ns = is_reused ? 0 : connection->ready_ns - connection->started_ns;
+    http_stream_send_head(stream, x->request, call->request_ends);
+    if (call->stream == stream)
+        call->events->on_sent(call->owner);
+}
+
+static void on_connection(void *owner, struct pool_connection *connection)
+{
+    struct call *call = owner;
+    loop_disarm(call->x->loop, &call->timer);
+    arm_deadline(call);
+    use_connection(call, connection, connection->uses > 1);
+}
+
+static void on_connect_failed(void *owner, enum err err, const char *why)
+{
+    struct call *call = owner;
+    if (call->waiter.endpoint == NULL && err == ERR_REFUSED)
+        fail(call, err, FLAG_UH, "no_healthy_upstream");
+    else
+        connect_failed(call, call->waiter.endpoint, err, why);
+}
+
+static void on_timer(void *owner)
+{
+    struct call *call = owner;
+    if (call->is_pausing) {
+        call->is_pausing = false;
+        try_once(call, false);
+        return;
+    }
+    if (call->waiter.queued) {
+        fail(call, ERR_TIMEOUT, FLAG_UO, "upstream_pending_timeout");
+        return;
+    }
+    if (policy_allows(call, false))
+        retry_later(call, 0);
+    else
+        fail(call, ERR_TIMEOUT, FLAG_UT, "upstream_response_timeout");
+}
+
+/* Whoever waits for a free connection does so no longer than for a new one. */
+static void arm_waiting(struct call *call)
+{
+    uint32_t limit_ms = call->backend->connect_timeout_ms == 0 ? LIMIT_CONNECT_MS
+                                                               : call->backend->connect_timeout_ms;
+    arm_deadline(call);
+    if (call->waiter.queued && !timer_is_armed(&call->timer))
+        loop_arm(call->x->loop, &call->timer, limit_ms);
+}
+
+static void try_once(struct call *call, bool fresh)
+{
+    struct exchange *x = call->x;
+    struct pool_connection *connection = NULL;
+    x->tries++;
+    x->upstream_started_ns = loop_now_ns(x->loop);
+    call->waiter.endpoint = NULL;
+    struct pool *pool = pool_of(call->pools, call->backend);
+    switch (pool_acquire(pool, call->tried, call->tried_count, fresh, &call->waiter, &connection)) {
+    case ERR_NONE:
+        arm_deadline(call);
+        use_connection(call, connection, true);
+        break;
+    case ERR_AGAIN:
+        arm_waiting(call);
+        break;
+    case ERR_LIMIT:
+        fail(call, ERR_LIMIT, FLAG_UO, "upstream_overflow");
+        break;
+    case ERR_REFUSED:
+        if (call->tried_count == 0)
+            fail(call, ERR_REFUSED, FLAG_UH, "no_healthy_upstream");
+        else
+            fail(call, ERR_REFUSED, FLAG_UF, "upstream_connect_failure");
+        break;
+    default:
+        connect_failed(call, call->waiter.endpoint, ERR_SYSTEM, "socket");
+        break;
+    }
+}
+
+void call_start(struct call *call, struct exchange *x, struct pool_set *pools,
+                struct backend *backend, bool request_ends, const struct call_events *events,
+                void *owner)
+{
+    *call = (struct call){
+        .events = events,
+        .owner = owner,
+        .x = x,
+        .pools = pools,
+        .backend = backend,
+        .request_ends = request_ends,
+        .waiter = {.owner = call, .on_connection = on_connection, .on_failed = on_connect_failed},
+    };
+    timer_init(&call->timer, call, on_timer);
+    x->call = call;
+    try_once(call, false);
+}
+
+size_t call_write(struct call *call, struct text bytes, bool end)
+{
+    if (call->stream == NULL)
+        return 0;
+    size_t taken = http_stream_write(call->stream, bytes, end);
+    call->body_taken = call->body_taken || taken > 0 || end;
+    return taken;
+}
+
+void call_send_trailers(struct call *call, const struct message *trailers)
+{
+    call->body_taken = true;
+    if (call->stream != NULL)
+        http_stream_send_trailers(call->stream, trailers);
+}

@@ -1,0 +1,599 @@
+/* Connections to backends, per worker: taken newest first, waited for, given back, retired. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "data/upstream/pool.h"
+
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "base/map.h"
+#include "base/memory.h"
+
+struct pool {
+    struct pool_set *set;
+    struct backend *backend; /* shares: of the newest snapshot seen for this slot */
+    struct balancer balancer;
+    struct balancer_item **items; /* owns the array; the items stand in pool_endpoint */
+    uint32_t count;
+    uint32_t connections;
+    uint32_t generation;
+    struct pool_waiter *first, *last; /* no connection yet, none connecting */
+    uint32_t waiting;
+    struct pool_endpoint *removed; /* until their last connection and request are gone */
+    bool is_retired;
+    uint32_t locks; /* while it walks over itself: callbacks must not give it back */
+    struct pool *next_retired;
+};
+
+static void on_ready(void *owner, struct http_connection *http);
+static void on_closed(void *owner, struct http_connection *http, enum err err);
+
+static const struct http_connection_events CONNECTION_EVENTS = {
+    .on_ready = on_ready,
+    .on_closed = on_closed,
+};
+
+static void count(_Atomic uint64_t *counter)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
+}
+
+void pool_set_init(struct pool_set *set, struct loop *loop)
+{
+    *set = (struct pool_set){.loop = loop};
+    set->settings = (struct http_settings){.idle_ms = LIMIT_UPSTREAM_IDLE_MS, .version = HTTP_1};
+    set->settings_h2 = set->settings;
+    set->settings_h2.version = HTTP_2;
+}
+
+/* -- idle connections -- */
+
+static void idle_push(struct pool_connection *connection)
+{
+    struct pool_endpoint *endpoint = connection->endpoint;
+    connection->previous = NULL;
+    connection->next = endpoint->idle;
+    if (endpoint->idle != NULL)
+        endpoint->idle->previous = connection;
+    endpoint->idle = connection;
+    endpoint->idle_count++;
+    connection->is_idle = true;
+}
+
+static void idle_remove(struct pool_connection *connection)
+{
+    struct pool_endpoint *endpoint = connection->endpoint;
+    if (connection->previous != NULL)
+        connection->previous->next = connection->next;
+    else
+        endpoint->idle = connection->next;
+    if (connection->next != NULL)
+        connection->next->previous = connection->previous;
+    connection->next = connection->previous = NULL;
+    endpoint->idle_count--;
+    connection->is_idle = false;
+}
+
+static void close_idle(struct pool_endpoint *endpoint)
+{
+    while (endpoint->idle != NULL) {
+        struct pool_connection *connection = endpoint->idle;
+        idle_remove(connection);
+        http_drain(connection->http);
+    }
+}
+
+/* -- endpoints -- */
+
+static struct pool_endpoint *endpoint_of(struct balancer_item *item)
+{
+    return CONTAINER_OF(item, struct pool_endpoint, item);
+}
+
+static struct pool_endpoint *endpoint_new(struct pool *pool, const struct endpoint *from)
+{
+    struct pool_endpoint *endpoint = memory_new(struct pool_endpoint);
+    char text[ADDRESS_TEXT_MAX];
+    endpoint->pool = pool;
+    endpoint->address = from->address;
+    endpoint->item.weight = from->weight == 0 ? 1 : from->weight;
+    struct text shown = from->text.len > 0 ? from->text : address_format(&from->address, text);
+    endpoint->text = (struct text){memory_string(shown), shown.len};
+    return endpoint;
+}
+
+static void endpoint_free(struct pool_endpoint *endpoint)
+{
+    free((void *)(uintptr_t)endpoint->text.data);
+    free(endpoint);
+}
+
+static void pool_collect(struct pool *pool);
+
+static void pool_unlock(struct pool *pool)
+{
+    if (--pool->locks == 0)
+        pool_collect(pool);
+}
+
+/* Removed endpoints go when nothing names them any more. */
+static void sweep_removed(struct pool *pool)
+{
+    struct pool_endpoint **at = &pool->removed;
+    while (*at != NULL) {
+        struct pool_endpoint *endpoint = *at;
+        if (endpoint->connections > 0 || endpoint->item.active > 0) {
+            at = &endpoint->next_removed;
+            continue;
+        }
+        *at = endpoint->next_removed;
+        endpoint_free(endpoint);
+    }
+}
+
+static void remove_endpoint(struct pool *pool, struct pool_endpoint *endpoint)
+{
+    endpoint->removed = true;
+    endpoint->next_removed = pool->removed;
+    pool->removed = endpoint;
+    close_idle(endpoint);
+}
+
+/* The endpoints that are there already are kept with their connections and counts. */
+static void set_endpoints(struct pool *pool, const struct endpoint *endpoints, uint32_t count_new)
+{
+    struct map known;
+    map_init(&known);
+    for (uint32_t i = 0; i < pool->count; i++) {
+        struct pool_endpoint *endpoint = endpoint_of(pool->items[i]);
+        map_put(&known, endpoint->text, endpoint);
+    }
+    struct balancer_item **items =
+        count_new == 0 ? NULL : memory_alloc(count_new * sizeof(struct balancer_item *));
+    uint32_t filled = 0;
+    for (uint32_t i = 0; i < count_new; i++) {
+        char text[ADDRESS_TEXT_MAX];
+        struct text key = endpoints[i].text.len > 0 ? endpoints[i].text
+                                                    : address_format(&endpoints[i].address, text);
+        struct pool_endpoint *endpoint = map_remove(&known, key);
+        if (endpoint == NULL)
+            endpoint = endpoint_new(pool, &endpoints[i]);
+        endpoint->item.weight = endpoints[i].weight == 0 ? 1 : endpoints[i].weight;
+        items[filled++] = &endpoint->item;
+    }
+    free(pool->items);
+    pool->items = items;
+    pool->count = filled;
+    balancer_set(&pool->balancer, pool->backend->balance, items, filled);
+    size_t at = 0;
+    struct map_entry *entry;
+    pool->locks++;
+    while (map_next(&known, &at, &entry))
+        remove_endpoint(pool, entry->value);
+    map_fini(&known);
+    pool_unlock(pool);
+}
+
+/* -- waiters -- */
+
+static void waiter_push(struct pool *pool, struct pool_waiter *waiter)
+{
+    waiter->next = NULL;
+    waiter->previous = pool->last;
+    if (pool->last != NULL)
+        pool->last->next = waiter;
+    else
+        pool->first = waiter;
+    pool->last = waiter;
+    waiter->queued = true;
+    pool->waiting++;
+}
+
+static void waiter_remove(struct pool *pool, struct pool_waiter *waiter)
+{
+    if (waiter->previous != NULL)
+        waiter->previous->next = waiter->next;
+    else
+        pool->first = waiter->next;
+    if (waiter->next != NULL)
+        waiter->next->previous = waiter->previous;
+    else
+        pool->last = waiter->previous;
+    waiter->next = waiter->previous = NULL;
+    waiter->queued = false;
+    pool->waiting--;
+}
+
+static bool connect_to(struct pool *pool, struct pool_endpoint *endpoint,
+                       struct pool_waiter *waiter)
+{
+    struct pool_set *set = pool->set;
+    const struct backend *backend = pool->backend;
+    struct pool_connection *connection = memory_new(struct pool_connection);
+    uint32_t timeout_ms =
+        backend->connect_timeout_ms == 0 ? LIMIT_CONNECT_MS : backend->connect_timeout_ms;
+    connection->endpoint = endpoint;
+    connection->generation = pool->generation;
+    connection->waiter = waiter;
+    connection->started_ns = loop_now_ns(set->loop);
+    waiter->endpoint = endpoint;
+    count(&set->connects);
+    connection->http =
+        http_connect(set->loop, &endpoint->address, backend->tls, backend->server_name, timeout_ms,
+                     backend->protocol == BACKEND_H2 ? &set->settings_h2 : &set->settings,
+                     &CONNECTION_EVENTS, connection);
+    if (connection->http == NULL) {
+        count(&set->connect_failures);
+        free(connection);
+        return false;
+    }
+    waiter->connecting = connection;
+    connection->all_next = set->all;
+    if (set->all != NULL)
+        set->all->all_previous = connection;
+    set->all = connection;
+    endpoint->connections++;
+    pool->connections++;
+    set->connection_count++;
+    return true;
+}
+
+static bool has_room(const struct pool *pool)
+{
+    return pool->backend->max_connections == 0 ||
+           pool->connections < pool->backend->max_connections;
+}
+
+/* Starts connections for those who wait, as far as the limit allows. */
+static void serve_waiters(struct pool *pool)
+{
+    while (pool->first != NULL && has_room(pool)) {
+        struct balancer_item *item = balancer_pick(&pool->balancer, NULL, 0);
+        if (item == NULL)
+            return;
+        struct pool_waiter *waiter = pool->first;
+        waiter_remove(pool, waiter);
+        if (!connect_to(pool, endpoint_of(item), waiter))
+            waiter->on_failed(waiter->owner, ERR_SYSTEM, "socket");
+    }
+}
+
+static void fail_waiters(struct pool *pool, enum err err, const char *why)
+{
+    while (pool->first != NULL) {
+        struct pool_waiter *waiter = pool->first;
+        waiter_remove(pool, waiter);
+        waiter->on_failed(waiter->owner, err, why);
+    }
+}
+
+/* -- connections come and go -- */
+
+static void give(struct pool_connection *connection, struct pool_waiter *waiter)
+{
+    connection->uses++;
+    waiter->endpoint = connection->endpoint;
+    waiter->on_connection(waiter->owner, connection);
+}
+
+static bool is_stale(const struct pool_connection *connection)
+{
+    const struct pool_endpoint *endpoint = connection->endpoint;
+    const struct pool *pool = endpoint->pool;
+    return endpoint->removed || pool->is_retired || connection->generation != pool->generation ||
+           (!connection->is_idle && endpoint->idle_count >= LIMIT_POOL_IDLE);
+}
+
+static void on_ready(void *owner, struct http_connection *http)
+{
+    struct pool_connection *connection = owner;
+    struct pool *pool = connection->endpoint->pool;
+    struct pool_waiter *waiter = connection->waiter;
+    if (!connection->is_ready) {
+        connection->is_ready = true;
+        connection->ready_ns = loop_now_ns(pool->set->loop);
+    }
+    connection->waiter = NULL;
+    /* HTTP/2 carries more than one: it stays in the list while it can. */
+    if (pool->backend->protocol == BACKEND_H2 && !connection->is_idle && !is_stale(connection))
+        idle_push(connection);
+    if (waiter != NULL) {
+        waiter->connecting = NULL;
+        give(connection, waiter);
+    } else if (is_stale(connection)) {
+        http_drain(http);
+    } else if (pool->first != NULL) {
+        waiter = pool->first;
+        waiter_remove(pool, waiter);
+        give(connection, waiter);
+    } else if (!connection->is_idle) {
+        idle_push(connection);
+    }
+}
+
+static void unlink_connection(struct pool_set *set, struct pool_connection *connection)
+{
+    if (connection->all_previous != NULL)
+        connection->all_previous->all_next = connection->all_next;
+    else
+        set->all = connection->all_next;
+    if (connection->all_next != NULL)
+        connection->all_next->all_previous = connection->all_previous;
+    set->connection_count--;
+}
+
+static void on_closed(void *owner, struct http_connection *http, enum err err)
+{
+    struct pool_connection *connection = owner;
+    struct pool_endpoint *endpoint = connection->endpoint;
+    struct pool *pool = endpoint->pool;
+    struct pool_waiter *waiter = connection->waiter;
+    const char *why = http->why;
+    pool->locks++;
+    if (connection->is_idle)
+        idle_remove(connection);
+    unlink_connection(pool->set, connection);
+    endpoint->connections--;
+    pool->connections--;
+    if (!connection->is_ready)
+        count(&pool->set->connect_failures);
+    free(connection->local);
+    free(connection);
+    if (waiter != NULL) {
+        waiter->connecting = NULL;
+        waiter->on_failed(waiter->owner, err == ERR_NONE ? ERR_CLOSED : err,
+                          why == NULL ? "connect" : why);
+    }
+    serve_waiters(pool);
+    pool_unlock(pool);
+}
+
+/* -- asking -- */
+
+static struct pool_connection *take_idle(struct pool *pool, struct pool_endpoint *endpoint)
+{
+    while (endpoint->idle != NULL) {
+        struct pool_connection *connection = endpoint->idle;
+        bool can_open = http_can_open(connection->http);
+        if (!can_open || pool->backend->protocol != BACKEND_H2)
+            idle_remove(connection);
+        if (can_open) {
+            connection->uses++;
+            count(&pool->set->reuses);
+            return connection;
+        }
+    }
+    return NULL;
+}
+
+enum err pool_acquire(struct pool *pool, struct balancer_item *const *tried, uint32_t tried_count,
+                      bool fresh, struct pool_waiter *waiter,
+                      struct pool_connection **ret_connection)
+{
+    bool unresolved = pool->count == 0 && pool->backend->dns_name.len > 0;
+    struct balancer_item *item = balancer_pick(&pool->balancer, tried, tried_count);
+    if (item == NULL && !unresolved)
+        return ERR_REFUSED;
+    if (item != NULL) {
+        struct pool_endpoint *endpoint = endpoint_of(item);
+        struct pool_connection *idle = fresh ? NULL : take_idle(pool, endpoint);
+        waiter->endpoint = endpoint;
+        if (idle != NULL) {
+            *ret_connection = idle;
+            return ERR_NONE;
+        }
+        if (has_room(pool))
+            return connect_to(pool, endpoint, waiter) ? ERR_AGAIN : ERR_SYSTEM;
+    }
+    if (pool->backend->max_pending != 0 && pool->waiting >= pool->backend->max_pending) {
+        count(&pool->set->overflows);
+        return ERR_LIMIT;
+    }
+    waiter_push(pool, waiter);
+    return ERR_AGAIN;
+}
+
+void pool_cancel(struct pool *pool, struct pool_waiter *waiter)
+{
+    if (waiter->queued)
+        waiter_remove(pool, waiter);
+    if (waiter->connecting != NULL) {
+        /* The connection goes on and becomes idle: somebody else will want it. */
+        waiter->connecting->waiter = NULL;
+        waiter->connecting = NULL;
+    }
+}
+
+struct text pool_local(struct pool_connection *connection)
+{
+    char text[ADDRESS_TEXT_MAX];
+    if (connection->local == NULL)
+        connection->local =
+            memory_string(address_format(stream_local(&connection->http->stream), text));
+    return text_of(connection->local);
+}
+
+void pool_begin(struct pool_endpoint *endpoint)
+{
+    endpoint->item.active++;
+}
+
+void pool_end(struct pool_endpoint *endpoint)
+{
+    CHECK(endpoint->item.active > 0);
+    endpoint->item.active--;
+    if (endpoint->removed)
+        pool_collect(endpoint->pool);
+}
+
+/* -- pools and slots -- */
+
+struct backend *pool_backend(const struct pool *pool)
+{
+    return pool->backend;
+}
+
+uint32_t pool_size(const struct pool *pool)
+{
+    return pool->count;
+}
+
+static void apply_endpoints(struct pool *pool)
+{
+    set_endpoints(pool, pool->backend->endpoints, pool->backend->endpoint_count);
+}
+
+static struct pool *pool_new(struct pool_set *set, struct backend *backend)
+{
+    struct pool *pool = memory_new(struct pool);
+    pool->set = set;
+    pool->backend = backend_ref(backend);
+    balancer_init(&pool->balancer, loop_random(set->loop));
+    apply_endpoints(pool);
+    return pool;
+}
+
+static void pool_free(struct pool *pool)
+{
+    for (uint32_t i = 0; i < pool->count; i++)
+        endpoint_free(endpoint_of(pool->items[i]));
+    free(pool->items);
+    backend_unref(pool->backend);
+    free(pool);
+}
+
+static bool is_in_use(const struct pool *pool)
+{
+    if (pool->connections > 0 || pool->first != NULL || pool->removed != NULL)
+        return true;
+    for (uint32_t i = 0; i < pool->count; i++)
+        if (pool->items[i]->active > 0)
+            return true;
+    return false;
+}
+
+/* Gives back what nothing uses: removed endpoints, and the pool itself once it is retired. */
+static void pool_collect(struct pool *pool)
+{
+    if (pool->locks > 0)
+        return;
+    if (pool->removed != NULL)
+        sweep_removed(pool);
+    if (!pool->is_retired || is_in_use(pool))
+        return;
+    struct pool **at = &pool->set->retired;
+    while (*at != pool)
+        at = &(*at)->next_retired;
+    *at = pool->next_retired;
+    pool_free(pool);
+}
+
+static void retire(struct pool_set *set, struct pool *pool)
+{
+    pool->is_retired = true;
+    pool->next_retired = set->retired;
+    set->retired = pool;
+    pool->locks++;
+    for (uint32_t i = 0; i < pool->count; i++)
+        close_idle(endpoint_of(pool->items[i]));
+    fail_waiters(pool, ERR_REFUSED, "backend removed");
+    pool_unlock(pool);
+}
+
+static bool is_same_transport(const struct backend *a, const struct backend *b)
+{
+    return a->tls == b->tls && a->protocol == b->protocol &&
+           text_equal(a->server_name, b->server_name);
+}
+
+static void reconcile(struct pool *pool, struct backend *backend)
+{
+    pool->locks++;
+    if (!is_same_transport(pool->backend, backend)) {
+        pool->generation++;
+        for (uint32_t i = 0; i < pool->count; i++)
+            close_idle(endpoint_of(pool->items[i]));
+    }
+    backend_ref(backend);
+    struct backend *old = pool->backend;
+    pool->backend = backend;
+    apply_endpoints(pool);
+    backend_unref(old);
+    serve_waiters(pool);
+    pool_unlock(pool);
+}
+
+void pool_set_adopt(struct pool_set *set, const struct snapshot *snapshot)
+{
+    for (uint32_t slot = 0; slot < set->slots; slot++) {
+        struct pool *pool = set->by_slot[slot];
+        if (pool == NULL)
+            continue;
+        struct backend *backend = slot < backend_table_slots(snapshot->backends)
+                                      ? backend_table_get(snapshot->backends, slot)
+                                      : NULL;
+        if (backend == pool->backend)
+            continue;
+        if (backend != NULL && text_equal(backend->name, pool->backend->name)) {
+            reconcile(pool, backend);
+        } else {
+            set->by_slot[slot] = NULL;
+            retire(set, pool);
+        }
+    }
+}
+
+/* A request of an older snapshot whose backend lost its slot: served by a pool that is retired
+ * from birth. */
+static struct pool *retired_pool(struct pool_set *set, struct backend *backend)
+{
+    for (struct pool *pool = set->retired; pool != NULL; pool = pool->next_retired)
+        if (text_equal(pool->backend->name, backend->name) && pool->count > 0)
+            return pool;
+    struct pool *pool = pool_new(set, backend);
+    pool->is_retired = true;
+    pool->next_retired = set->retired;
+    set->retired = pool;
+    return pool;
+}
+
+struct pool *pool_of(struct pool_set *set, struct backend *backend)
+{
+    if (UNLIKELY(backend->slot >= set->slots)) {
+        uint32_t slots = MAX(backend->slot + 1, set->slots * 2);
+        set->by_slot = memory_resize(set->by_slot, slots * sizeof(struct pool *));
+        memset(set->by_slot + set->slots, 0, (slots - set->slots) * sizeof(struct pool *));
+        set->slots = slots;
+    }
+    struct pool *pool = set->by_slot[backend->slot];
+    if (LIKELY(pool != NULL && pool->backend == backend))
+        return pool;
+    if (pool == NULL)
+        return set->by_slot[backend->slot] = pool_new(set, backend);
+    return text_equal(pool->backend->name, backend->name) ? pool : retired_pool(set, backend);
+}
+
+/* -- the end -- */
+
+void pool_set_close(struct pool_set *set)
+{
+    for (uint32_t slot = 0; slot < set->slots; slot++) {
+        struct pool *pool = set->by_slot[slot];
+        set->by_slot[slot] = NULL;
+        if (pool != NULL)
+            retire(set, pool);
+    }
+    struct pool_connection *next;
+    for (struct pool_connection *at = set->all; at != NULL; at = next) {
+        next = at->all_next;
+        http_close(at->http, ERR_CLOSED);
+    }
+}
+
+void pool_set_fini(struct pool_set *set)
+{
+    pool_set_close(set);
+    free(set->by_slot);
+    set->by_slot = NULL;
+    set->slots = 0;
+}

@@ -1,0 +1,86 @@
+/* A worker's connections to backends: per backend slot a pool, per endpoint its idle connections,
+ * newest first. One thread only. Endpoints that a new snapshot no longer names close their idle
+ * connections at once and finish the busy ones. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "data/snapshot/snapshot.h"
+#include "data/upstream/balancer.h"
+#include "http/connection.h"
+
+struct pool;
+struct pool_connection;
+
+struct pool_endpoint {
+    struct balancer_item item;
+    struct pool *pool;
+    struct address address;
+    struct text text;             /* owns: "10.0.0.1:8080" */
+    struct pool_connection *idle; /* newest first */
+    uint32_t idle_count;
+    uint32_t connections; /* idle, busy and connecting */
+    bool removed;
+    struct pool_endpoint *next_removed;
+};
+
+struct pool_connection {
+    struct http_connection *http;
+    struct pool_endpoint *endpoint;
+    struct pool_waiter *waiter;              /* for whom it connects; NULL: nobody any more */
+    struct pool_connection *next, *previous; /* while idle */
+    struct pool_connection *all_next, *all_previous; /* of the set */
+    uint64_t started_ns, ready_ns;
+    uint32_t generation; /* of the pool when it was made: TLS settings and so on */
+    uint32_t uses;
+    bool is_idle, is_ready;
+    char *local; /* owns: our own address, made when first asked */
+};
+
+/* Somebody who wants a connection; stands in its owner, who cancels before going. */
+struct pool_waiter {
+    void *owner;
+    void (*on_connection)(void *owner, struct pool_connection *connection);
+    /* ERR_REFUSED: no endpoint; others: the connect failed. */
+    void (*on_failed)(void *owner, enum err err, const char *why);
+    struct pool_connection *connecting;
+    struct pool_endpoint *endpoint; /* of the connect under way, or of the last that failed */
+    struct pool_waiter *next, *previous;
+    bool queued;
+};
+
+struct pool_set {
+    struct loop *loop;
+    struct http_settings settings, settings_h2;
+    struct pool **by_slot; /* owns */
+    uint32_t slots;
+    struct pool *retired; /* of removed backends, until their last connection is gone */
+    struct pool_connection *all;
+    uint32_t connection_count;
+    _Atomic uint64_t connects, connect_failures, reuses, overflows; /* read by the scrape */
+};
+
+void pool_set_init(struct pool_set *set, struct loop *loop);
+/* Closes every connection; the loop must turn until connection_count is 0 before the memory goes
+ * by pool_set_fini. */
+void pool_set_close(struct pool_set *set);
+void pool_set_fini(struct pool_set *set);
+/* Brings the pools that exist in line with a new current snapshot. */
+void pool_set_adopt(struct pool_set *set, const struct snapshot *snapshot);
+/* The pool of a backend that a request was matched to. */
+struct pool *pool_of(struct pool_set *set, struct backend *backend);
+struct backend *pool_backend(const struct pool *pool);
+uint32_t pool_size(const struct pool *pool); /* endpoints to choose from */
+
+/* ERR_NONE: *ret_connection can open a stream now. ERR_AGAIN: the waiter will be told. ERR_LIMIT:
+ * too many connections and waiters. ERR_REFUSED: no (untried) endpoint. ERR_SYSTEM: no socket.
+ * `fresh`: no idle connection will do. */
+MUST_USE enum err pool_acquire(struct pool *pool, struct balancer_item *const *tried,
+                               uint32_t tried_count, bool fresh, struct pool_waiter *waiter,
+                               struct pool_connection **ret_connection);
+struct text pool_local(struct pool_connection *connection);
+void pool_cancel(struct pool *pool, struct pool_waiter *waiter);
+/* A request begins and ends at an endpoint: what least-request counts. */
+void pool_begin(struct pool_endpoint *endpoint);
+void pool_end(struct pool_endpoint *endpoint);

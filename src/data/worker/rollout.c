@@ -1,0 +1,249 @@
+/* One snapshot at a time to all workers, and the counting of their answers. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "data/worker/rollout.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+
+struct rollout {
+    struct loop *loop;
+    struct mailbox mailbox;
+    const struct rollout_events *events;
+    void *owner;
+    struct worker **workers; /* owns */
+    uint32_t count;
+    struct snapshot *current, *next; /* share */
+    uint32_t waiting;                /* answers to `next` that are missing */
+    uint32_t draining;               /* answers to the drain that are missing */
+    bool is_draining;
+    struct address *bound; /* owns: what every worker listens on */
+    size_t bound_count, bound_cap;
+};
+
+struct rollout *rollout_new(const struct rollout_options *options)
+{
+    struct rollout *rollout = memory_new(struct rollout);
+    rollout->loop = options->loop;
+    rollout->events = options->events;
+    rollout->owner = options->owner;
+    if (!mailbox_init(&rollout->mailbox, options->loop, rollout)) {
+        free(rollout);
+        return NULL;
+    }
+    rollout->workers = memory_alloc(options->workers * sizeof(struct worker *));
+    for (uint32_t i = 0; i < options->workers; i++) {
+        struct worker_options worker = {
+            .index = i,
+            .access_log = options->access_log,
+            .log_as_text = options->log_as_text,
+            .node = options->node,
+        };
+        rollout->workers[i] = worker_new(&worker);
+        if (rollout->workers[i] == NULL || !worker_start(rollout->workers[i])) {
+            int why = errno;
+            worker_free(rollout->workers[i]);
+            rollout_free(rollout);
+            errno = why;
+            return NULL;
+        }
+        rollout->count++;
+    }
+    return rollout;
+}
+
+void rollout_free(struct rollout *rollout)
+{
+    if (rollout == NULL)
+        return;
+    for (uint32_t i = 0; i < rollout->count; i++)
+        worker_post_stop(rollout->workers[i]);
+    for (uint32_t i = 0; i < rollout->count; i++)
+        worker_free(rollout->workers[i]);
+    while (rollout->waiting > 0 || rollout->draining > 0)
+        loop_turn(rollout->loop, 0);
+    mailbox_fini(&rollout->mailbox);
+    snapshot_unref(rollout->current);
+    free(rollout->workers);
+    free(rollout->bound);
+    free(rollout);
+}
+
+/* -- sockets -- */
+
+static bool is_served(const struct binding *binding)
+{
+    return binding->protocol == LISTENER_HTTP || binding->protocol == LISTENER_HTTPS;
+}
+
+static bool is_bound(const struct rollout *rollout, const struct address *address)
+{
+    for (size_t i = 0; i < rollout->bound_count; i++)
+        if (address_equal(&rollout->bound[i], address))
+            return true;
+    return false;
+}
+
+/* Without SO_REUSEPORT first: another process on the port is an error, not a silent half of it. */
+static int open_for(const struct address *address, uint32_t worker)
+{
+    if (worker == 0) {
+        int probe = listener_open(address, false);
+        if (probe < 0)
+            return -1;
+        close(probe);
+    }
+    return listener_open(address, true);
+}
+
+static void close_all(const struct worker_socket *sockets, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (sockets[i].fd >= 0)
+            close(sockets[i].fd);
+}
+
+static void add_fault(struct faults *faults, const struct binding *binding, int number)
+{
+    char text[ADDRESS_TEXT_MAX], why[128];
+    struct fault fault = {
+        .level = FAULT_ERROR,
+        .code = number == EADDRINUSE ? "PortUnavailable" : "AddressNotUsable",
+        .where = binding->listener_count > 0 ? binding->listeners[0]->resource : TEXT(""),
+        .field = TEXT("port"),
+        .hint = number == EADDRINUSE
+                    ? TEXT("Stop what listens there, or give the listener another port.")
+                    : TEXT("The address must be one of this machine, the port not reserved."),
+    };
+    struct text address = address_format(&binding->address, text);
+    faults_add(faults, &fault, "Cannot listen on " TEXT_FMT ": %s.", TEXT_ARG(address),
+               strerror_r(number, why, sizeof(why)));
+}
+
+/* sockets[worker * new_count + i]; false: none stays open. */
+static bool open_sockets(struct rollout *rollout, const struct snapshot *snapshot,
+                         struct worker_socket *sockets, size_t new_count, struct faults *faults)
+{
+    size_t at = 0;
+    bool is_good = true;
+    for (uint32_t i = 0; i < snapshot->binding_count; i++) {
+        const struct binding *binding = snapshot->bindings[i];
+        if (!is_served(binding) || is_bound(rollout, &binding->address))
+            continue;
+        bool failed = false;
+        for (uint32_t worker = 0; worker < rollout->count && !failed; worker++) {
+            struct worker_socket *socket = &sockets[worker * new_count + at];
+            socket->address = binding->address;
+            socket->fd = open_for(&binding->address, worker);
+            failed = socket->fd < 0;
+            if (failed)
+                add_fault(faults, binding, errno);
+        }
+        is_good = is_good && !failed;
+        at++;
+    }
+    if (!is_good)
+        close_all(sockets, new_count * rollout->count);
+    return is_good;
+}
+
+static size_t count_new(const struct rollout *rollout, const struct snapshot *snapshot)
+{
+    size_t count = 0;
+    for (uint32_t i = 0; i < snapshot->binding_count; i++)
+        count +=
+            is_served(snapshot->bindings[i]) && !is_bound(rollout, &snapshot->bindings[i]->address);
+    return count;
+}
+
+static void remember_bound(struct rollout *rollout, const struct snapshot *snapshot)
+{
+    rollout->bound_count = 0;
+    for (uint32_t i = 0; i < snapshot->binding_count; i++) {
+        if (!is_served(snapshot->bindings[i]))
+            continue;
+        rollout->bound = memory_grow(rollout->bound, rollout->bound_count, &rollout->bound_cap,
+                                     sizeof(struct address));
+        rollout->bound[rollout->bound_count++] = snapshot->bindings[i]->address;
+    }
+}
+
+/* -- to the workers, and back -- */
+
+static void on_adopted(void *owner, struct worker *worker)
+{
+    (void)worker;
+    struct rollout *rollout = owner;
+    CHECK(rollout->waiting > 0);
+    if (--rollout->waiting > 0)
+        return;
+    snapshot_unref(rollout->current);
+    rollout->current = rollout->next;
+    rollout->next = NULL;
+    rollout->events->on_done(rollout->owner, rollout->current);
+}
+
+enum err rollout_publish(struct rollout *rollout, struct snapshot *snapshot, struct faults *faults)
+{
+    CHECK(rollout->waiting == 0);
+    size_t count = count_new(rollout, snapshot);
+    struct worker_socket *sockets =
+        memory_alloc((count * rollout->count + 1) * sizeof(struct worker_socket));
+    for (size_t i = 0; i < count * rollout->count; i++)
+        sockets[i].fd = -1;
+    if (!open_sockets(rollout, snapshot, sockets, count, faults)) {
+        free(sockets);
+        return ERR_INVALID;
+    }
+    remember_bound(rollout, snapshot);
+    rollout->next = snapshot_ref(snapshot);
+    rollout->waiting = rollout->count;
+    for (uint32_t i = 0; i < rollout->count; i++)
+        worker_post_adopt(rollout->workers[i], snapshot, sockets + i * count, count,
+                          (struct worker_answer){&rollout->mailbox, on_adopted});
+    free(sockets);
+    return ERR_AGAIN;
+}
+
+bool rollout_is_busy(const struct rollout *rollout)
+{
+    return rollout->waiting > 0;
+}
+
+struct snapshot *rollout_current(const struct rollout *rollout)
+{
+    return rollout->current;
+}
+
+static void on_drained(void *owner, struct worker *worker)
+{
+    (void)worker;
+    struct rollout *rollout = owner;
+    if (--rollout->draining == 0)
+        rollout->events->on_drained(rollout->owner);
+}
+
+void rollout_drain(struct rollout *rollout)
+{
+    if (rollout->is_draining)
+        return;
+    rollout->is_draining = true;
+    rollout->draining = rollout->count;
+    for (uint32_t i = 0; i < rollout->count; i++)
+        worker_post_drain(rollout->workers[i],
+                          (struct worker_answer){&rollout->mailbox, on_drained});
+}
+
+void rollout_reopen_logs(struct rollout *rollout)
+{
+    for (uint32_t i = 0; i < rollout->count; i++)
+        worker_post_reopen(rollout->workers[i]);
+}
+
+uint32_t rollout_workers(const struct rollout *rollout, struct worker *const **ret_workers)
+{
+    *ret_workers = rollout->workers;
+    return rollout->count;
+}
