@@ -20,6 +20,9 @@ enum resource_type {
 #define TYPES_URL_PREFIX    "type.googleapis.com/"
 #define TYPES_SNAPSHOT_NAME "snapshot"
 
+/* All but the commit record: as many stand in front of the push order. */
+#define RESOURCE_CONTENT_TYPES (RESOURCE_TYPES - 1)
+
 /* Who is needed comes before who needs it; Snapshot is last. RESOURCE_TYPES long. */
 const enum resource_type *types_push_order(void);
 
