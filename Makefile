@@ -12,7 +12,7 @@ build/%/build.ninja: CMakeLists.txt CMakePresets.json
 
 # Builds, starts both planes over a directory of Gateway API YAML, sends a request, stays.
 demo: all
-	@build/release/src/cli/nantian demo $(if $(ONCE),--once) $(DEMO)
+	@build/release/bin/nantian demo $(if $(ONCE),--once) $(DEMO)
 
 # Everything: installs what the tests need, then runs all of them.
 test:

@@ -42,3 +42,13 @@ function(module name)
         set_tests_properties(unit/${folder}/${stem} PROPERTIES LABELS unit TIMEOUT 120)
     endforeach()
 endfunction()
+
+# program(name main.c NEEDS modules ... USES libraries ...): built into <build>/bin, installed.
+function(program name source)
+    cmake_parse_arguments(P "" "" "NEEDS;USES" ${ARGN})
+    list(TRANSFORM P_USES PREPEND deps_)
+    add_executable(${name} ${source})
+    target_link_libraries(${name} PRIVATE ${P_NEEDS} ${P_USES})
+    set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+    install(TARGETS ${name} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endfunction()

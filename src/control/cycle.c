@@ -1,0 +1,118 @@
+/* The control plane on one screen: a change of the store is translated, what differs is published,
+ * and what data planes answer comes back as statuses. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/cycle.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+void cycle_run(struct cycle *cycle)
+{
+    uint64_t began = clock_monotonic_ns();
+    const struct outcome_edits *edits = NULL;
+    if (cycle->outcome == NULL) {
+        cycle->outcome = translate(cycle->store, cycle->translate);
+        edits = outcome_edits(cycle->outcome);
+    } else {
+        struct store_changes changes = store_changes(cycle->store);
+        edits = translate_apply(cycle->outcome, cycle->store, &changes);
+    }
+    store_changes_clear(cycle->store);
+    publish_push(cycle->publish, cycle->outcome, edits);
+    cycle->runs++;
+    cycle->translated += edits->translated;
+    cycle->last_us = (clock_monotonic_ns() - began) / 1000;
+}
+
+static void log_faults(struct cycle *cycle)
+{
+    struct arena arena;
+    struct faults faults;
+    arena_init(&arena, 0);
+    faults_init(&faults, &arena);
+    files_faults(cycle->files, &faults);
+    for (size_t i = 0; i < faults.count; i++) {
+        const struct fault *fault = &faults.items[i];
+        log_at(fault->level == FAULT_ERROR ? LOG_ERROR : LOG_WARN,
+               fault->level == FAULT_ERROR ? "configuration error" : "configuration warning",
+               log_text("file", fault->file), log_int("line", fault->line),
+               log_int("column", fault->column), log_str("code", fault->code),
+               log_text("object", fault->where), log_text("field", fault->field),
+               log_text("what", fault->what), log_text("hint", fault->hint));
+    }
+    faults_fini(&faults);
+    arena_fini(&arena);
+}
+
+static void on_change(void *owner, struct files *files)
+{
+    (void)files;
+    struct cycle *cycle = owner;
+    log_faults(cycle);
+    cycle_run(cycle);
+}
+
+static void on_refused(void *owner, enum resource_type type, struct text name, struct text why)
+{
+    struct cycle *cycle = owner;
+    cycle->refused |= outcome_refuse(cycle->outcome, type, name, why);
+}
+
+static void on_refusals_end(void *owner)
+{
+    struct cycle *cycle = owner;
+    if (cycle->refused)
+        loop_defer(cycle->loop, &cycle->again);
+}
+
+static void on_again(void *owner)
+{
+    struct cycle *cycle = owner;
+    cycle->refused = false;
+    cycle_run(cycle);
+}
+
+static void on_applied(void *owner, uint64_t revision)
+{
+    struct cycle *cycle = owner;
+    struct store_list gateways = store_list(cycle->store, KIND_GATEWAY);
+    for (size_t i = 0; i < gateways.count; i++) {
+        const struct kind_meta *meta = &gateways.items[i]->meta;
+        if (outcome_wants_programmed(cycle->outcome, meta->namespace, meta->name))
+            outcome_set_programmed(cycle->outcome, meta->namespace, meta->name, revision);
+    }
+}
+
+void cycle_init(struct cycle *cycle, const struct cycle_options *options)
+{
+    static const struct publish_events events = {on_refused, on_refusals_end, on_applied};
+    *cycle = (struct cycle){.loop = options->loop, .translate = options->translate};
+    cycle->store = store_new();
+    cycle->files = files_new(options->directory, KIND_LENIENT, cycle->store);
+    cycle->publish = publish_new(&(struct publish_options){
+        .loop = options->loop,
+        .state_dir = options->state_dir,
+        .events = &events,
+        .owner = cycle,
+    });
+    defer_init(&cycle->again, cycle, on_again);
+}
+
+void cycle_fini(struct cycle *cycle)
+{
+    loop_undefer(cycle->loop, &cycle->again);
+    publish_free(cycle->publish);
+    files_free(cycle->files);
+    outcome_free(cycle->outcome);
+    store_free(cycle->store);
+}
+
+bool cycle_start(struct cycle *cycle)
+{
+    static const struct files_events events = {.on_change = on_change};
+    if (!files_load(cycle->files, (int64_t)(loop_wall_ns(cycle->loop) / 1000000000u)))
+        return false;
+    log_faults(cycle);
+    cycle_run(cycle);
+    return files_watch(cycle->files, cycle->loop, &events, cycle);
+}

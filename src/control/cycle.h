@@ -1,0 +1,32 @@
+/* store -> translate -> publish: the only place where the three meet. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "control/files/files.h"
+#include "control/publish/publish.h"
+#include "control/translate/translate.h"
+
+struct cycle {
+    struct loop *loop;
+    struct store *store;                       /* owns */
+    struct files *files;                       /* owns */
+    struct outcome *outcome;                   /* owns; NULL before the first run */
+    struct publish *publish;                   /* owns */
+    const struct translate_options *translate; /* borrows */
+    struct defer again; /* a refusal asks for another run, once it is told completely */
+    bool refused;
+    uint64_t runs, translated, last_us;
+};
+
+struct cycle_options {
+    struct loop *loop;
+    struct text directory, state_dir;
+    const struct translate_options *translate; /* borrowed for good */
+};
+
+void cycle_init(struct cycle *cycle, const struct cycle_options *options);
+void cycle_fini(struct cycle *cycle);
+/* Loads the directory, runs once, follows it from then on. False: errno, and nothing runs. */
+MUST_USE bool cycle_start(struct cycle *cycle);
+/* One turn over what changed; costs what changed. */
+void cycle_run(struct cycle *cycle);

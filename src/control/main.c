@@ -1,0 +1,208 @@
+/* nantian-control, standalone: a directory of YAML in, snapshots for data planes out. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "control/admin/admin.h"
+#include "control/cycle.h"
+#include "control/options.h"
+#include "event/signals.h"
+#include "net/tls.h"
+
+struct control {
+    struct loop *loop;
+    struct signals signals;
+    struct options options;
+    struct translate_options translate;
+    struct cycle cycle;
+    struct admin_source source;
+    struct admin *admin;
+    struct tls_context *tls; /* of xDS over TCP */
+};
+
+static void on_signal(void *owner, int number)
+{
+    struct control *control = owner;
+    if (number == SIGTERM || number == SIGINT)
+        loop_stop(control->loop);
+    else if (number == SIGHUP)
+        files_reload(control->cycle.files);
+}
+
+static const struct outcome *source_outcome(void *owner)
+{
+    const struct control *control = owner;
+    return control->cycle.outcome;
+}
+
+static void source_faults(void *owner, struct faults *faults)
+{
+    const struct control *control = owner;
+    files_faults(control->cycle.files, faults);
+}
+
+static void source_files(void *owner, struct json *json)
+{
+    const struct control *control = owner;
+    struct arena arena;
+    arena_init(&arena, 0);
+    size_t count = 0;
+    struct files_file *files = files_list(control->cycle.files, &arena, &count);
+    json_array_begin(json, NULL);
+    for (size_t i = 0; i < count; i++) {
+        json_object_begin(json, NULL);
+        json_text(json, "name", files[i].name);
+        json_int(json, "objects", (int64_t)files[i].object_count);
+        json_int(json, "errors", (int64_t)files[i].error_count);
+        json_bool(json, "broken", files[i].broken);
+        json_object_end(json);
+    }
+    json_array_end(json);
+    arena_fini(&arena);
+}
+
+static void source_work(void *owner, uint64_t *ret_runs, uint64_t *ret_translated,
+                        uint64_t *ret_last_us)
+{
+    const struct control *control = owner;
+    *ret_runs = control->cycle.runs;
+    *ret_translated = control->cycle.translated;
+    *ret_last_us = control->cycle.last_us;
+}
+
+static bool check_certificate(struct text chain, struct text key, struct arena *arena,
+                              struct text *ret_why)
+{
+    (void)arena;
+    const char *why = NULL;
+    struct tls_certificate *certificate = tls_certificate_new(chain, key, &why);
+    *ret_why = text_of(why);
+    tls_certificate_unref(certificate);
+    return certificate != NULL;
+}
+
+static bool check_ca(struct text pem, struct arena *arena, struct text *ret_why)
+{
+    (void)arena;
+    const char *why = NULL;
+    struct tls_context *context = tls_client_new(&(struct tls_client_options){.ca_pem = pem}, &why);
+    *ret_why = text_of(why);
+    tls_context_unref(context);
+    return context != NULL;
+}
+
+static bool listen_all(struct control *control)
+{
+    const struct options *options = &control->options;
+    char text[ADDRESS_TEXT_MAX];
+    for (size_t i = 0; i < options->xds_count; i++) {
+        bool is_local = options->xds[i].any.sa_family == AF_UNIX;
+        if (publish_listen(control->cycle.publish, &options->xds[i],
+                           is_local ? NULL : control->tls))
+            continue;
+        address_format(&options->xds[i], text);
+        log_error("cannot listen for data planes", log_str("address", text),
+                  log_str("err", strerrordesc_np(errno)));
+        return false;
+    }
+    for (size_t i = 0; i < options->admin_count; i++) {
+        if (admin_listen(control->admin, &options->admin[i]))
+            continue;
+        address_format(&options->admin[i], text);
+        log_error("cannot listen for the API", log_str("address", text),
+                  log_str("err", strerrordesc_np(errno)));
+        return false;
+    }
+    return true;
+}
+
+static bool make_tls(struct control *control)
+{
+    const struct options *options = &control->options;
+    if (options->certificate.len == 0)
+        return true;
+    static const char *const alpn[] = {"h2", NULL};
+    const char *why = NULL;
+    struct tls_certificate *certificate =
+        tls_certificate_new(options->certificate, options->key, &why);
+    if (certificate != NULL)
+        control->tls = tls_server_new(
+            &(struct tls_server_options){
+                .certificate = certificate,
+                .alpn = alpn,
+                .client_ca_pem = options->client_ca,
+                .client_certificate_required = true,
+            },
+            &why);
+    tls_certificate_unref(certificate);
+    if (control->tls == NULL)
+        log_error("the xDS certificate cannot be used", log_str("why", why));
+    return control->tls != NULL;
+}
+
+static bool start(struct control *control)
+{
+    const struct options *options = &control->options;
+    control->translate = (struct translate_options){
+        .controller = options->controller,
+        .standalone = true,
+        .addresses = &options->default_address,
+        .address_count = options->default_address.len > 0,
+        .check_certificate = check_certificate,
+        .check_ca = check_ca,
+    };
+    cycle_init(&control->cycle, &(struct cycle_options){
+                                    .loop = control->loop,
+                                    .directory = options->directory,
+                                    .state_dir = options->state_dir,
+                                    .translate = &control->translate,
+                                });
+    control->source = (struct admin_source){
+        .owner = control,
+        .version = NANTIAN_VERSION,
+        .directory = options->directory,
+        .publish = control->cycle.publish,
+        .store = control->cycle.store,
+        .outcome = source_outcome,
+        .faults = source_faults,
+        .files = source_files,
+        .work = source_work,
+    };
+    control->admin = admin_new(control->loop, &control->source);
+    if (!make_tls(control))
+        return false;
+    if (!cycle_start(&control->cycle)) {
+        log_error("cannot read the directory", log_text("directory", options->directory),
+                  log_str("err", strerrordesc_np(errno)));
+        return false;
+    }
+    return listen_all(control);
+}
+
+int main(int argc, char **argv)
+{
+    struct control control = {0};
+    int code = options_read(&control.options, argc, argv);
+    if (code >= 0)
+        return code;
+    log_setup("control", control.options.log_as_text, control.options.log_level);
+    control.loop = loop_new(NULL);
+    if (!signals_init(&control.signals, control.loop, &control, on_signal))
+        return 1;
+    bool started = start(&control);
+    if (started) {
+        log_info("control plane runs", log_text("directory", control.options.directory),
+                 log_int("objects", (int64_t)outcome_piece_count(control.cycle.outcome)));
+        loop_run(control.loop);
+    }
+    admin_free(control.admin);
+    cycle_fini(&control.cycle);
+    tls_context_unref(control.tls);
+    signals_fini(&control.signals);
+    loop_free(control.loop);
+    options_fini(&control.options);
+    return started ? 0 : 1;
+}

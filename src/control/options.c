@@ -1,0 +1,128 @@
+/* Strict: an unknown flag, a missing value or an unreadable file ends the start with a sentence. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/options.h"
+
+#include <stdio.h>
+
+#include "control/files/directory.h"
+
+static const char USAGE[] =
+    "nantian-control: the control plane over a directory of Gateway API YAML\n\n"
+    "  --directory DIR         *.yaml, *.yml and *.json in it are the configuration\n"
+    "  --state-dir DIR         keeps the version counter over restarts\n"
+    "  --xds ADDR              where data planes come: unix:PATH or IP:PORT (repeatable)\n"
+    "  --xds-cert FILE  --xds-key FILE  --xds-client-ca FILE\n"
+    "                          mutual TLS; required for IP:PORT\n"
+    "  --admin ADDR            API, health and metrics: unix:PATH or IP:PORT (repeatable)\n"
+    "  --default-address IP    where Gateways without spec.addresses bind\n"
+    "  --controller-name NAME  of the GatewayClasses that are ours\n"
+    "  --log-format json|text  --log-level debug|info|warn|error\n"
+    "  --version  --help\n";
+
+static int complain(const char *flag, const char *what)
+{
+    fprintf(stderr, "nantian-control: %s %s; see --help\n", flag, what);
+    return 2;
+}
+
+static int read_address(const char *flag, const char *value, struct address *list, size_t *count)
+{
+    if (*count == OPTIONS_ADDRESSES)
+        return complain(flag, "is given too often");
+    if (!address_parse_endpoint(text_of(value), &list[*count]))
+        return complain(flag, "wants unix:PATH or IP:PORT");
+    (*count)++;
+    return -1;
+}
+
+static int read_file(struct options *options, const char *flag, const char *path,
+                     struct text *ret_content)
+{
+    const char *why = directory_read(path, &options->arena, ret_content);
+    if (why == NULL)
+        return -1;
+    fprintf(stderr, "nantian-control: %s: %s: %s\n", flag, path, why);
+    return 2;
+}
+
+static int read_flag(struct options *options, const char *flag, const char *value)
+{
+    struct text name = text_of(flag + 2), text = text_of(value);
+    if (text_is(name, "directory"))
+        options->directory = text;
+    else if (text_is(name, "state-dir"))
+        options->state_dir = text;
+    else if (text_is(name, "xds"))
+        return read_address(flag, value, options->xds, &options->xds_count);
+    else if (text_is(name, "admin"))
+        return read_address(flag, value, options->admin, &options->admin_count);
+    else if (text_is(name, "xds-cert"))
+        return read_file(options, flag, value, &options->certificate);
+    else if (text_is(name, "xds-key"))
+        return read_file(options, flag, value, &options->key);
+    else if (text_is(name, "xds-client-ca"))
+        return read_file(options, flag, value, &options->client_ca);
+    else if (text_is(name, "default-address"))
+        options->default_address = text;
+    else if (text_is(name, "controller-name"))
+        options->controller = text;
+    else if (text_is(name, "log-format") && (text_is(text, "json") || text_is(text, "text")))
+        options->log_as_text = text_is(text, "text");
+    else if (text_is(name, "log-format"))
+        return complain(flag, "is json or text");
+    else if (!text_is(name, "log-level"))
+        return complain(flag, "is not a flag");
+    else if (!log_level_parse(text, &options->log_level))
+        return complain(flag, "is debug, info, warn or error");
+    return -1;
+}
+
+static int check(const struct options *options)
+{
+    if (options->directory.len == 0)
+        return complain("--directory", "is missing");
+    if (options->state_dir.len == 0)
+        return complain("--state-dir", "is missing");
+    if (options->xds_count == 0)
+        return complain("--xds", "is missing");
+    struct address address;
+    if (options->default_address.len > 0 && !address_parse(options->default_address, 0, &address))
+        return complain("--default-address", "wants an IP address");
+    bool has_tls =
+        options->certificate.len > 0 && options->key.len > 0 && options->client_ca.len > 0;
+    for (size_t i = 0; i < options->xds_count; i++)
+        if (options->xds[i].any.sa_family != AF_UNIX && !has_tls)
+            return complain("--xds IP:PORT", "wants --xds-cert, --xds-key and --xds-client-ca");
+    return -1;
+}
+
+int options_read(struct options *options, int argc, char **argv)
+{
+    *options = (struct options){.log_level = LOG_INFO};
+    arena_init(&options->arena, 0);
+    for (int i = 1; i < argc; i++) {
+        struct text flag = text_of(argv[i]);
+        if (text_is(flag, "--help") || text_is(flag, "-h")) {
+            fputs(USAGE, stdout);
+            return 0;
+        }
+        if (text_is(flag, "--version")) {
+            printf("nantian-control %s\n", NANTIAN_VERSION);
+            return 0;
+        }
+        if (!text_starts_with(flag, TEXT("--")))
+            return complain(argv[i], "is not a flag");
+        if (i + 1 == argc)
+            return complain(argv[i], "wants a value");
+        int code = read_flag(options, argv[i], argv[i + 1]);
+        if (code >= 0)
+            return code;
+        i++;
+    }
+    return check(options);
+}
+
+void options_fini(struct options *options)
+{
+    arena_fini(&options->arena);
+}

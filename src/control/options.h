@@ -1,0 +1,23 @@
+/* The flags of nantian-control. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "base/arena.h"
+#include "base/log.h"
+#include "net/address.h"
+
+#define OPTIONS_ADDRESSES 4
+
+struct options {
+    struct arena arena;
+    struct text directory, state_dir, controller, default_address;
+    struct address xds[OPTIONS_ADDRESSES], admin[OPTIONS_ADDRESSES];
+    size_t xds_count, admin_count;
+    struct text certificate, key, client_ca; /* PEM, of xDS over TCP */
+    bool log_as_text;
+    enum log_level log_level;
+};
+
+/* -1: go on. Else what the program should exit with (help was printed, or what is wrong). */
+int options_read(struct options *options, int argc, char **argv);
+void options_fini(struct options *options);

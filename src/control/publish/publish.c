@@ -1,0 +1,265 @@
+/* Every push gets a version of the ledger; the outcome's own revision is remembered beside it, so
+ * that an acknowledgement says which Gateways are programmed. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/publish/publish.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "control/publish/ledger.h"
+#include "net/listener.h"
+#include "net/tls.h"
+#include "schema/digest.h"
+
+#define REMEMBERED    256 /* pushes whose outcome revision is known */
+#define LISTENERS_MAX 4
+
+struct door {
+    struct publish *publish;
+    struct listener listener;
+    struct tls_context *tls; /* shares */
+};
+
+struct pushed {
+    struct snapshot_version version;
+    uint64_t revision; /* of the outcome */
+};
+
+struct publish {
+    struct loop *loop;
+    const struct publish_events *events;
+    void *owner;
+    struct ledger ledger;
+    struct delta_server *server;
+    struct grpc_server *grpc;
+    struct door doors[LISTENERS_MAX];
+    size_t door_count;
+    struct pushed *pushed; /* a ring of REMEMBERED */
+    size_t pushed_count;
+    struct digest digest;
+};
+
+static void on_node(void *owner, const struct delta_node *node, bool joined)
+{
+    (void)owner;
+    log_info(joined ? "data plane joined" : "data plane left", log_str("node", node->id),
+             log_int("streams", node->streams));
+}
+
+static void on_ack(void *owner, const struct delta_node *node,
+                   const struct snapshot_version *version, uint64_t apply_us)
+{
+    struct publish *publish = owner;
+    log_info("snapshot applied", log_str("node", node->id),
+             log_str("version", node->applied == NULL ? "" : node->applied),
+             log_int("apply_us", (int64_t)apply_us));
+    size_t oldest = publish->pushed_count > REMEMBERED ? publish->pushed_count - REMEMBERED : 0;
+    for (size_t i = publish->pushed_count; i > oldest; i--) {
+        const struct pushed *pushed = &publish->pushed[(i - 1) % REMEMBERED];
+        enum version_order order = version_compare(version, &pushed->version);
+        if (order != VERSION_EQUAL && order != VERSION_NEWER)
+            continue;
+        publish->events->on_applied(publish->owner, pushed->revision);
+        return;
+    }
+}
+
+static void tell_faults(struct publish *publish, const Nantian__Config__V1__Refusal *refusal)
+{
+    for (size_t i = 0; i < refusal->n_faults; i++) {
+        const Nantian__Config__V1__Fault *fault = refusal->faults[i];
+        enum resource_type type = RESOURCE_TYPES;
+        log_error("a data plane refused a resource", log_str("type", fault->type),
+                  log_str("resource", fault->resource), log_str("field", fault->field),
+                  log_str("reason", fault->reason), log_str("hint", fault->hint));
+        if (types_from_full_name(text_of(fault->type), &type) && type != RESOURCE_SNAPSHOT)
+            publish->events->on_refused(publish->owner, type, text_of(fault->resource),
+                                        text_of(fault->reason));
+    }
+    publish->events->on_refusals_end(publish->owner);
+}
+
+/* The data planes hold more than our ledger remembers (its file was lost): go above them. */
+static void overtake(struct publish *publish, const Nantian__Config__V1__Refusal *refusal)
+{
+    struct snapshot_version held;
+    if (!version_from_message(refusal->held, &held))
+        return;
+    struct snapshot_version before = ledger_version(&publish->ledger);
+    enum version_order order = version_compare(&held, &before);
+    if (order == VERSION_OLDER || order == VERSION_EQUAL)
+        return; /* answered already, or a replay */
+    ledger_overtake(&publish->ledger, &held);
+    ledger_advance(&publish->ledger, publish->digest);
+    struct snapshot_version version = ledger_version(&publish->ledger);
+    log_warn("a data plane holds a newer version; the counter moves above it",
+             log_int("epoch", (int64_t)version.epoch),
+             log_int("revision", (int64_t)publish->ledger.revision));
+    uint64_t revision = publish->pushed_count == 0
+                            ? 0
+                            : publish->pushed[(publish->pushed_count - 1) % REMEMBERED].revision;
+    publish->pushed[publish->pushed_count++ % REMEMBERED] = (struct pushed){version, revision};
+    delta_server_publish(publish->server, NULL, 0, &version);
+}
+
+static void on_nack(void *owner, const struct delta_node *node, struct text type_url,
+                    struct text words, const Nantian__Config__V1__Refusal *refusal)
+{
+    struct publish *publish = owner;
+    log_error("a data plane refused a snapshot", log_str("node", node->id),
+              log_text("type", type_url), log_text("why", words));
+    if (refusal == NULL)
+        return;
+    struct text reason = text_of(refusal->reason);
+    if (text_is(reason, "older") || text_is(reason, "incomparable"))
+        overtake(publish, refusal);
+    else if (refusal->n_faults > 0)
+        tell_faults(publish, refusal);
+}
+
+static void on_unknown_type(void *owner, const struct delta_node *node, struct text type_url)
+{
+    (void)owner;
+    log_warn("a data plane asked for a type that we do not have", log_str("node", node->id),
+             log_text("type", type_url));
+}
+
+static void on_delta_call(void *owner, struct grpc_call *call)
+{
+    struct publish *publish = owner;
+    delta_server_call(publish->server, call);
+}
+
+/* A Unix socket is for our own user; on TCP the handshake has judged already. */
+static bool on_connect(void *owner, struct http_connection *connection)
+{
+    (void)owner;
+    uint32_t uid = 0;
+    if (connection->stream.local.any.sa_family != AF_UNIX)
+        return connection->stream.tls != NULL;
+    if (stream_peer_uid(&connection->stream, &uid) && (uid == geteuid() || uid == 0))
+        return true;
+    log_warn("xDS connection of another user refused", log_int("uid", uid));
+    return false;
+}
+
+struct publish *publish_new(const struct publish_options *options)
+{
+    static const struct delta_server_events delta_events = {
+        .on_node = on_node,
+        .on_ack = on_ack,
+        .on_nack = on_nack,
+        .on_unknown_type = on_unknown_type,
+    };
+    static const struct grpc_method methods[] = {{DELTA_METHOD, on_delta_call}};
+    static const struct grpc_server_events grpc_events = {.on_connect = on_connect};
+    struct publish *publish = memory_new(struct publish);
+    publish->loop = options->loop;
+    publish->events = options->events;
+    publish->owner = options->owner;
+    publish->pushed = memory_alloc(REMEMBERED * sizeof(struct pushed));
+    ledger_open(&publish->ledger, options->state_dir, loop_wall_ns(options->loop) / 1000000000u);
+    publish->server = delta_server_new(options->loop, &delta_events, publish);
+    publish->grpc =
+        grpc_server_new(options->loop, methods, ARRAY_LEN(methods), &grpc_events, publish);
+    return publish;
+}
+
+void publish_free(struct publish *publish)
+{
+    if (publish == NULL)
+        return;
+    for (size_t i = 0; i < publish->door_count; i++) {
+        listener_close(&publish->doors[i].listener);
+        tls_context_unref(publish->doors[i].tls);
+    }
+    delta_server_free(publish->server);
+    grpc_server_free(publish->grpc);
+    ledger_close(&publish->ledger);
+    free(publish->pushed);
+    free(publish);
+}
+
+static void on_accept(void *owner, int fd, const struct address *peer)
+{
+    const struct door *door = owner;
+    grpc_server_accept(door->publish->grpc, fd, peer, door->tls);
+}
+
+bool publish_listen(struct publish *publish, const struct address *address, struct tls_context *tls)
+{
+    CHECK(publish->door_count < LISTENERS_MAX);
+    int fd = listener_open(address, false);
+    if (fd < 0)
+        return false;
+    struct door *door = &publish->doors[publish->door_count];
+    *door = (struct door){.publish = publish, .tls = tls == NULL ? NULL : tls_context_ref(tls)};
+    door->listener.owner = door;
+    door->listener.on_accept = on_accept;
+    if (!listener_start(&door->listener, publish->loop, fd)) {
+        tls_context_unref(door->tls);
+        return false;
+    }
+    publish->door_count++;
+    return true;
+}
+
+static struct digest content_digest(const struct outcome *outcome)
+{
+    struct schema_type_digest types[RESOURCE_TYPES];
+    size_t count = 0;
+    for (int type = 0; type < RESOURCE_TYPES; type++) {
+        if (type == RESOURCE_SNAPSHOT)
+            continue;
+        struct schema_type_digest *one = &types[count++];
+        one->type = text_of(types_full_name((enum resource_type)type));
+        one->digest = outcome_digest(outcome, (enum resource_type)type, &one->count);
+    }
+    return schema_digest_snapshot(types, count);
+}
+
+void publish_push(struct publish *publish, const struct outcome *outcome,
+                  const struct outcome_edits *edits)
+{
+    if (edits->resource_count == 0 && publish->pushed_count > 0)
+        return;
+    publish->digest = content_digest(outcome);
+    if (!ledger_advance(&publish->ledger, publish->digest))
+        log_error("the version counter cannot be written; a restart would resend everything",
+                  log_str("path", publish->ledger.path), log_str("err", strerrordesc_np(errno)));
+    struct snapshot_version version = ledger_version(&publish->ledger);
+    struct delta_edit *changes = memory_alloc((edits->resource_count + 1) * sizeof(*changes));
+    for (size_t i = 0; i < edits->resource_count; i++)
+        changes[i] = (struct delta_edit){
+            .type = edits->resources[i].type,
+            .name = edits->resources[i].name,
+            .bytes = edits->resources[i].bytes,
+            .removed = edits->resources[i].bytes.data == NULL,
+        };
+    publish->pushed[publish->pushed_count++ % REMEMBERED] =
+        (struct pushed){version, outcome_revision(outcome)};
+    delta_server_publish(publish->server, changes, edits->resource_count, &version);
+    log_info("published", log_int("revision", (int64_t)publish->ledger.revision),
+             log_int("changed", (int64_t)edits->resource_count),
+             log_int("resources", (int64_t)resource_set_total(delta_server_set(publish->server))));
+    free(changes);
+}
+
+const struct delta_server *publish_server(const struct publish *publish)
+{
+    return publish->server;
+}
+
+struct text publish_version(const struct publish *publish, struct arena *arena)
+{
+    const struct snapshot_version *version = delta_server_version(publish->server);
+    return version == NULL ? TEXT_NONE : version_format(version, arena);
+}
+
+struct digest publish_digest(const struct publish *publish)
+{
+    return publish->digest;
+}

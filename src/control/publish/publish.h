@@ -1,0 +1,44 @@
+/* From an outcome to the data planes: the version, the delta server, the socket it listens on, and
+ * what data planes answer. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "control/translate/outcome.h"
+#include "net/address.h"
+#include "xds/delta_server.h"
+
+struct tls_context;
+struct publish;
+
+struct publish_events {
+    /* A data plane refused a snapshot because of these resources: leave them out and come again. */
+    void (*on_refused)(void *owner, enum resource_type type, struct text name, struct text why);
+    /* The refusal is told completely. */
+    void (*on_refusals_end)(void *owner);
+    /* A data plane runs what was published at this outcome_revision (or later). */
+    void (*on_applied)(void *owner, uint64_t revision);
+};
+
+struct publish_options {
+    struct loop *loop;
+    struct text state_dir; /* of the version ledger */
+    const struct publish_events *events;
+    void *owner;
+};
+
+struct publish *publish_new(const struct publish_options *options);
+void publish_free(struct publish *publish);
+
+/* Data planes may come here from now on. A Unix socket takes our own user and root; TCP wants `tls`
+ * with client certificates. False: errno. */
+MUST_USE bool publish_listen(struct publish *publish, const struct address *address,
+                             struct tls_context *tls);
+
+/* Brings the data planes to what the outcome is after this run's edits. */
+void publish_push(struct publish *publish, const struct outcome *outcome,
+                  const struct outcome_edits *edits);
+
+const struct delta_server *publish_server(const struct publish *publish);
+/* "1763870000.0.17", in `arena`; empty before the first push. */
+struct text publish_version(const struct publish *publish, struct arena *arena);
+struct digest publish_digest(const struct publish *publish);
