@@ -227,7 +227,7 @@ static void tell_end(struct h2_stream *stream, uint32_t news)
         events->on_abort(stream->stream.owner, &stream->stream, stream->err);
     if (!(news & H2_NEWS_CLOSED))
         return;
-    stream->closed = true;
+    stream->over = stream->closed = true;
     stream->h2->link->connection.stream_count--;
     if (stream->told)
         events->on_closed(stream->stream.owner, &stream->stream);
@@ -237,6 +237,10 @@ static void tell_end(struct h2_stream *stream, uint32_t news)
 static void tell(struct h2_stream *stream, uint32_t news)
 {
     struct http_stream *public = &stream->stream;
+    if (stream->closed) {
+        h2_stream_release(stream);
+        return;
+    }
     if ((news & H2_NEWS_HEAD) && !stream->over)
         stream->h2->side->tell_head(stream);
     if ((news & H2_NEWS_READABLE) && !stream->over && stream->told)

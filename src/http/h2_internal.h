@@ -27,6 +27,7 @@ struct h2_stream {
     int32_t id;        /* 0: no head was sent yet (calling) */
     bool in_session;   /* frames may still come and go */
     bool told;         /* the owner knows of it */
+    bool finished;     /* both directions ended well and all was consumed */
     bool over;         /* nothing but on_abort and on_closed will be told */
     bool closed;       /* on_closed was told, or never will be */
     bool remote_ended; /* END_STREAM came */

@@ -111,7 +111,7 @@ static void drop_input(struct h2_stream *self)
 
 void h2_stream_fail(struct h2_stream *self, enum err err, const char *why)
 {
-    if (self->over)
+    if (self->over || self->finished)
         return;
     self->over = true;
     self->err = err == ERR_NONE ? ERR_CLOSED : err;
@@ -124,9 +124,9 @@ void h2_stream_fail(struct h2_stream *self, enum err err, const char *why)
 
 void h2_stream_check(struct h2_stream *self)
 {
-    if (self->over || !self->stream.read_ended || !self->sent_end)
+    if (self->over || self->finished || !self->stream.read_ended || !self->sent_end)
         return;
-    self->over = true;
+    self->finished = true; /* its last news are told first */
     h2_stream_news(self, H2_NEWS_CLOSED);
 }
 
