@@ -1,4 +1,4 @@
-/* What a filter is. To add one: a file here, a line in registry.c, a case in compile/filters.c. */
+/* What a filter is. To add one: a file here, a line in registry.c, a row in compile/filters.c. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
@@ -8,7 +8,7 @@
 
 enum filter_verdict {
     FILTER_NEXT,
-    FILTER_WAIT,    /* x->resume will be called */
+    FILTER_WAIT,    /* x->resume will be called; then this filter is asked again */
     FILTER_RESPOND, /* exchange_respond was called: the response goes back up */
 };
 
@@ -24,6 +24,10 @@ struct filter_type {
     enum filter_verdict (*on_request)(struct exchange *x, const void *config, void *state);
     enum filter_verdict (*on_response)(struct exchange *x, const void *config, void *state);
     void (*on_end)(struct exchange *x, const void *config, void *state);
+    /* For what a config holds outside the arena. `adopt`: `config` takes the place of `previous`
+     * (same rule, same filter) before it is published, and may go on with its state. */
+    void (*adopt)(void *config, const void *previous);
+    void (*release)(void *config);
 };
 
 extern const struct filter_type filter_request_headers;
@@ -31,3 +35,6 @@ extern const struct filter_type filter_response_headers;
 extern const struct filter_type filter_redirect;
 extern const struct filter_type filter_url_rewrite;
 extern const struct filter_type filter_rate_limit;
+
+/* Place in the order of registry.c. */
+uint32_t filter_rank(const struct filter_type *type);

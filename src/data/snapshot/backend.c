@@ -1,4 +1,5 @@
-/* Backends, counted, and the persistent vector of them: setting one copies the index and a chunk. */
+/* Backends, counted, and the persistent vector of them: setting one copies the index and a chunk.
+ */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "data/snapshot/backend.h"
 

@@ -12,8 +12,13 @@ struct tls_context;
 #define BACKEND_NONE UINT32_MAX
 
 enum backend_protocol { BACKEND_HTTP1, BACKEND_H2, BACKEND_TCP, BACKEND_UDP };
-enum balance { BALANCE_ROUND_ROBIN, BALANCE_LEAST_REQUEST, BALANCE_RANDOM, BALANCE_RING_HASH,
-               BALANCE_MAGLEV };
+enum balance {
+    BALANCE_ROUND_ROBIN,
+    BALANCE_LEAST_REQUEST,
+    BALANCE_RANDOM,
+    BALANCE_RING_HASH,
+    BALANCE_MAGLEV
+};
 
 struct endpoint {
     struct address address;
@@ -33,10 +38,10 @@ struct backend {
     struct text server_name; /* for tls */
     uint32_t connect_timeout_ms;
     uint32_t max_connections, max_pending; /* 0: unbounded */
-    uint32_t fail_status; /* not 0: every request is answered with it */
-    struct endpoint *endpoints; /* usable ones: serving, or terminating if none serves */
-    uint32_t endpoint_count;    /* 0: 503 */
-    struct text dns_name;       /* ExternalName; resolved by the main thread into endpoints */
+    uint32_t fail_status;                  /* not 0: every request is answered with it */
+    struct endpoint *endpoints;            /* usable ones: serving, or terminating if none serves */
+    uint32_t endpoint_count;               /* 0: 503 */
+    struct text dns_name; /* ExternalName; resolved by the main thread into endpoints */
     uint16_t dns_port;
 };
 

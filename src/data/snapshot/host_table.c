@@ -14,7 +14,7 @@
 struct host_table {
     struct shard_map *exact; /* owns a count; NULL: empty */
     struct shard_map *wild;
-    void *any;                     /* shares; NULL: none */
+    void *any;                      /* shares; NULL: none */
     uint32_t wild_counts[DOTS_MAX]; /* by number of dots: where nothing is, nothing is sought */
 };
 
@@ -102,8 +102,8 @@ void host_table_walk(const struct host_table *table, void *owner,
 }
 
 /* The longest suffix from `cursor->at` on that some "*." name has. */
-static void *next_wild(const struct host_table *table, const struct host_ops *ops,
-                       struct text host, struct host_cursor *cursor)
+static void *next_wild(const struct host_table *table, const struct host_ops *ops, struct text host,
+                       struct host_cursor *cursor)
 {
     /* A wildcard stands for at least one label, so the suffix never starts the host. */
     size_t at = text_find(host, '.', MAX(cursor->at, (size_t)1));
@@ -121,8 +121,8 @@ static void *next_wild(const struct host_table *table, const struct host_ops *op
     return NULL;
 }
 
-void *host_table_next(const struct host_table *table, const struct host_ops *ops,
-                      struct text host, struct host_cursor *cursor)
+void *host_table_next(const struct host_table *table, const struct host_ops *ops, struct text host,
+                      struct host_cursor *cursor)
 {
     void *value = NULL;
     if (cursor->step == STEP_EXACT) {

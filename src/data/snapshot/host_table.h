@@ -34,5 +34,5 @@ struct host_cursor {
     size_t at; /* where the next suffix is sought */
     uint8_t step;
 };
-void *host_table_next(const struct host_table *table, const struct host_ops *ops,
-                      struct text host, struct host_cursor *cursor);
+void *host_table_next(const struct host_table *table, const struct host_ops *ops, struct text host,
+                      struct host_cursor *cursor);

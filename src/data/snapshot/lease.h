@@ -6,7 +6,7 @@
 
 struct lease {
     struct snapshot *snapshot; /* shares: one atomic count for the whole lease */
-    uint32_t holders; /* requests in flight, and one more while the lease is current */
+    uint32_t holders;          /* requests in flight, and one more while the lease is current */
 };
 
 struct lease *lease_new(struct snapshot *snapshot); /* takes a reference; one holder */

@@ -30,10 +30,10 @@ struct route_match {
 };
 
 struct weighted_backend {
-    uint32_t slot;   /* of the backend table; BACKEND_NONE: an invalid reference, 500 */
+    uint32_t slot; /* of the backend table; BACKEND_NONE: an invalid reference, 500 */
     uint32_t weight;
-    uint64_t weight_end; /* sum of the weights up to and with this one */
-    struct text name;    /* resource name, for logs */
+    uint64_t weight_end;          /* sum of the weights up to and with this one */
+    struct text name;             /* resource name, for logs */
     struct filter_chain *filters; /* NULL: none */
 };
 
@@ -58,11 +58,11 @@ struct route {
     struct text *hostnames;
     uint32_t hostname_count; /* 0: every host */
     struct route_match *matches;
-    uint32_t match_count; /* at least one */
+    uint32_t match_count;         /* at least one */
     struct filter_chain *filters; /* NULL: none */
     struct weighted_backend *backends;
     uint32_t backend_count;
-    uint64_t weight_sum; /* 0: no backend gets anything: 500 */
+    uint64_t weight_sum;                             /* 0: no backend gets anything: 500 */
     uint32_t request_timeout_ms, backend_timeout_ms; /* 0: none */
     struct retry_policy retry;
     bool is_grpc;

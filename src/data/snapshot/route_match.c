@@ -19,8 +19,7 @@ static bool field_named(const struct field *field, const struct field_match *wan
 
 static bool value_fits(const struct field_match *want, struct text value)
 {
-    return want->regex == NULL ? text_equal(want->value, value)
-                               : regex_matches(want->regex, value);
+    return want->regex == NULL ? text_equal(want->value, value) : regex_matches(want->regex, value);
 }
 
 static bool joined_fits(const struct field_match *want, const struct message *request,
@@ -133,9 +132,9 @@ bool route_match_request(const struct route_match *match, const struct message *
     }
     for (uint32_t i = 0; i < match->query_count; i++) {
         if (!query_fits(&match->query[i], request->query, &absent)) {
-            *ret_loss = (struct route_match_loss){
-                absent ? "query parameter absent:" : "query parameter differs:",
-                match->query[i].name};
+            *ret_loss = (struct route_match_loss){absent ? "query parameter absent:"
+                                                         : "query parameter differs:",
+                                                  match->query[i].name};
             return false;
         }
     }

@@ -1,6 +1,7 @@
-/* The router: see route_table.h. A host name leads to a virtual host; there exact paths and prefixes
- * stand in persistent hash maps, by the hash of the path and of its first elements; regular
- * expressions in a list. Each place holds its candidates in order of precedence (route_set.h). */
+/* The router: see route_table.h. A host name leads to a virtual host; there exact paths and
+ * prefixes stand in persistent hash maps, by the hash of the path and of its first elements;
+ * regular expressions in a list. Each place holds its candidates in order of precedence
+ * (route_set.h). */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "data/snapshot/route_table.h"
 
@@ -155,8 +156,8 @@ static void places_add(struct places *places, struct route *route, bool remove)
         struct text hostname = route->hostname_count == 0 ? any : route->hostnames[h];
         for (uint32_t m = 0; m < route->match_count; m++) {
             const struct route_match *match = &route->matches[m];
-            places->items = memory_grow(places->items, places->count, &places->cap,
-                                        sizeof(struct route_place));
+            places->items =
+                memory_grow(places->items, places->count, &places->cap, sizeof(struct route_place));
             struct route_place *place = &places->items[places->count++];
             *place = (struct route_place){.route = route,
                                           .match = match,
@@ -319,8 +320,7 @@ struct route_table *route_table_edit(const struct route_table *table,
         for (to = from + 1; to < places.count && same_host(first, &places.items[to]); to++)
             continue;
         const struct virtual_host *old = host_table_get(table->hosts, &HOST_OPS, first->hostname);
-        hosts[host_count++] =
-            (struct host_edit){first->hostname, edit_host(old, first, to - from)};
+        hosts[host_count++] = (struct host_edit){first->hostname, edit_host(old, first, to - from)};
     }
     made->hosts = host_table_edit(table->hosts, &HOST_OPS, hosts, host_count);
     for (size_t i = 0; i < host_count; i++) {
@@ -354,8 +354,8 @@ static bool settle(struct search *search, const struct virtual_host *host,
     if (UNLIKELY(search->recorder != NULL)) {
         if (search->won)
             loss = (struct route_match_loss){"lower rank", TEXT_NONE};
-        search->recorder->on_candidate(search->recorder->owner, candidate->route,
-                                       candidate->match, host->hostname, loss.words, loss.detail);
+        search->recorder->on_candidate(search->recorder->owner, candidate->route, candidate->match,
+                                       host->hostname, loss.words, loss.detail);
     }
     if (loss.words == NULL)
         search->won = true;

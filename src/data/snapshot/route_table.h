@@ -1,7 +1,7 @@
 /* Which rule serves a request on one listener, in Gateway API precedence with fall-through:
- * host specificity of the route's own hostname; exact path, regex, longest prefix; method; number of
- * headers; number of query parameters; age; namespace/name; rule order.
- * The table is persistent: a change makes a new table that shares all but the touched parts. */
+ * host specificity of the route's own hostname; exact path, regex, longest prefix; method; number
+ * of headers; number of query parameters; age; namespace/name; rule order. The table is persistent:
+ * a change makes a new table that shares all but the touched parts. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
@@ -12,15 +12,16 @@ struct route_table;
 struct route_hit {
     struct route *route;
     const struct route_match *match;
-    struct text hostname;   /* the route's hostname that won; empty: any */
-    size_t prefix_len;      /* bytes of the path that a prefix match took */
+    struct text hostname; /* the route's hostname that won; empty: any */
+    size_t prefix_len;    /* bytes of the path that a prefix match took */
 };
 
 /* Told of each candidate in the order tried: how `nantian explain` sees what the proxy sees. */
 struct route_recorder {
     void *owner;
     /* `lost` is NULL for the winner, else static words: "header x-beta absent"-style reasons are
-     * built from `lost` and `detail`. Candidates behind the winner come with lost = "lower rank". */
+     * built from `lost` and `detail`. Candidates behind the winner come with lost = "lower rank".
+     */
     void (*on_candidate)(void *owner, const struct route *route, const struct route_match *match,
                          struct text hostname, const char *lost, struct text detail);
 };

@@ -120,8 +120,7 @@ static int entry_compare(const void *left, const void *right)
 }
 
 /* Takes over the references in `entries`, which are sorted if there are more than one shard's. */
-static struct shard_map *node_build(const struct shard_entry *entries, size_t count,
-                                    uint32_t shift)
+static struct shard_map *node_build(const struct shard_entry *entries, size_t count, uint32_t shift)
 {
     if (count == 0)
         return NULL;

@@ -18,8 +18,7 @@ struct listener_config *listener_config_ref(struct listener_config *listener)
 
 void listener_config_unref(struct listener_config *listener)
 {
-    if (listener == NULL ||
-        atomic_fetch_sub_explicit(&listener->refs, 1, memory_order_acq_rel) > 1)
+    if (listener == NULL || atomic_fetch_sub_explicit(&listener->refs, 1, memory_order_acq_rel) > 1)
         return;
     for (uint32_t i = 0; i < listener->certificate_count; i++)
         tls_certificate_unref(listener->certificates[i]);
@@ -98,8 +97,7 @@ struct binding *binding_edit(const struct binding *old, const struct binding_edi
         if (edits[i].listener != NULL)
             made->listeners[made->listener_count++] = listener_config_ref(edits[i].listener);
     }
-    made->by_host =
-        host_table_edit(old == NULL ? NULL : old->by_host, &LISTENER_OPS, hosts, count);
+    made->by_host = host_table_edit(old == NULL ? NULL : old->by_host, &LISTENER_OPS, hosts, count);
     free(hosts);
     return made;
 }
@@ -132,8 +130,7 @@ struct snapshot *snapshot_ref(struct snapshot *snapshot)
 
 void snapshot_unref(struct snapshot *snapshot)
 {
-    if (snapshot == NULL ||
-        atomic_fetch_sub_explicit(&snapshot->refs, 1, memory_order_acq_rel) > 1)
+    if (snapshot == NULL || atomic_fetch_sub_explicit(&snapshot->refs, 1, memory_order_acq_rel) > 1)
         return;
     for (uint32_t i = 0; i < snapshot->binding_count; i++)
         binding_unref(snapshot->bindings[i]);

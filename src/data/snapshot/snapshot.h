@@ -2,7 +2,8 @@
  * are shared with the snapshot before it. Workers reach it through a lease (lease.h).
  *
  *   snapshot -> bindings (a socket each) -> listeners by host name -> route table -> routes
- *            -> backends, by slot: a route names a slot, so that changed endpoints touch no route */
+ *            -> backends, by slot: a route names a slot, so that changed endpoints touch no route
+ */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
@@ -27,6 +28,12 @@ enum listener_protocol {
     LISTENER_UDP,
 };
 
+/* What policies say of a listener; 0: the default of base/limits.h. */
+struct listener_limits {
+    uint32_t header_ms, idle_ms, body_ms;
+    uint64_t body_bytes_max;
+};
+
 /* One listener of one Gateway. Immutable, counted; the table changes by a new config. */
 struct listener_config {
     _Atomic uint32_t refs;
@@ -38,9 +45,11 @@ struct listener_config {
     uint16_t port;
     struct text hostname; /* "", exact, or "*.example.com" */
     uint32_t slot;        /* index of its counters; stable while the resource lives */
+    struct listener_limits limits;
+    bool passthrough;                      /* TLS: not ended here */
     struct tls_certificate **certificates; /* shares; first is the default */
     uint32_t certificate_count;
-    const char *unusable; /* static words when it must refuse (no certificate): else NULL */
+    const char *unusable;       /* static words when it must refuse (no certificate): else NULL */
     struct route_table *routes; /* shares; never NULL, may be empty */
 };
 
@@ -48,8 +57,8 @@ struct listener_config {
 struct binding {
     _Atomic uint32_t refs;
     struct address address;
-    enum listener_protocol protocol; /* HTTP, or HTTPS when TLS comes first, ... */
-    struct tls_context *tls;         /* shares; NULL when plain */
+    enum listener_protocol protocol;    /* HTTP, or HTTPS when TLS comes first, ... */
+    struct tls_context *tls;            /* shares; NULL when plain */
     struct listener_config **listeners; /* shares */
     uint32_t listener_count;
     struct host_table *by_host; /* owns; -> listener_config */
@@ -64,15 +73,15 @@ struct snapshot_life {
 
 struct snapshot {
     _Atomic uint32_t refs;
-    uint64_t number;       /* counts up in this process */
-    struct text version;   /* "epoch.hold.revision" for logs, in `arena` */
+    uint64_t number;     /* counts up in this process */
+    struct text version; /* "epoch.hold.revision" for logs, in `arena` */
     struct digest digest;
     struct arena arena;
     struct binding **bindings; /* shares */
     uint32_t binding_count;
-    struct backend_table *backends; /* shares */
+    struct backend_table *backends;                      /* shares */
     uint32_t route_slots, listener_slots, backend_slots; /* slot counts, for per-worker arrays */
-    struct snapshot_life *life; /* shares; may be NULL */
+    struct snapshot_life *life;                          /* shares; may be NULL */
 };
 
 struct listener_config *listener_config_ref(struct listener_config *listener);

@@ -1,0 +1,230 @@
+/* Backends and their endpoints: two resources, one compiled part. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/limits.h"
+#include "base/memory.h"
+#include "data/compile/part.h"
+#include "nantian/config/v1/backend.pb-c.h"
+#include "nantian/config/v1/endpoints.pb-c.h"
+
+static void refuse(struct change *change, const struct part *part, const char *field,
+                   const char *what)
+{
+    struct fault fault = part_fault(change, part, "InvalidBackend", text_of(field));
+    faults_add(change->faults, &fault, "%s", what);
+}
+
+static void refuse_endpoint(struct change *change, const struct part *part, size_t at,
+                            const char *field, const char *what)
+{
+    struct fault fault = part_fault(change, part, "InvalidEndpoint", TEXT_NONE);
+    fault.field = arena_printf(&change->scratch, "endpoints[%zu].%s", at, field);
+    faults_add(change->faults, &fault, "%s", what);
+}
+
+void compile_endpoints(struct change *change, struct part *part)
+{
+    Nantian__Config__V1__Endpoints *message =
+        part_message(change, part, &nantian__config__v1__endpoints__descriptor, part_bytes(part));
+    if (message == NULL)
+        return;
+    if (message->n_endpoints > LIMIT_ENDPOINTS) {
+        struct fault fault = part_fault(change, part, "TooMany", TEXT("endpoints"));
+        faults_add(change->faults, &fault, "%zu are more than the %d that are allowed",
+                   message->n_endpoints, LIMIT_ENDPOINTS);
+        return;
+    }
+    for (size_t i = 0; i < message->n_endpoints; i++) {
+        const Nantian__Config__V1__Endpoint *endpoint = message->endpoints[i];
+        struct address address;
+        if (endpoint->port == 0 || endpoint->port > UINT16_MAX)
+            refuse_endpoint(change, part, i, "port", "is not between 1 and 65535");
+        else if (!address_parse(text_of(endpoint->address), (uint16_t)endpoint->port, &address))
+            refuse_endpoint(change, part, i, "address", "is not an IP address");
+    }
+    if (message->dns_name[0] != '\0') {
+        struct fault fault = part_fault(change, part, "InvalidEndpoint", TEXT("dns_name"));
+        if (!compile_hostname_is_valid(text_of(message->dns_name)))
+            faults_add(change->faults, &fault, "is not a host name");
+        fault.field = TEXT("dns_port");
+        if (message->dns_port == 0 || message->dns_port > UINT16_MAX)
+            faults_add(change->faults, &fault, "is not between 1 and 65535");
+    }
+}
+
+void compile_backend_uses(struct change *change, const struct part_backend *backend, int32_t delta)
+{
+    if (backend == NULL)
+        return;
+    if (backend->endpoints != NULL)
+        part_use(change, backend->endpoints, delta);
+    if (backend->ca != NULL)
+        part_use(change, backend->ca, delta);
+    if (backend->client != NULL)
+        part_use(change, backend->client, delta);
+}
+
+static struct part *need(struct change *change, const struct part *part, enum resource_type type,
+                         const char *name, const char *field)
+{
+    struct part *wanted = part_find(change->compile, type, text_of(name));
+    if (part_will_be(wanted))
+        return wanted;
+    struct fault fault = part_fault(change, part, "UnknownResource", text_of(field));
+    faults_add(change->faults, &fault, "there is no %s \"%s\"", types_name(type), name);
+    return NULL;
+}
+
+static const struct part_secret *secret_of(const struct part *part)
+{
+    if (part == NULL)
+        return NULL;
+    return part->next != NULL ? part->next : part->value;
+}
+
+static void make_tls(struct change *change, const struct part *part,
+                     const Nantian__Config__V1__Backend__Tls *tls, struct part_backend *made)
+{
+    struct backend *backend = made->backend;
+    static const char *const HTTP1[] = {"http/1.1", NULL}, *const H2[] = {"h2", NULL};
+    struct tls_client_options options = {.name_count = tls->n_subject_alt_names};
+    if (backend->protocol == BACKEND_HTTP1 || backend->protocol == BACKEND_H2)
+        options.alpn = backend->protocol == BACKEND_H2 ? H2 : HTTP1;
+    backend->server_name = arena_text(&backend->arena, text_of(tls->server_name));
+    if (tls->ca_secret[0] != '\0')
+        made->ca = need(change, part, RESOURCE_SECRET, tls->ca_secret, "tls.ca_secret");
+    if (tls->client_secret[0] != '\0')
+        made->client = need(change, part, RESOURCE_SECRET, tls->client_secret, "tls.client_secret");
+    const struct part_secret *ca = secret_of(made->ca), *client = secret_of(made->client);
+    if (ca != NULL && ca->ca.len == 0)
+        refuse(change, part, "tls.ca_secret", "names a secret without a CA");
+    else if (ca != NULL)
+        options.ca_pem = ca->ca;
+    if (client != NULL && client->certificate == NULL)
+        refuse(change, part, "tls.client_secret", "names a secret without a certificate");
+    else if (client != NULL)
+        options.certificate = client->certificate;
+    if (tls->server_name[0] == '\0' && tls->n_subject_alt_names == 0) {
+        refuse(change, part, "tls.server_name", "is empty, so no certificate could be checked");
+        return;
+    }
+    struct text *names = arena_array(&backend->arena, struct text, options.name_count + 1);
+    for (size_t i = 0; i < options.name_count; i++)
+        names[i] = arena_text(&backend->arena, text_of(tls->subject_alt_names[i]));
+    options.names = names;
+    const char *why = NULL;
+    backend->tls = tls_client_new(&options, &why);
+    if (backend->tls == NULL)
+        refuse(change, part, "tls", why == NULL ? "cannot be used" : why);
+}
+
+static void add_endpoint(struct backend *backend, const struct address *address, uint32_t weight,
+                         bool terminating)
+{
+    char text[ADDRESS_TEXT_MAX];
+    backend->endpoints[backend->endpoint_count++] = (struct endpoint){
+        .address = *address,
+        .text = arena_text(&backend->arena, address_format(address, text)),
+        .weight = MAX(weight, 1u),
+        .terminating = terminating,
+    };
+}
+
+/* Those that serve; if none does, those that still serve while they end. */
+static void take_endpoints(struct change *change, struct part_backend *made)
+{
+    struct backend *backend = made->backend;
+    Nantian__Config__V1__Endpoints *message =
+        part_message(change, made->endpoints, &nantian__config__v1__endpoints__descriptor,
+                     part_bytes(made->endpoints));
+    if (message == NULL)
+        return;
+    size_t room = message->n_endpoints + made->resolved_count;
+    backend->endpoints = arena_array(&backend->arena, struct endpoint, room + 1);
+    for (int ending = 0; ending < 2 && backend->endpoint_count == 0; ending++) {
+        for (size_t i = 0; i < message->n_endpoints; i++) {
+            const Nantian__Config__V1__Endpoint *endpoint = message->endpoints[i];
+            struct address address;
+            if (endpoint->serving && endpoint->terminating == (ending == 1) &&
+                address_parse(text_of(endpoint->address), (uint16_t)endpoint->port, &address))
+                add_endpoint(backend, &address, endpoint->weight, endpoint->terminating);
+        }
+    }
+    backend->dns_name = arena_text(&backend->arena, text_of(message->dns_name));
+    backend->dns_port = (uint16_t)message->dns_port;
+    for (size_t i = 0; backend->dns_name.len > 0 && i < made->resolved_count; i++) {
+        struct address address = made->resolved[i];
+        address_set_port(&address, backend->dns_port);
+        add_endpoint(backend, &address, 1, false);
+    }
+}
+
+static bool check(struct change *change, const struct part *part,
+                  const Nantian__Config__V1__Backend *message)
+{
+    size_t before = change->faults->count + change->faults->dropped;
+    if ((unsigned)message->protocol > NANTIAN__CONFIG__V1__BACKEND__PROTOCOL__UDP)
+        refuse(change, part, "protocol", "is none that this proxy knows");
+    if ((unsigned)message->balance > NANTIAN__CONFIG__V1__BACKEND__BALANCE__MAGLEV)
+        refuse(change, part, "balance", "is none that this proxy knows");
+    if (message->fail_status != 0 && (message->fail_status < 400 || message->fail_status > 599))
+        refuse(change, part, "fail_status", "is not between 400 and 599");
+    return change->faults->count + change->faults->dropped == before;
+}
+
+static struct backend *backend_new(const struct part *part)
+{
+    struct arena arena;
+    arena_init(&arena, sizeof(struct backend) + sizeof(struct endpoint) + part->name.len + 128);
+    struct backend *backend = arena_new(&arena, struct backend);
+    atomic_init(&backend->refs, 1);
+    backend->arena = arena;
+    backend->name = arena_text(&backend->arena, part->name);
+    backend->slot = part->slot;
+    return backend;
+}
+
+/* The context and its sessions live on while nothing that made it changes. */
+static bool keep_tls(const struct part *part, struct part_backend *made)
+{
+    const struct part_backend *old = part->value;
+    if (old == NULL || part->edited || (old->ca != NULL && old->ca->edited) ||
+        (old->client != NULL && old->client->edited))
+        return false;
+    made->ca = old->ca;
+    made->client = old->client;
+    made->backend->server_name = arena_text(&made->backend->arena, old->backend->server_name);
+    made->backend->tls = old->backend->tls == NULL ? NULL : tls_context_ref(old->backend->tls);
+    return true;
+}
+
+void compile_backend(struct change *change, struct part *part)
+{
+    const struct part_backend *old = part->value;
+    Nantian__Config__V1__Backend *message =
+        part_message(change, part, &nantian__config__v1__backend__descriptor, part_bytes(part));
+    if (message == NULL || !check(change, part, message))
+        return;
+    part_slot(change, part);
+    struct part_backend *made = memory_new(struct part_backend);
+    struct backend *backend = made->backend = backend_new(part);
+    part->next = made;
+    backend->protocol = (enum backend_protocol)message->protocol;
+    backend->balance = (enum balance)message->balance;
+    backend->connect_timeout_ms = message->connect_timeout_ms;
+    backend->max_connections = message->max_connections;
+    backend->max_pending = message->max_pending;
+    backend->fail_status = message->fail_status;
+    if (!keep_tls(part, made) && message->tls != NULL)
+        make_tls(change, part, message->tls, made);
+    /* A backend that always fails needs no endpoints. */
+    bool wants = message->endpoints[0] != '\0' || message->fail_status == 0;
+    if (wants)
+        made->endpoints = need(change, part, RESOURCE_ENDPOINTS, message->endpoints, "endpoints");
+    if (old != NULL && old->resolved_count > 0) {
+        made->resolved = memory_alloc(sizeof(struct address) * old->resolved_count);
+        memcpy(made->resolved, old->resolved, sizeof(struct address) * old->resolved_count);
+        made->resolved_count = old->resolved_count;
+    }
+    if (made->endpoints != NULL)
+        take_endpoints(change, made);
+}
