@@ -263,6 +263,17 @@ bool format_is_grpc_service(struct text text)
     return true;
 }
 
+static bool is_transport(struct text text)
+{
+    return text_is(text, "TCP") || text_is(text, "UDP") || text_is(text, "SCTP");
+}
+
+static bool is_service_type(struct text text)
+{
+    return text_is(text, "ClusterIP") || text_is(text, "NodePort") ||
+           text_is(text, "LoadBalancer") || text_is(text, "ExternalName");
+}
+
 const struct decode_format format_label = {"lower-case letters, digits and '-', as in my-name",
                                            is_label, 1, 63};
 const struct decode_format format_subdomain = {
@@ -315,3 +326,6 @@ const struct decode_format format_ip = {"an IP address", format_is_ip, 1, 253};
 const struct decode_format format_cidr = {"an address range like 10.0.0.0/8", is_cidr, 1, 64};
 const struct decode_format format_port_name = {"lower-case letters, digits and '-'", is_label, 0,
                                                63};
+const struct decode_format format_transport = {"TCP, UDP or SCTP", is_transport, 0, 63};
+const struct decode_format format_service_type = {
+    "ClusterIP, NodePort, LoadBalancer or ExternalName", is_service_type, 0, 63};

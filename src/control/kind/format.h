@@ -18,9 +18,10 @@ extern const struct decode_format format_header_name;
 extern const struct decode_format format_header_value;
 extern const struct decode_format format_match_value; /* of GRPCRoute's headers */
 extern const struct decode_format format_query_value;
-extern const struct decode_format format_method;     /* or * */
-extern const struct decode_format format_path;       /* at most 1024 characters */
-extern const struct decode_format format_clean_path; /* of path bytes, as in a URI */
+extern const struct decode_format format_method;
+extern const struct decode_format format_cors_method; /* or * */
+extern const struct decode_format format_path;        /* at most 1024 characters */
+extern const struct decode_format format_clean_path;  /* of path bytes, as in a URI */
 extern const struct decode_format format_grpc_name;
 extern const struct decode_format format_protocol;
 extern const struct decode_format format_address_type;
@@ -35,6 +36,8 @@ extern const struct decode_format format_description;
 extern const struct decode_format format_ip;
 extern const struct decode_format format_cidr;
 extern const struct decode_format format_port_name;
+extern const struct decode_format format_transport;    /* TCP, UDP, SCTP */
+extern const struct decode_format format_service_type; /* ClusterIP, ... */
 
 bool format_is_method(struct text text);
 bool format_is_ip(struct text text); /* IPv4 or IPv6 */

@@ -50,7 +50,7 @@ struct kind_endpoint_port {
 struct kind_endpoint {
     struct kind_place place;
     struct kind_texts addresses;
-    bool has_ready; /* absent counts as ready */
+    bool has_ready, has_serving; /* was written; absent counts as true */
     bool ready, serving, terminating;
     struct text hostname, node_name, zone;
     struct kind_texts hint_zones, hint_nodes;

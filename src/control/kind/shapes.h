@@ -13,8 +13,9 @@ extern const struct decode_shape kind_shape_backend_ref; /* and weight */
 extern const struct decode_shape kind_shape_secret_ref;  /* core Secret unless said otherwise */
 extern const struct decode_shape kind_shape_object_ref;  /* group, kind, name; namespace */
 extern const struct decode_shape kind_shape_local_ref;   /* group, kind, name */
-extern const struct decode_shape kind_shape_secret_name; /* namespace and name of a Secret */
 extern const struct decode_shape kind_shape_target;      /* group, kind, name, section */
+extern const struct decode_shape
+    kind_shape_policy_target; /* of our policies: group optional, namespace */
 extern const struct decode_shape kind_shape_selector;
 extern const struct decode_shape kind_shape_session;
 extern const struct decode_shape kind_shape_header_match; /* visible ASCII values */

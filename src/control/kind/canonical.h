@@ -1,0 +1,9 @@
+/* One byte string for equal contents, whatever the order, the quoting and the comments were. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "base/builder.h"
+#include "base/value.h"
+
+/* JSON with sorted keys, without nulls; whole floats as integers. */
+void canonical_add(struct builder *out, const struct value *value);
