@@ -24,7 +24,7 @@ DOORS = {
     "protobuf-c/": ["src/schema/"],
     "yyjson.h": ["src/base/value_json.c"],
     "yaml.h": ["src/base/value_yaml.c"],
-    "rure.h": ["src/data/snapshot/regex.c"],
+    "rure.h": ["src/base/regex.c"],
     "xxhash.h": ["src/base/hash.c"],
 }
 BANNED = {

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "base/regex.h"
 #include "control/admin/admin.h"
 #include "control/cycle.h"
 #include "control/options.h"
@@ -153,6 +154,7 @@ static bool start(struct control *control)
         .address_count = options->default_address.len > 0,
         .check_certificate = check_certificate,
         .check_ca = check_ca,
+        .check_regex = regex_check,
     };
     cycle_init(&control->cycle, &(struct cycle_options){
                                     .loop = control->loop,

@@ -2,7 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/limits.h"
 #include "data/compile/part.h"
-#include "data/snapshot/regex.h"
+#include "base/regex.h"
 #include "http/url.h"
 #include "nantian/config/v1/route.pb-c.h"
 

@@ -2,7 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "data/snapshot/route.h"
 
-#include "data/snapshot/regex.h"
+#include "base/regex.h"
 
 struct route *route_ref(struct route *route)
 {

@@ -8,7 +8,7 @@
 #include "base/text.h"
 #include "http/message.h"
 
-struct regex;        /* data/snapshot/regex.h: linear time, full match */
+struct regex;        /* base/regex.h: linear time, full match */
 struct filter_chain; /* data/filter/chain.h: opaque here */
 
 enum path_match { PATH_PREFIX, PATH_EXACT, PATH_REGEX };

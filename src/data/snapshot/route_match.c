@@ -8,7 +8,7 @@
 
 #include "base/builder.h"
 #include "base/memory.h"
-#include "data/snapshot/regex.h"
+#include "base/regex.h"
 
 static bool field_named(const struct field *field, const struct field_match *want)
 {

@@ -10,7 +10,7 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "data/snapshot/host_table.h"
-#include "data/snapshot/regex.h"
+#include "base/regex.h"
 #include "data/snapshot/route_match.h"
 #include "data/snapshot/route_set.h"
 

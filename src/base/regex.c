@@ -1,6 +1,6 @@
 /* The door to rure, Rust's regex crate: linear time whatever the pattern and the text. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "data/snapshot/regex.h"
+#include "base/regex.h"
 
 #include <rure.h>
 #include <stdlib.h>
@@ -71,4 +71,12 @@ bool regex_matches(const struct regex *regex, struct text text)
 {
     return rure_is_match(regex->compiled, (const uint8_t *)(text.data == NULL ? "" : text.data),
                          text.len, 0);
+}
+
+bool regex_check(struct text pattern, struct arena *arena, struct text *ret_why)
+{
+    struct regex *regex = regex_new(pattern, arena, ret_why);
+    bool usable = regex != NULL;
+    regex_free(regex);
+    return usable;
 }

@@ -13,3 +13,5 @@ struct regex;
 struct regex *regex_new(struct text pattern, struct arena *arena, struct text *ret_why);
 void regex_free(struct regex *regex);
 bool regex_matches(const struct regex *regex, struct text text);
+/* Could it be used? The same bounds, nothing kept. */
+bool regex_check(struct text pattern, struct arena *arena, struct text *ret_why);
