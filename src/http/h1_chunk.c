@@ -53,9 +53,9 @@ static enum err read_size(struct h1_chunk *chunk, unsigned char byte)
 {
     int digit = digit_of(byte);
     if (digit >= 0) {
-        if (chunk->left >> 59 != 0)
+        if (chunk->size >> 59 != 0)
             return bad(chunk, "chunk_size_overflow");
-        chunk->left = chunk->left << 4 | (uint64_t)digit;
+        chunk->size = chunk->size << 4 | (uint64_t)digit;
         chunk->state = STATE_SIZE;
         return ERR_NONE;
     }
@@ -110,6 +110,8 @@ static enum err end_size(struct h1_chunk *chunk, unsigned char byte)
 {
     if (byte != '\n')
         return bad(chunk, "chunk_bare_cr");
+    chunk->left = chunk->size;
+    chunk->size = 0;
     chunk->state = chunk->left == 0 ? STATE_LAST : STATE_DATA;
     chunk->data_bytes += chunk->left;
     if (chunk->overhead_bytes > LIMIT_CHUNK_OVERHEAD_MIN &&

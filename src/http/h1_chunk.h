@@ -8,6 +8,7 @@
 
 struct h1_chunk {
     uint64_t left; /* data bytes of this chunk that are still to come; the caller takes them off */
+    uint64_t size; /* as far as its digits have come */
     uint64_t data_bytes, overhead_bytes;
     uint32_t extension_bytes;
     uint8_t state;

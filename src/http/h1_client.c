@@ -203,7 +203,8 @@ static bool may_read(const struct h1_codec *codec)
         return true;
     if (codec->h->in_err != ERR_NONE)
         return false;
-    return !codec->h->stream.head_received || buffer_len(&link->in) < LIMIT_BODY_BUFFER;
+    return !codec->h->stream.head_received || codec->h->in_trailers ||
+           buffer_len(&link->in) < LIMIT_BODY_BUFFER;
 }
 
 static void client_on_readable(struct http_link *link)

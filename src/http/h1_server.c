@@ -200,7 +200,7 @@ static bool may_read(const struct h1_codec *codec)
         codec->state == H1_OVER || codec->peer_ended)
         return false;
     size_t len = buffer_len(&link->in);
-    if (codec->state != H1_ACTIVE)
+    if (codec->state != H1_ACTIVE || (codec->h->in_trailers && !codec->h->stream.read_ended))
         return true; /* the parser has its own limits */
     return len < (codec->h->stream.read_ended ? LIMIT_PIPELINED_BYTES : LIMIT_BODY_BUFFER);
 }

@@ -1,0 +1,279 @@
+/* A serving connection on one end of a socket pair, with an owner that reads each request whole and
+ * answers 200; what it saw is written down as text. The test holds the other end. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/builder.h"
+#include "base/clock.h"
+#include "http/connection.h"
+#include "test.h"
+
+struct rig {
+    struct loop *loop;
+    struct http_settings settings;
+    struct http_connection *connection;
+    struct http_stream *stream;
+    int fd;                      /* the client's end */
+    bool closed, fd_ended, hold; /* hold: the owner answers when the test says so */
+    uint32_t streams, complete, aborted, streams_closed, refused;
+    int refused_status;
+    struct builder seen;  /* "GET /a?q HTTP/1.1 host=a\nname: value\n\nbody\n--\n" per request */
+    struct builder got;   /* what the client read */
+    struct text body;     /* of the answers; none: empty */
+    enum framing framing; /* of the answers */
+};
+
+static void rig_record_head(struct rig *rig, const struct message *head)
+{
+    builder_add(&rig->seen, head->method_name);
+    builder_add_char(&rig->seen, ' ');
+    builder_add(&rig->seen, head->path);
+    if (head->has_query) {
+        builder_add_char(&rig->seen, '?');
+        builder_add(&rig->seen, head->query);
+    }
+    builder_add_string(&rig->seen, head->version == 10 ? " HTTP/1.0 host=" : " HTTP/1.1 host=");
+    builder_add(&rig->seen, head->authority);
+    builder_add_char(&rig->seen, '\n');
+    if (head->framing == FRAMING_LENGTH)
+        builder_printf(&rig->seen, "content-length: %llu\n",
+                       (unsigned long long)head->content_length);
+    for (uint32_t i = 0; i < head->field_count; i++) {
+        builder_add(&rig->seen, head->fields[i].name);
+        builder_add_string(&rig->seen, ": ");
+        builder_add(&rig->seen, head->fields[i].value);
+        builder_add_char(&rig->seen, '\n');
+    }
+    builder_add_char(&rig->seen, '\n');
+}
+
+static void rig_answer(struct rig *rig, struct http_stream *stream)
+{
+    struct message head;
+    message_init(&head);
+    head.status = 200;
+    head.framing = rig->framing;
+    head.content_length = rig->body.len;
+    http_stream_send_head(stream, &head, rig->body.len == 0);
+    if (rig->body.len > 0)
+        (void)http_stream_write(stream, rig->body, true);
+}
+
+static void rig_complete(struct rig *rig, struct http_stream *stream)
+{
+    for (uint32_t i = 0; i < stream->trailers.field_count; i++) {
+        builder_add_string(&rig->seen, "\ntrailer ");
+        builder_add(&rig->seen, stream->trailers.fields[i].name);
+        builder_add_string(&rig->seen, ": ");
+        builder_add(&rig->seen, stream->trailers.fields[i].value);
+    }
+    builder_add_string(&rig->seen, "\n--\n");
+    rig->complete++;
+    if (!rig->hold)
+        rig_answer(rig, stream);
+}
+
+static void rig_pull(struct rig *rig, struct http_stream *stream)
+{
+    for (;;) {
+        struct text bytes = http_stream_peek(stream);
+        if (bytes.len == 0)
+            break;
+        builder_add(&rig->seen, bytes);
+        http_stream_consume(stream, bytes.len);
+    }
+    if (stream->read_ended)
+        rig_complete(rig, stream);
+}
+
+static void rig_on_head(void *owner, struct http_stream *stream, struct message *head, bool end)
+{
+    struct rig *rig = owner;
+    rig_record_head(rig, head);
+    if (end)
+        rig_complete(rig, stream);
+    else if (head->expect_continue)
+        rig_pull(rig, stream);
+}
+
+static void rig_on_readable(void *owner, struct http_stream *stream)
+{
+    rig_pull(owner, stream);
+}
+
+static void rig_on_writable(void *owner, struct http_stream *stream)
+{
+    (void)owner;
+    (void)stream;
+}
+
+static void rig_on_abort(void *owner, struct http_stream *stream, enum err err)
+{
+    struct rig *rig = owner;
+    (void)stream;
+    assert_int_not_equal(err, ERR_NONE);
+    rig->aborted++;
+}
+
+static void rig_on_stream_closed(void *owner, struct http_stream *stream)
+{
+    struct rig *rig = owner;
+    assert_ptr_equal(rig->stream, stream);
+    rig->stream = NULL;
+    rig->streams_closed++;
+}
+
+static const struct http_stream_events RIG_STREAM = {
+    .on_head = rig_on_head,
+    .on_readable = rig_on_readable,
+    .on_writable = rig_on_writable,
+    .on_abort = rig_on_abort,
+    .on_closed = rig_on_stream_closed,
+};
+
+static void rig_on_stream(void *owner, struct http_stream *stream)
+{
+    struct rig *rig = owner;
+    assert_null(rig->stream);
+    rig->stream = stream;
+    rig->streams++;
+    http_stream_own(stream, &RIG_STREAM, rig);
+}
+
+static void rig_on_refused(void *owner, struct http_connection *connection, int status,
+                           const char *reason)
+{
+    struct rig *rig = owner;
+    (void)connection;
+    assert_non_null(reason);
+    rig->refused++;
+    rig->refused_status = status;
+}
+
+static void rig_on_closed(void *owner, struct http_connection *connection, enum err err)
+{
+    struct rig *rig = owner;
+    (void)err;
+    assert_ptr_equal(rig->connection, connection);
+    rig->closed = true;
+    rig->connection = NULL;
+}
+
+static const struct http_connection_events RIG_EVENTS = {
+    .on_stream = rig_on_stream,
+    .on_refused = rig_on_refused,
+    .on_closed = rig_on_closed,
+};
+
+static void rig_open(struct rig *rig, struct loop *loop)
+{
+    int pair[2];
+    struct address peer = {0};
+    *rig = (struct rig){.loop = loop, .settings = {.merge_slashes = true, .allow_h2 = true}};
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
+    rig->fd = pair[1];
+    rig->connection = http_serve(loop, pair[0], &peer, NULL, &rig->settings, &RIG_EVENTS, rig);
+    assert_non_null(rig->connection);
+}
+
+static void rig_read(struct rig *rig)
+{
+    for (;;) {
+        char *room = builder_reserve(&rig->got, 65536);
+        ssize_t got = recv(rig->fd, room, 65536, 0);
+        if (got < 0 && errno == EAGAIN)
+            return;
+        if (got <= 0) {
+            rig->fd_ended = true;
+            return;
+        }
+        rig->got.len += (size_t)got;
+    }
+}
+
+/* Turns until nothing is ready any more; timers do not count. */
+static void rig_settle(struct rig *rig)
+{
+    for (int i = 0; i < 4; i++) {
+        loop_turn(rig->loop, 0);
+        if (!rig->fd_ended)
+            rig_read(rig);
+    }
+}
+
+static void rig_send(struct rig *rig, struct text bytes)
+{
+    size_t at = 0;
+    while (at < bytes.len) {
+        ssize_t sent = send(rig->fd, bytes.data + at, bytes.len - at, MSG_NOSIGNAL);
+        if (sent < 0 && errno != EAGAIN)
+            return; /* refused meanwhile */
+        if (sent > 0)
+            at += (size_t)sent;
+        loop_turn(rig->loop, 0);
+        rig_read(rig);
+        if (rig->fd_ended)
+            return;
+    }
+}
+
+static void rig_turn_until(struct rig *rig, const bool *condition)
+{
+    uint64_t deadline = clock_monotonic_ns() + 10000000000ull;
+    while (!*condition && clock_monotonic_ns() < deadline) {
+        loop_turn(rig->loop, 10);
+        if (!rig->fd_ended)
+            rig_read(rig);
+    }
+    assert_true(*condition);
+}
+
+static void rig_close(struct rig *rig)
+{
+    close(rig->fd);
+    if (rig->connection != NULL)
+        http_close(rig->connection, ERR_NONE);
+    rig->fd_ended = true;
+    rig_settle(rig);
+    assert_true(rig->closed);
+    assert_int_equal(rig->streams, rig->streams_closed);
+    builder_fini(&rig->seen);
+    builder_fini(&rig->got);
+}
+
+/* The status codes of what the client read, as "200,400"; bodies are skipped by their length. */
+static struct text rig_statuses(struct rig *rig, char *out, size_t size)
+{
+    struct text rest = text_from(rig->got.data, rig->got.len);
+    size_t len = 0;
+    while (rest.len >= 12 && text_starts_with(rest, TEXT("HTTP/1.1 "))) {
+        char *end = memmem(rest.data, rest.len, "\r\n\r\n", 4);
+        assert_non_null(end);
+        struct text head = text_from(rest.data, (size_t)(end - rest.data));
+        const char *at = memmem(head.data, head.len, "content-length: ", 16);
+        uint64_t body = 0;
+        if (at != NULL)
+            for (at += 16; *at >= '0' && *at <= '9'; at++)
+                body = body * 10 + (uint64_t)(*at - '0');
+        if (memcmp(rest.data + 9, "100", 3) != 0)
+            len += (size_t)snprintf(out + len, size - len, "%s%.3s", len > 0 ? "," : "",
+                                    rest.data + 9);
+        rest = text_slice(rest, head.len + 4 + body, rest.len);
+    }
+    assert_int_equal(rest.len, 0);
+    return text_from(out, len);
+}
+
+static inline bool rig_saw(const struct rig *rig, struct text bytes)
+{
+    if (bytes.len == 0)
+        return true;
+    return rig->seen.len >= bytes.len &&
+           memmem(rig->seen.data, rig->seen.len, bytes.data, bytes.len) != NULL;
+}
