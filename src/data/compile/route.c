@@ -1,8 +1,8 @@
 /* Rules: one resource, one struct route in an arena of about the size it needs. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/limits.h"
-#include "data/compile/part.h"
 #include "base/regex.h"
+#include "data/compile/part.h"
 #include "http/url.h"
 #include "nantian/config/v1/route.pb-c.h"
 
