@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/kind/kind.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/memory.h"
@@ -171,12 +172,15 @@ static void decode_content(struct decode *decode, struct kind_object *object,
     struct kind_place ignored = {0};
     if (kind->has_spec)
         decode_struct(decode, &top_shape, document, &ignored);
-    if (kind->shape == NULL)
+    const struct decode_shape *shape = kind->shape;
+    if (shape == NULL)
         return;
-    void *content = arena_zalloc(&object->arena, kind->shape->size);
+    if (kind->alpha_shape != NULL && text_ends_with(object->meta.api_version, TEXT("/v1alpha2")))
+        shape = kind->alpha_shape;
+    void *content = arena_zalloc(&object->arena, shape->size);
     object->any = content;
     if (!kind->has_spec) {
-        decode_struct(decode, kind->shape, document, content);
+        decode_struct(decode, shape, document, content);
     } else {
         const struct value *spec = value_get(document, "spec");
         if (spec == NULL || spec->kind == VALUE_NULL)
@@ -184,7 +188,7 @@ static void decode_content(struct decode *decode, struct kind_object *object,
                 decode,
                 &(struct decode_fault){.code = "MissingField", .at = document, .child = "spec"},
                 "spec is required");
-        decode_member(decode, kind->shape, spec, "spec", content);
+        decode_member(decode, shape, spec, "spec", content);
     }
     if (kind->id == KIND_ENDPOINT_SLICE)
         ((struct kind_endpoint_slice *)content)->service_name =
@@ -217,10 +221,10 @@ static struct text describe_raw(char buffer[WHERE_MAX], const struct registry_ki
     if (namespace.len == 0 && kind->is_namespaced)
     namespace = TEXT("default");
     bool has_namespace = kind->is_namespaced;
+    name = name.len == 0 ? TEXT("") : name;
     int len = snprintf(buffer, WHERE_MAX, "%s %.*s%s%.*s", kind->name,
                        has_namespace ? (int)MIN(namespace.len, (size_t)64) : 0, namespace.data,
-                       has_namespace ? "/" : "", (int)MIN(name.len, (size_t)256),
-                       name.len == 0 ? "" : name.data);
+                       has_namespace ? "/" : "", (int)MIN(name.len, (size_t)256), name.data);
     return text_from(buffer, (size_t)len);
 }
 
@@ -242,7 +246,13 @@ static void decode_object(const struct source *source, const struct registry_kin
     bool usable =
         check_version(&decode, kind, version_at == NULL ? document : version_at, api_version);
     object->meta.place = (struct kind_place){document->line, document->column};
-    meta_decode(&decode, metadata == NULL ? document : metadata, kind->name_format, &object->meta);
+    if (metadata == NULL || metadata->kind == VALUE_NULL)
+        decode_add(
+            &decode,
+            &(struct decode_fault){.code = "MissingField", .at = document, .child = "metadata"},
+            "metadata is required");
+    else
+        meta_decode(&decode, metadata, kind->name_format, &object->meta);
     settle_namespace(&decode, &object->meta, kind, metadata);
     object->meta.api_version = arena_text(&object->arena, api_version);
     object->meta.kind = text_of(kind->name);

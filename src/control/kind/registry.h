@@ -13,6 +13,7 @@ struct registry_kind {
     bool has_spec; /* else the fields stand beside metadata */
     const struct decode_shape *shape;
     const struct decode_format *name_format;
+    const struct decode_shape *alpha_shape; /* of v1alpha2 where it differs, or NULL */
 };
 
 /* NULL: not one of ours. */

@@ -84,6 +84,21 @@ static const struct decode_field route_fields[] = {
      .max = 1},
 };
 
+/* v1alpha2 asks for no hostnames and takes more rules. */
+static const struct decode_field alpha_fields[] = {
+    {"hostnames", DECODE_TEXTS, .offset = offsetof(struct kind_l4_route, hostnames), .max = 16,
+     .format = &format_hostname},
+    {"parentRefs", DECODE_LIST, .offset = offsetof(struct kind_l4_route, parents.items),
+     .second = offsetof(struct kind_l4_route, parents.count), .shape = &kind_shape_parent_ref,
+     .max = 32},
+    {"useDefaultGateways", DECODE_ENUM,
+     .offset = offsetof(struct kind_l4_route, parents.use_default_gateways),
+     .names = kind_names_scope},
+    {"rules", DECODE_LIST, .is_required = true, .offset = offsetof(struct kind_l4_route, rules),
+     .second = offsetof(struct kind_l4_route, rule_count), .shape = &rule_shape, .min = 1,
+     .max = 16},
+};
+
 static void check_route(struct decode *decode, void *out, const struct value *map)
 {
     const struct kind_l4_route *route = out;
@@ -108,5 +123,19 @@ const struct decode_shape kind_shape_tcp_route = {
     .size = sizeof(struct kind_l4_route),
     .fields = route_fields + 1,
     .count = ARRAY_LEN(route_fields) - 1,
+    .check = check_route,
+};
+
+const struct decode_shape kind_shape_tls_route_alpha = {
+    .size = sizeof(struct kind_l4_route),
+    .fields = alpha_fields,
+    .count = ARRAY_LEN(alpha_fields),
+    .check = check_route,
+};
+
+const struct decode_shape kind_shape_tcp_route_alpha = {
+    .size = sizeof(struct kind_l4_route),
+    .fields = alpha_fields + 1,
+    .count = ARRAY_LEN(alpha_fields) - 1,
     .check = check_route,
 };
