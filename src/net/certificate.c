@@ -22,7 +22,7 @@ struct tls_certificate {
 
 static BIO *open_pem(struct text pem)
 {
-    return pem.len > INT_MAX ? NULL : BIO_new_mem_buf(pem.data, (int)pem.len);
+    return pem.len == 0 || pem.len > INT_MAX ? NULL : BIO_new_mem_buf(pem.data, (int)pem.len);
 }
 
 /* An encrypted key is refused, not asked about on the terminal. */
@@ -49,7 +49,7 @@ static const char *load_chain(SSL_CTX *library, struct text pem)
 {
     BIO *bio = open_pem(pem);
     if (bio == NULL)
-        return "the certificate is empty";
+        return "no PEM certificate was found";
     size_t count = 0;
     const char *why = NULL;
     X509 *item;
@@ -73,7 +73,7 @@ static const char *load_key(SSL_CTX *library, struct text pem)
 {
     BIO *bio = open_pem(pem);
     if (bio == NULL)
-        return "the key is empty";
+        return "no PEM private key was found";
     EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL);
     BIO_free(bio);
     const char *why = NULL;
