@@ -13,7 +13,6 @@ bool proxy_init(struct proxy *proxy, const struct proxy_options *options)
 {
     *proxy = (struct proxy){.loop = options->loop, .worker = options->worker};
     proxy->metrics = metrics_new();
-    proxy->settings = (struct http_settings){.version = HTTP_1, .merge_slashes = true};
     pool_set_init(&proxy->pools, options->loop);
     return access_log_open(&proxy->log, options->loop, proxy->metrics, options->access_log,
                            options->log_as_text, options->node);
@@ -51,6 +50,23 @@ void proxy_door_init(struct proxy_door *door, struct proxy *proxy, const struct 
     int len = snprintf(door->port_text, sizeof(door->port_text), "%u", address_port(address));
     door->port = text_from(door->port_text, (size_t)len);
     door->metrics = metrics_door_of(proxy->metrics, address_format(address, text));
+}
+
+void proxy_door_bind(struct proxy_door *door, const struct binding *binding)
+{
+    door->binding = binding;
+    if (binding == NULL)
+        return;
+    struct listener_limits limits = {0};
+    if (binding->listener_count > 0)
+        limits = binding->listeners[0]->limits;
+    door->settings = (struct http_settings){
+        .header_ms = limits.header_ms,
+        .idle_ms = limits.idle_ms,
+        .body_ms = limits.body_ms,
+        .version = HTTP_1,
+        .merge_slashes = true,
+    };
 }
 
 static void unlink_connection(struct proxy *proxy, struct proxy_connection *connection)
@@ -109,7 +125,7 @@ void proxy_accept(struct proxy_door *door, int fd, const struct address *peer)
     struct proxy_connection *connection = memory_new(struct proxy_connection);
     connection->door = door;
     connection->begun_ns = loop_now_ns(proxy->loop);
-    connection->http = http_serve(proxy->loop, fd, peer, door->binding->tls, &proxy->settings,
+    connection->http = http_serve(proxy->loop, fd, peer, door->binding->tls, &door->settings,
                                   &CONNECTION_EVENTS, connection);
     if (connection->http == NULL) {
         free(connection);

@@ -17,7 +17,6 @@ struct proxy {
     struct pool_set pools;
     struct metrics *metrics; /* owns; the scrape reads it */
     struct access_log log;
-    struct http_settings settings;
     struct proxy_connection *connections; /* all, for draining */
     uint32_t connection_count;
     uint32_t transfer_count; /* requests under way */
@@ -32,6 +31,7 @@ struct proxy_door {
     struct proxy *proxy;
     struct address address;
     const struct binding *binding; /* borrows from the current lease; NULL: removed */
+    struct http_settings settings; /* of the binding's first listener */
     struct metrics_door *metrics;
     uint32_t connections;
     bool is_closed;   /* accepts no more */
@@ -66,6 +66,8 @@ void proxy_fini(struct proxy *proxy);
 void proxy_adopt(struct proxy *proxy, struct lease *lease);
 
 void proxy_door_init(struct proxy_door *door, struct proxy *proxy, const struct address *address);
+/* What the current snapshot says of this door; NULL: nothing any more. */
+void proxy_door_bind(struct proxy_door *door, const struct binding *binding);
 /* A connection of that door; closed at once when there are too many. */
 void proxy_accept(struct proxy_door *door, int fd, const struct address *peer);
 /* Finishes what is under way, accepts nothing new on these connections. NULL: of all doors. */

@@ -5,22 +5,12 @@
 
 #include "data/proxy/transfer.h"
 
-static void send_continue(struct transfer *t)
-{
-    struct message head;
-    message_init(&head);
-    head.status = 100;
-    head.reason = message_reason(100);
-    t->continue_sent = true;
-    http_stream_send_informational(t->x.client, &head);
-}
-
 void pump_request(struct transfer *t)
 {
     struct http_stream *client = t->x.client;
     if (client == NULL || t->request_ended || t->call.is_over || t->call.stream == NULL)
         return;
-    for (;;) {
+    for (;;) { /* the first peek asks a client that waits for it: 100 */
         struct text bytes = http_stream_peek(client);
         if (bytes.len == 0)
             break;
@@ -37,11 +27,7 @@ void pump_request(struct transfer *t)
             call_send_trailers(&t->call, &client->trailers);
         else
             call_write(&t->call, TEXT_NONE, true);
-        return;
     }
-    /* Asked for only now, when there is a backend that will take it. */
-    if (t->x.request->expect_continue && !t->continue_sent && t->status == 0)
-        send_continue(t);
 }
 
 static bool pump_local(struct transfer *t)
@@ -80,18 +66,4 @@ bool pump_response(struct transfer *t)
     else
         (void)http_stream_write(client, TEXT_NONE, true);
     return true;
-}
-
-void pump_discard(struct transfer *t)
-{
-    struct http_stream *client = t->x.client;
-    if (client == NULL)
-        return;
-    for (;;) {
-        struct text bytes = http_stream_peek(client);
-        if (bytes.len == 0)
-            return;
-        t->x.request_bytes += bytes.len;
-        http_stream_consume(client, bytes.len);
-    }
 }

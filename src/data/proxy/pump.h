@@ -10,5 +10,3 @@ struct transfer;
 void pump_request(struct transfer *t);
 /* From the backend, or from our own answer, to the client; true once it is handed over whole. */
 bool pump_response(struct transfer *t);
-/* The client's rest of a request that nobody wants. */
-void pump_discard(struct transfer *t);

@@ -37,6 +37,9 @@ void respond_status(struct exchange *x, int status, enum response_flag flag, con
                     const char *sentence)
 {
     exchange_respond(x, status, flag, details);
+    if (status == 405) /* RFC 9110 15.5.6 */
+        message_set(x->response, x->arena, TEXT("allow"),
+                    TEXT("GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"));
     exchange_respond_body(x, TEXT("text/plain; charset=utf-8"), text_of(sentence));
 }
 

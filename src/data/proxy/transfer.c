@@ -3,6 +3,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "data/proxy/transfer.h"
 
+#include "base/limits.h"
 #include "base/memory.h"
 #include "data/filter/chain.h"
 #include "data/proxy/date.h"
@@ -22,9 +23,10 @@ static struct transfer *transfer_of(struct exchange *x)
 /* The response in x is complete as data: up through the filters. */
 static void answer(struct transfer *t, bool is_local)
 {
-    if (is_local)
+    if (is_local) {
         call_cancel(&t->call);
-    loop_disarm(t->x.loop, &t->timer);
+        loop_disarm(t->x.loop, &t->timer);
+    }
     t->is_local = is_local;
     t->state = TRANSFER_RESPONSE;
     step(t);
@@ -72,12 +74,10 @@ static void finish_response(struct transfer *t)
     loop_disarm(x->loop, &t->timer);
     if (!t->is_local)
         metrics_try_end(t->proxy->metrics, x, t->try_status, loop_now_ns(x->loop));
-    /* A tunnel's other direction goes on by itself. */
-    if (t->is_tunnel)
-        return;
-    call_finish(&t->call);
-    if (x->client != NULL && !x->client->read_ended)
-        pump_discard(t);
+    if (!t->is_tunnel)
+        call_finish(&t->call);
+    else /* the other direction goes on by itself, but not for ever */
+        loop_arm(x->loop, &t->timer, LIMIT_TUNNEL_END_MS);
 }
 
 static void send_head(struct transfer *t)
@@ -93,10 +93,6 @@ static void send_head(struct transfer *t)
         message_add(head, x->arena, TEXT("date"), date_text(t->proxy));
     t->status = head->status;
     t->state = TRANSFER_SENDING;
-    /* An unanswered Expect leaves it open whether a body follows: such a connection ends. */
-    if (x->request->expect_continue && !t->continue_sent && !x->client->read_ended &&
-        !t->request_ended)
-        http_drain(x->client->connection);
     http_stream_send_head(x->client, head, end);
     if (x->client == NULL)
         return;
@@ -124,6 +120,7 @@ static void start_tunnel(struct transfer *t)
 {
     t->is_tunnel = true;
     t->request_ended = false;
+    loop_disarm(t->x.loop, &t->timer);
     loop_disarm(t->x.loop, &t->call.timer);
 }
 
@@ -141,13 +138,7 @@ static void on_response_head(void *owner, struct message *head, bool end)
     }
     t->x.response = head;
     t->response_ends = end;
-    if (t->is_tunnel || t->x.hit.route->request_timeout_ms == 0) {
-        answer(t, false);
-        return;
-    }
-    t->is_local = false; /* the timeout covers the body too: the timer stays armed */
-    t->state = TRANSFER_RESPONSE;
-    step(t);
+    answer(t, false); /* the route's timeout covers the body too: its timer stays armed */
 }
 
 static void on_response_readable(void *owner)
@@ -256,6 +247,8 @@ static void step(struct transfer *t)
         verdict = chain_run_response(x);
         if (verdict != FILTER_WAIT) {
             t->is_local = x->response == &x->local_response;
+            if (t->is_local)
+                call_cancel(&t->call);
             send_head(t);
             return;
         }
@@ -276,7 +269,10 @@ static void resume(struct exchange *x)
 static void on_request_timeout(void *owner)
 {
     struct transfer *t = owner;
-    fail(t, ERR_TIMEOUT, FLAG_DT, "request_timeout");
+    if (t->is_tunnel)
+        cut(t, ERR_CLOSED, FLAG_NONE, NULL);
+    else
+        fail(t, ERR_TIMEOUT, FLAG_DT, "request_timeout");
 }
 
 static bool is_named_method(const struct exchange *x)
@@ -302,6 +298,10 @@ static bool find_route(struct transfer *t)
         respond_status(x, 405, FLAG_NONE, "method_not_allowed", "This method is not served.\n");
         return false;
     }
+    if (UNLIKELY(x->listener != NULL && x->listener->unusable != NULL)) {
+        respond_status(x, 500, FLAG_NC, x->listener->unusable, "The listener cannot be used.\n");
+        return false;
+    }
     if (x->hit.route != NULL)
         return true;
     respond_failure(x, ERR_NONE, FLAG_NR, x->listener == NULL ? "listener_not_found" : NULL);
@@ -320,6 +320,17 @@ static void describe_connection(struct proxy_connection *connection)
     /* "10.0.0.1:80" begins with its host; "[::1]:80" has it behind the bracket. */
     size_t from = len > 0 && connection->peer[0] == '[' ? 1 : 0;
     connection->peer_host = text_from(connection->peer + from, MIN(host.len, len - from));
+}
+
+static void refuse_body(struct transfer *t)
+{
+    if (t->status != 0) {
+        cut(t, ERR_LIMIT, FLAG_DPE, "request_body_too_large");
+        return;
+    }
+    respond_status(&t->x, 413, FLAG_DPE, "request_body_too_large",
+                   "The request body is larger than allowed.\n");
+    answer(t, true);
 }
 
 static void on_head(void *owner, struct http_stream *stream, struct message *head, bool end)
@@ -343,6 +354,12 @@ static void on_head(void *owner, struct http_stream *stream, struct message *hea
         answer(t, true);
         return;
     }
+    uint64_t body_max = x->listener->limits.body_bytes_max;
+    if (UNLIKELY(body_max > 0 && head->framing == FRAMING_LENGTH &&
+                 head->content_length > body_max)) {
+        refuse_body(t);
+        return;
+    }
     if (x->hit.route->request_timeout_ms > 0)
         loop_arm(x->loop, &t->timer, x->hit.route->request_timeout_ms);
     step(t);
@@ -354,10 +371,12 @@ static void on_readable(void *owner, struct http_stream *stream)
 {
     (void)stream;
     struct transfer *t = owner;
-    if (t->is_local || (t->response_ended && !t->is_tunnel))
-        pump_discard(t);
-    else
-        pump_request(t);
+    if (t->is_local)
+        return;
+    pump_request(t);
+    uint64_t body_max = t->x.listener->limits.body_bytes_max;
+    if (UNLIKELY(body_max > 0 && t->x.request_bytes > body_max && !t->is_tunnel))
+        refuse_body(t);
 }
 
 static void on_writable(void *owner, struct http_stream *stream)
@@ -408,7 +427,7 @@ static void on_closed(void *owner, struct http_stream *stream)
     t->proxy->transfer_count--;
     if (x->lease == NULL)
         return; /* the head never came */
-    if (!t->response_ended && x->flag == FLAG_NONE) {
+    if (!t->response_ended && !t->is_tunnel && x->flag == FLAG_NONE) {
         x->flag = FLAG_DC;
         x->details = "downstream_closed";
     }

@@ -31,7 +31,6 @@ struct transfer {
     bool is_local;               /* the response is ours */
     bool is_tunnel;              /* after 101 */
     bool is_parked;              /* a filter waits */
-    bool continue_sent;
     const char *termination;
 };
 

@@ -62,7 +62,7 @@ static void stop_accepting(struct worker_door *door)
 static void close_door(struct worker_door *door)
 {
     stop_accepting(door);
-    door->door.binding = NULL;
+    proxy_door_bind(&door->door, NULL);
     proxy_drain(&door->worker->proxy, &door->door);
     if (door->door.connections == 0)
         door_free(&door->door);
@@ -73,7 +73,7 @@ static void open_door(struct worker *worker, const struct worker_socket *socket,
 {
     struct worker_door *door = memory_new(struct worker_door);
     proxy_door_init(&door->door, &worker->proxy, &socket->address);
-    door->door.binding = binding;
+    proxy_door_bind(&door->door, binding);
     door->door.on_empty = door_free;
     door->worker = worker;
     door->is_tls = binding->tls != NULL;
@@ -102,7 +102,7 @@ void worker_adopt(struct worker *worker, struct snapshot *snapshot,
                 close_door(door);
             continue;
         }
-        door->door.binding = binding;
+        proxy_door_bind(&door->door, binding);
         if (door->is_tls != (binding->tls != NULL)) /* what is open speaks the other protocol */
             proxy_drain(&worker->proxy, &door->door);
         door->is_tls = binding->tls != NULL;
