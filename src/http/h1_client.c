@@ -47,9 +47,9 @@ static const struct http_stream_ops STREAM_OPS = {
 
 static void close_stream(struct h1_codec *codec, enum err err, const char *why)
 {
-    struct http_stream *stream = &codec->h->stream;
     if (codec->state != H1_ACTIVE)
         return;
+    struct http_stream *stream = &codec->h->stream;
     codec->state = H1_OVER;
     codec->link->connection.stream_count = 0;
     bool whole = stream->head_received && stream->read_ended && codec->h->in_err == ERR_NONE;

@@ -22,10 +22,10 @@ static const struct http_stream_ops STREAM_OPS = {
 /* The exchange is over for its owner; the memory stays for the next one. */
 static void close_stream(struct h1_codec *codec, enum err err, const char *why)
 {
-    struct h1_stream *h = codec->h;
-    struct http_stream *stream = &h->stream;
     if (codec->state != H1_ACTIVE)
         return;
+    struct h1_stream *h = codec->h;
+    struct http_stream *stream = &h->stream;
     codec->state = H1_OVER;
     codec->link->connection.stream_count = 0;
     bool whole = stream->write_ended && (!h->in_switched || stream->read_ended);

@@ -165,6 +165,8 @@ static void choose_framing(struct h1_stream *h, const struct message *head, bool
         h->out_framing = h->stream.head.version >= 11 ? FRAMING_CHUNKED : FRAMING_CLOSE;
     if (head->status == 204)
         h->out_framing = FRAMING_NONE;
+    if (h->out_framing == FRAMING_TUNNEL)
+        h->out_bodyless = false;
 }
 
 /* Both directions become raw bytes. */
