@@ -58,6 +58,7 @@
 #define LIMIT_UPSTREAM_IDLE_MS 60000
 #define LIMIT_UPSTREAM_MS      0     /* answer timeout when the route names none: none */
 #define LIMIT_POOL_IDLE        128   /* idle connections per worker and endpoint */
+#define LIMIT_TUNNEL_END_MS    10000 /* for the second direction, once the first has ended */
 #define LIMIT_CONNECT_RETRIES  3     /* other endpoints tried when a connect fails */
 #define LIMIT_ENDPOINTS        10000 /* per backend */
 #define LIMIT_RETRY_ATTEMPTS   100   /* as the conformance suite uses */

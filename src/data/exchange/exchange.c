@@ -5,10 +5,10 @@
 const char *response_flag_name(enum response_flag flag)
 {
     static const char *const NAMES[FLAG_COUNT] = {
-        [FLAG_NONE] = "-",  [FLAG_NR] = "NR",   [FLAG_UH] = "UH",   [FLAG_UF] = "UF",
-        [FLAG_UC] = "UC",   [FLAG_UT] = "UT",   [FLAG_UO] = "UO",   [FLAG_UPE] = "UPE",
-        [FLAG_URX] = "URX", [FLAG_RL] = "RL",   [FLAG_DC] = "DC",   [FLAG_DPE] = "DPE",
-        [FLAG_DT] = "DT",   [FLAG_NC] = "NC",   [FLAG_OM] = "OM",
+        [FLAG_NONE] = "-",  [FLAG_NR] = "NR", [FLAG_UH] = "UH", [FLAG_UF] = "UF",
+        [FLAG_UC] = "UC",   [FLAG_UT] = "UT", [FLAG_UO] = "UO", [FLAG_UPE] = "UPE",
+        [FLAG_URX] = "URX", [FLAG_RL] = "RL", [FLAG_DC] = "DC", [FLAG_DPE] = "DPE",
+        [FLAG_DT] = "DT",   [FLAG_NC] = "NC", [FLAG_OM] = "OM",
     };
     return (unsigned)flag < FLAG_COUNT ? NAMES[flag] : "-";
 }

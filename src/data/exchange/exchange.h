@@ -10,20 +10,20 @@
 /* Why the gateway answered itself: Envoy's response flags. */
 enum response_flag {
     FLAG_NONE,
-    FLAG_NR,   /* no route */
-    FLAG_UH,   /* no healthy upstream */
-    FLAG_UF,   /* upstream connection failure */
-    FLAG_UC,   /* upstream closed in the middle */
-    FLAG_UT,   /* upstream timeout */
-    FLAG_UO,   /* upstream overflow: a limit */
-    FLAG_UPE,  /* upstream protocol error */
-    FLAG_URX,  /* retries used up */
-    FLAG_RL,   /* rate limited */
-    FLAG_DC,   /* downstream closed */
-    FLAG_DPE,  /* downstream protocol error */
-    FLAG_DT,   /* request timeout (route) */
-    FLAG_NC,   /* no backend: invalid references */
-    FLAG_OM,   /* memory ceiling */
+    FLAG_NR,  /* no route */
+    FLAG_UH,  /* no healthy upstream */
+    FLAG_UF,  /* upstream connection failure */
+    FLAG_UC,  /* upstream closed in the middle */
+    FLAG_UT,  /* upstream timeout */
+    FLAG_UO,  /* upstream overflow: a limit */
+    FLAG_UPE, /* upstream protocol error */
+    FLAG_URX, /* retries used up */
+    FLAG_RL,  /* rate limited */
+    FLAG_DC,  /* downstream closed */
+    FLAG_DPE, /* downstream protocol error */
+    FLAG_DT,  /* request timeout (route) */
+    FLAG_NC,  /* no backend: invalid references */
+    FLAG_OM,  /* memory ceiling */
     FLAG_COUNT
 };
 const char *response_flag_name(enum response_flag flag); /* "NR", ...; "-" for none */
@@ -61,6 +61,7 @@ struct exchange {
     uint32_t tries;
     uint32_t snapshot_number;
     struct text upstream_address;
+    struct text upstream_local;   /* our end of that connection */
     const char *upstream_failure; /* static words of the transport; NULL: none */
     enum response_flag flag;
     const char *details; /* static words: "route_not_found", "upstream_reset", ... */
@@ -70,6 +71,7 @@ struct exchange {
     void (*resume)(struct exchange *x);
 };
 
-/* A response of our own: status, one content type, a body that must outlive the exchange's arena. */
+/* A response of our own: status, one content type, a body that must outlive the exchange's arena.
+ */
 void exchange_respond(struct exchange *x, int status, enum response_flag flag, const char *details);
 void exchange_respond_body(struct exchange *x, struct text content_type, struct text body);
