@@ -1,0 +1,219 @@
+/* nantian check: every mistake of a directory, with its place, before anything serves it. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/builder.h"
+#include "base/json.h"
+#include "cli/source.h"
+
+enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_SARIF };
+
+static const char *const LEVELS[] = {"error", "warning", "note"};
+
+static int by_place(const void *a, const void *b)
+{
+    const struct fault *left = *(const struct fault *const *)a;
+    const struct fault *right = *(const struct fault *const *)b;
+    int order = text_compare(left->file, right->file);
+    if (order != 0)
+        return order;
+    if (left->line != right->line)
+        return left->line < right->line ? -1 : 1;
+    if (left->column != right->column)
+        return left->column < right->column ? -1 : 1;
+    return text_compare(left->what, right->what);
+}
+
+static void print_text(struct builder *out, const struct fault *const *faults, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct fault *fault = faults[i];
+        builder_printf(out, TEXT_FMT, TEXT_ARG(fault->file));
+        if (fault->line > 0)
+            builder_printf(out, ":%u:%u", fault->line, fault->column);
+        builder_printf(out, "%s%s: ", fault->file.len > 0 ? ": " : "", LEVELS[fault->level]);
+        builder_add(out, fault->where);
+        if (fault->field.len > 0)
+            builder_printf(out, " " TEXT_FMT, TEXT_ARG(fault->field));
+        builder_printf(out, ": " TEXT_FMT " [%s]\n", TEXT_ARG(fault->what), fault->code);
+        if (fault->hint.len > 0)
+            builder_printf(out, "    hint: " TEXT_FMT "\n", TEXT_ARG(fault->hint));
+    }
+}
+
+static void print_json(struct builder *out, const struct fault *const *faults, size_t count)
+{
+    struct json json;
+    json_init(&json, out, 2);
+    json_object_begin(&json, NULL);
+    json_string(&json, "apiVersion", "cli.nantian.dev/v1");
+    json_array_begin(&json, "findings");
+    for (size_t i = 0; i < count; i++) {
+        json_object_begin(&json, NULL);
+        json_string(&json, "level", LEVELS[faults[i]->level]);
+        json_string(&json, "code", faults[i]->code);
+        json_text(&json, "file", faults[i]->file);
+        json_int(&json, "line", faults[i]->line);
+        json_int(&json, "column", faults[i]->column);
+        json_text(&json, "object", faults[i]->where);
+        json_text(&json, "field", faults[i]->field);
+        json_text(&json, "message", faults[i]->what);
+        json_text(&json, "hint", faults[i]->hint);
+        json_object_end(&json);
+    }
+    json_array_end(&json);
+    json_object_end(&json);
+    builder_add_char(out, '\n');
+}
+
+static void sarif_result(struct json *json, const struct fault *fault)
+{
+    struct builder message = {0};
+    builder_printf(&message, TEXT_FMT " " TEXT_FMT ": " TEXT_FMT, TEXT_ARG(fault->where),
+                   TEXT_ARG(fault->field), TEXT_ARG(fault->what));
+    json_object_begin(json, NULL);
+    json_string(json, "ruleId", fault->code);
+    json_string(json, "level", LEVELS[fault->level]);
+    json_object_begin(json, "message");
+    json_text(json, "text", builder_text(&message));
+    json_object_end(json);
+    json_array_begin(json, "locations");
+    json_object_begin(json, NULL);
+    json_object_begin(json, "physicalLocation");
+    json_object_begin(json, "artifactLocation");
+    json_text(json, "uri", fault->file);
+    json_object_end(json);
+    json_object_begin(json, "region");
+    json_int(json, "startLine", MAX(fault->line, 1u));
+    json_int(json, "startColumn", MAX(fault->column, 1u));
+    json_object_end(json);
+    json_object_end(json);
+    json_object_end(json);
+    json_array_end(json);
+    json_object_end(json);
+    builder_fini(&message);
+}
+
+/* SARIF 2.1.0, as code review systems read it. */
+static void print_sarif(struct builder *out, const struct fault *const *faults, size_t count)
+{
+    struct json json;
+    json_init(&json, out, 2);
+    json_object_begin(&json, NULL);
+    json_string(&json, "$schema", "https://json.schemastore.org/sarif-2.1.0.json");
+    json_string(&json, "version", "2.1.0");
+    json_array_begin(&json, "runs");
+    json_object_begin(&json, NULL);
+    json_object_begin(&json, "tool");
+    json_object_begin(&json, "driver");
+    json_string(&json, "name", "nantian check");
+    json_string(&json, "version", NANTIAN_VERSION);
+    json_object_end(&json);
+    json_object_end(&json);
+    json_array_begin(&json, "results");
+    for (size_t i = 0; i < count; i++)
+        sarif_result(&json, faults[i]);
+    json_array_end(&json);
+    json_object_end(&json);
+    json_array_end(&json);
+    json_object_end(&json);
+    builder_add_char(out, '\n');
+}
+
+/* Those of the files and those of the translation, in order of place. */
+static const struct fault **collect(const struct source *source, struct faults *files,
+                                    struct arena *arena, size_t *ret_count)
+{
+    size_t translated = 0, count = 0;
+    files_faults(source->files, files);
+    const struct fault **more = outcome_faults(source->outcome, arena, &translated);
+    const struct fault **all =
+        arena_array(arena, const struct fault *, files->count + translated + 1);
+    for (size_t i = 0; i < files->count; i++)
+        all[count++] = &files->items[i];
+    for (size_t i = 0; i < translated; i++)
+        all[count++] = more[i];
+    qsort(all, count, sizeof(*all), by_place);
+    *ret_count = count;
+    return all;
+}
+
+static int check(const struct source *source, enum format format, bool quiet)
+{
+    struct arena arena;
+    struct faults files;
+    struct builder out = {0};
+    arena_init(&arena, 0);
+    faults_init(&files, &arena);
+    size_t count = 0, errors = 0, warnings = 0;
+    const struct fault **faults = collect(source, &files, &arena, &count);
+    for (size_t i = 0; i < count; i++) {
+        errors += faults[i]->level == FAULT_ERROR;
+        warnings += faults[i]->level == FAULT_WARNING;
+    }
+    if (format == FORMAT_TEXT)
+        print_text(&out, faults, count);
+    else if (format == FORMAT_JSON)
+        print_json(&out, faults, count);
+    else
+        print_sarif(&out, faults, count);
+    if (!quiet && out.len > 0)
+        fwrite(out.data, 1, out.len, stdout);
+    if (!quiet && format == FORMAT_TEXT)
+        printf("%zu objects, %zu errors, %zu warnings\n", outcome_piece_count(source->outcome),
+               errors, warnings);
+    builder_fini(&out);
+    faults_fini(&files);
+    arena_fini(&arena);
+    return errors > 0 ? CLI_FINDINGS : CLI_OK;
+}
+
+static int run(int argc, char **argv)
+{
+    static const char *const formats[] = {"text", "json", "sarif", NULL};
+    const char *directory = NULL;
+    enum format format = FORMAT_TEXT;
+    bool quiet = false;
+    struct cli_args args;
+    cli_args_init(&args, &cli_check, argc, argv);
+    while (cli_args_next(&args)) {
+        if (cli_args_is(&args, "help", 'h')) {
+            cli_print_usage(&cli_check);
+            return CLI_OK;
+        }
+        if (cli_args_is(&args, "file", 'f'))
+            directory = cli_args_value(&args);
+        else if (cli_args_is(&args, "output", 'o'))
+            format = (enum format)cli_args_choice(&args, formats);
+        else if (cli_args_is(&args, "quiet", 'q'))
+            quiet = true;
+        else if (args.flag == NULL && directory == NULL)
+            directory = args.value;
+        else
+            cli_args_unknown(&args);
+    }
+    if (args.failed)
+        return CLI_USAGE;
+    if (directory == NULL) {
+        cli_complain(&cli_check, "say which directory: nantian check -f DIR");
+        return CLI_USAGE;
+    }
+    struct source source;
+    if (!source_load(&source, &cli_check, directory, KIND_STRICT))
+        return CLI_USAGE;
+    int code = check(&source, format, quiet);
+    source_fini(&source);
+    return code;
+}
+
+const struct cli_verb cli_check = {
+    .name = "check",
+    .summary = "find every mistake in a directory of YAML",
+    .usage = "-f DIR [-o text|json|sarif] [-q]\n\n"
+             "  --file DIR      the directory (-f)\n"
+             "  --output FORMAT text, json or sarif (-o)\n"
+             "  --quiet         the exit code alone (-q)\n\n"
+             "exit codes: 0 clean, 1 errors found, 2 usage or missing path",
+    .run = run,
+};

@@ -1,0 +1,82 @@
+/* nantian nodes: which data plane runs which snapshot, and why one refuses. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+
+#include "cli/ask.h"
+#include "cli/table.h"
+
+static int show(const struct value *answer, struct arena *arena)
+{
+    const struct value *nodes = value_get(answer, "nodes");
+    bool all_synced = true;
+    size_t count = nodes != NULL && nodes->kind == VALUE_LIST ? nodes->list.count : 0;
+    struct table table;
+    table_init(&table, arena,
+               (const char *const[]){"NODE", "STATE", "SNAPSHOT", "APPLIED AT", "APPLY", "PUSHES",
+                                     "BYTES", NULL});
+    for (size_t i = 0; i < count; i++) {
+        const struct value *node = nodes->list.items[i];
+        struct text state = value_string(value_get(node, "state"));
+        all_synced &= text_is(state, "synced") || text_is(state, "gone");
+        const struct text cells[] = {
+            value_string(value_get(node, "node")),
+            state,
+            value_string(value_get(node, "applied")),
+            value_string(value_get(node, "appliedAt")),
+            arena_printf(arena, "%.1f ms",
+                         (double)value_int(value_get(node, "applyMicroseconds"), 0) / 1000),
+            arena_printf(arena, "%lld", (long long)value_int(value_get(node, "pushes"), 0)),
+            arena_printf(arena, "%lld", (long long)value_int(value_get(node, "bytes"), 0)),
+        };
+        table_add(&table, cells, ARRAY_LEN(cells));
+    }
+    struct text current = value_string(value_get(answer, "snapshot"));
+    printf("snapshot " TEXT_FMT "\n", TEXT_ARG(current));
+    table_print(&table);
+    table_fini(&table);
+    for (size_t i = 0; i < count; i++) {
+        const struct value *node = nodes->list.items[i];
+        struct text why = value_string(value_get(node, "refusal"));
+        if (why.len > 0)
+            printf(TEXT_FMT " refused " TEXT_FMT ": " TEXT_FMT "\n",
+                   TEXT_ARG(value_string(value_get(node, "node"))),
+                   TEXT_ARG(value_string(value_get(node, "refused"))), TEXT_ARG(why));
+    }
+    return count > 0 && all_synced ? CLI_OK : CLI_NOT_READY;
+}
+
+static int run(int argc, char **argv)
+{
+    struct ask_options options = {0};
+    struct cli_args args;
+    cli_args_init(&args, &cli_nodes, argc, argv);
+    while (cli_args_next(&args)) {
+        if (cli_args_is(&args, "help", 'h')) {
+            cli_print_usage(&cli_nodes);
+            return CLI_OK;
+        }
+        if (!ask_flag(&args, &options))
+            cli_args_unknown(&args);
+    }
+    if (args.failed)
+        return CLI_USAGE;
+    struct arena arena;
+    arena_init(&arena, 0);
+    struct text body = TEXT_NONE;
+    struct value *answer = NULL;
+    int code = ask_get(&cli_nodes, &options, "/v1/nodes", &arena, &body, &answer);
+    if (code == CLI_OK && options.as_json)
+        fwrite(body.data, 1, body.len, stdout);
+    else if (code == CLI_OK)
+        code = show(answer, &arena);
+    arena_fini(&arena);
+    return code;
+}
+
+const struct cli_verb cli_nodes = {
+    .name = "nodes",
+    .summary = "show which data plane runs which snapshot",
+    .usage = "[FLAGS]\n\n" ASK_USAGE "\n\n"
+             "exit codes: 0 all in sync, 3 nobody answers, 4 one is behind or refuses",
+    .run = run,
+};

@@ -1,0 +1,201 @@
+/* nantian status: every object of the running gateway with its verdict, worst first. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cli/ask.h"
+#include "cli/table.h"
+
+struct row {
+    int rank; /* 0: worst */
+    struct text cells[5];
+};
+
+struct overview {
+    struct arena *arena;
+    struct row *rows;
+    size_t count, cap;
+};
+
+static size_t list_count(const struct value *list)
+{
+    return list != NULL && list->kind == VALUE_LIST ? list->list.count : 0;
+}
+
+/* Conditions where False is bad news; Conflicted and the like are the other way round. */
+static bool is_bad(const struct value *condition)
+{
+    struct text type = value_string(value_get(condition, "type"));
+    struct text status = value_string(value_get(condition, "status"));
+    bool inverse = text_is(type, "Conflicted") || text_is(type, "PartiallyInvalid") ||
+                   text_is(type, "OverlappingTLSConfig");
+    return inverse ? text_is(status, "True") : !text_is(status, "True");
+}
+
+/* The first bad condition, or NULL. */
+static const struct value *worst(const struct value *conditions)
+{
+    for (size_t i = 0; i < list_count(conditions); i++)
+        if (is_bad(conditions->list.items[i]))
+            return conditions->list.items[i];
+    return NULL;
+}
+
+static void add_row(struct overview *overview, const struct value *object, struct text part,
+                    const struct value *conditions)
+{
+    const struct value *bad = worst(conditions);
+    struct text namespace = value_string(value_get(object, "namespace"));
+    struct text name = value_string(value_get(object, "name"));
+    struct arena *arena = overview->arena;
+    struct row row = {.rank = bad == NULL};
+    row.cells[0] = value_string(value_get(object, "kind"));
+    row.cells[1] = arena_printf(arena, TEXT_FMT "%s" TEXT_FMT, TEXT_ARG(namespace),
+                                namespace.len > 0 ? "/" : "", TEXT_ARG(name));
+    row.cells[2] = part;
+    row.cells[3] = bad == NULL ? TEXT("ok")
+                               : arena_printf(arena, TEXT_FMT "=" TEXT_FMT " " TEXT_FMT,
+                                              TEXT_ARG(value_string(value_get(bad, "type"))),
+                                              TEXT_ARG(value_string(value_get(bad, "status"))),
+                                              TEXT_ARG(value_string(value_get(bad, "reason"))));
+    row.cells[4] = value_string(value_get(bad, "message"));
+    overview->rows = realloc(overview->rows, (overview->count + 1) * sizeof(row));
+    CHECK(overview->rows != NULL);
+    overview->rows[overview->count++] = row;
+}
+
+static void add_object(struct overview *overview, const struct value *object)
+{
+    const struct value *status = value_get(object, "status");
+    const struct value *conditions = value_get(status, "conditions");
+    if (list_count(conditions) > 0)
+        add_row(overview, object, TEXT_NONE, conditions);
+    const struct value *listeners = value_get(status, "listeners");
+    for (size_t i = 0; i < list_count(listeners); i++) {
+        const struct value *listener = listeners->list.items[i];
+        struct text part =
+            arena_printf(overview->arena, "listener " TEXT_FMT ", %lld routes",
+                         TEXT_ARG(value_string(value_get(listener, "name"))),
+                         (long long)value_int(value_get(listener, "attachedRoutes"), 0));
+        add_row(overview, object, part, value_get(listener, "conditions"));
+    }
+    const char *const lists[] = {"parents", "ancestors"};
+    const char *const refs[] = {"parentRef", "ancestorRef"};
+    for (size_t l = 0; l < ARRAY_LEN(lists); l++) {
+        const struct value *parents = value_get(status, lists[l]);
+        for (size_t i = 0; i < list_count(parents); i++) {
+            const struct value *parent = parents->list.items[i];
+            struct text on =
+                arena_printf(overview->arena, "on " TEXT_FMT,
+                             TEXT_ARG(value_string(value_get(value_get(parent, refs[l]), "name"))));
+            add_row(overview, object, on, value_get(parent, "conditions"));
+        }
+    }
+}
+
+static int by_rank(const void *a, const void *b)
+{
+    const struct row *left = a, *right = b;
+    if (left->rank != right->rank)
+        return left->rank - right->rank;
+    for (int i = 0; i < 3; i++) {
+        int order = text_compare(left->cells[i], right->cells[i]);
+        if (order != 0)
+            return order;
+    }
+    return 0;
+}
+
+static size_t print_faults(const struct value *faults)
+{
+    size_t errors = 0;
+    for (size_t i = 0; i < list_count(faults); i++) {
+        const struct value *fault = faults->list.items[i];
+        struct text level = value_string(value_get(fault, "level"));
+        errors += text_is(level, "error");
+        printf(TEXT_FMT ":%lld:%lld: " TEXT_FMT ": " TEXT_FMT " " TEXT_FMT ": " TEXT_FMT "\n",
+               TEXT_ARG(value_string(value_get(fault, "file"))),
+               (long long)value_int(value_get(fault, "line"), 0),
+               (long long)value_int(value_get(fault, "column"), 0), TEXT_ARG(level),
+               TEXT_ARG(value_string(value_get(fault, "object"))),
+               TEXT_ARG(value_string(value_get(fault, "field"))),
+               TEXT_ARG(value_string(value_get(fault, "what"))));
+    }
+    return errors;
+}
+
+static bool print_nodes(const struct value *nodes)
+{
+    size_t synced = 0, alive = 0;
+    for (size_t i = 0; i < list_count(nodes); i++) {
+        struct text state = value_string(value_get(nodes->list.items[i], "state"));
+        alive += !text_is(state, "gone");
+        synced += text_is(state, "synced");
+    }
+    printf("%zu of %zu data planes in sync\n", synced, alive);
+    return alive > 0 && synced == alive;
+}
+
+static int show(const struct value *answer, struct arena *arena)
+{
+    struct overview overview = {.arena = arena};
+    const struct value *objects = value_get(answer, "objects");
+    for (size_t i = 0; i < list_count(objects); i++)
+        add_object(&overview, objects->list.items[i]);
+    if (overview.count > 0)
+        qsort(overview.rows, overview.count, sizeof(struct row), by_rank);
+    printf("directory " TEXT_FMT "   snapshot " TEXT_FMT "\n",
+           TEXT_ARG(value_string(value_get(answer, "directory"))),
+           TEXT_ARG(value_string(value_get(answer, "snapshot"))));
+    struct table table;
+    table_init(&table, arena,
+               (const char *const[]){"KIND", "NAME", "PART", "VERDICT", "MESSAGE", NULL});
+    size_t bad = 0;
+    for (size_t i = 0; i < overview.count; i++) {
+        bad += overview.rows[i].rank == 0;
+        table_add(&table, overview.rows[i].cells, 5);
+    }
+    table_print(&table);
+    table_fini(&table);
+    free(overview.rows);
+    size_t errors = print_faults(value_get(answer, "faults"));
+    bool synced = print_nodes(value_get(answer, "nodes"));
+    return bad + errors > 0 ? CLI_FINDINGS : synced ? CLI_OK : CLI_NOT_READY;
+}
+
+static int run(int argc, char **argv)
+{
+    struct ask_options options = {0};
+    struct cli_args args;
+    cli_args_init(&args, &cli_status, argc, argv);
+    while (cli_args_next(&args)) {
+        if (cli_args_is(&args, "help", 'h')) {
+            cli_print_usage(&cli_status);
+            return CLI_OK;
+        }
+        if (!ask_flag(&args, &options))
+            cli_args_unknown(&args);
+    }
+    if (args.failed)
+        return CLI_USAGE;
+    struct arena arena;
+    arena_init(&arena, 0);
+    struct text body = TEXT_NONE;
+    struct value *answer = NULL;
+    int code = ask_get(&cli_status, &options, "/v1/status", &arena, &body, &answer);
+    if (code == CLI_OK && options.as_json)
+        fwrite(body.data, 1, body.len, stdout);
+    else if (code == CLI_OK)
+        code = show(answer, &arena);
+    arena_fini(&arena);
+    return code;
+}
+
+const struct cli_verb cli_status = {
+    .name = "status",
+    .summary = "show the verdict on every object of the running gateway, worst first",
+    .usage = "[FLAGS]\n\n" ASK_USAGE "\n\n"
+             "exit codes: 0 all is well, 1 an object or a file has an error, 3 nobody answers,\n"
+             "4 no data plane is in sync",
+    .run = run,
+};
