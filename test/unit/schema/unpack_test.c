@@ -1,5 +1,6 @@
 /* The guard in front of the protobuf decoder. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/builder.h"
