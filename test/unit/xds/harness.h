@@ -29,8 +29,8 @@ typedef Envoy__Service__Discovery__V3__Resource Resource;
 /* Turns the loop until the condition holds; fails the test when it does not within WAIT_MS. */
 #define WAIT_FOR(loop, cond)                                                                       \
     do {                                                                                           \
-        uint64_t until = clock_monotonic_ns() + WAIT_MS * 1000000ull;                              \
-        while (!(cond) && clock_monotonic_ns() < until)                                            \
+        uint64_t wait_until = clock_monotonic_ns() + WAIT_MS * 1000000ull;                         \
+        while (!(cond) && clock_monotonic_ns() < wait_until)                                       \
             loop_turn((loop), 20);                                                                 \
         if (!(cond))                                                                               \
             fail_msg("waited in vain for: %s", #cond);                                             \
