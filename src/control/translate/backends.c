@@ -1,0 +1,220 @@
+/* From backendRefs to Backend resources. Every cross-namespace question goes to grants.c. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/translate/backends.h"
+
+#include "base/memory.h"
+#include "control/kind/service.h"
+#include "control/translate/backend_tls.h"
+#include "control/translate/endpoints.h"
+#include "control/translate/filters.h"
+#include "control/translate/grants.h"
+#include "nantian/config/v1/backend.pb-c.h"
+
+static const char *const SUFFIXES[] = {"", ";h2c", ";tcp", ";udp"};
+
+struct text backends_name(struct arena *arena, struct store_key service, int32_t port)
+{
+    return arena_printf(arena, TEXT_FMT "/" TEXT_FMT ":%d", TEXT_ARG(service.namespace),
+                        TEXT_ARG(service.name), (int)port);
+}
+
+const struct kind_service_port *backends_port(const struct kind_service *service, int32_t port,
+                                              bool is_udp)
+{
+    for (size_t i = 0; i < service->port_count; i++) {
+        if (service->ports[i].port == port && text_is(service->ports[i].protocol, "UDP") == is_udp)
+            return &service->ports[i];
+    }
+    return NULL;
+}
+
+static bool is_h2c(const struct kind_service_port *port)
+{
+    return port != NULL && text_is(port->app_protocol, "kubernetes.io/h2c");
+}
+
+static const char *fail(struct route_build *build, const char *reason,
+                        const struct route_spot *spot, struct text message)
+{
+    route_unresolved(build, reason, spot, message);
+    return reason;
+}
+
+static const char *check_port(struct route_build *build, const struct kind_object *object,
+                              const struct kind_backend_ref *ref, enum backends_protocol protocol,
+                              const struct route_spot *spot)
+{
+    struct arena *arena = &build->t->scratch;
+    const struct kind_service *service = object->service;
+    bool is_udp = protocol == BACKENDS_UDP;
+    if (ref->port < 1 || ref->port > 65535)
+        return fail(build, "BackendNotFound", spot, TEXT("a reference to a Service needs a port."));
+    const struct kind_service_port *port = backends_port(service, ref->port, is_udp);
+    if (port == NULL && text_is(service->type, "ExternalName"))
+        return NULL;
+    if (port == NULL && backends_port(service, ref->port, !is_udp) != NULL)
+        return fail(build, "UnsupportedProtocol", spot,
+                    arena_printf(arena,
+                                 "port %d of the Service " TEXT_FMT "/" TEXT_FMT " is not %s.",
+                                 (int)ref->port, TEXT_ARG(object->meta.namespace),
+                                 TEXT_ARG(object->meta.name), is_udp ? "UDP" : "TCP"));
+    if (port == NULL)
+        return fail(build, "BackendNotFound", spot,
+                    arena_printf(arena, "the Service " TEXT_FMT "/" TEXT_FMT " has no port %d.",
+                                 TEXT_ARG(object->meta.namespace), TEXT_ARG(object->meta.name),
+                                 (int)ref->port));
+    bool is_http = protocol == BACKENDS_AS_HINTED || protocol == BACKENDS_H2C;
+    bool cannot = text_is(port->app_protocol, "kubernetes.io/wss") ||
+                  (is_h2c(port) && !translation_can(build->t, CAPABILITY_BACKEND_H2C));
+    if (is_http && cannot)
+        return fail(build, "UnsupportedProtocol", spot,
+                    arena_printf(arena,
+                                 "the appProtocol " TEXT_FMT " of port %d of the Service " TEXT_FMT
+                                 "/" TEXT_FMT " is not supported by this data plane.",
+                                 TEXT_ARG(port->app_protocol), (int)ref->port,
+                                 TEXT_ARG(object->meta.namespace), TEXT_ARG(object->meta.name)));
+    return NULL;
+}
+
+static void add_want(struct route_build *build, struct text name, struct store_key service,
+                     int32_t port, enum backends_protocol protocol)
+{
+    for (size_t i = 0; i < build->want_count; i++) {
+        if (text_equal(build->wants[i].resource, name))
+            return;
+    }
+    if (build->want_count == build->want_cap) {
+        size_t cap = build->want_cap == 0 ? 4 : build->want_cap * 2;
+        struct piece_want *wants = arena_array(&build->t->scratch, struct piece_want, cap);
+        if (build->want_count > 0)
+            memcpy(wants, build->wants, build->want_count * sizeof(*wants));
+        build->wants = wants;
+        build->want_cap = cap;
+    }
+    build->wants[build->want_count++] = (struct piece_want){
+        .type = RESOURCE_BACKEND,
+        .resource = name,
+        .object = service,
+        .port = port,
+        .protocol = protocol,
+    };
+}
+
+const char *backends_resolve(struct route_build *build, const struct kind_backend_ref *ref,
+                             enum backends_protocol protocol, const struct route_spot *spot,
+                             struct text *ret_name)
+{
+    struct translation *t = build->t;
+    struct arena *arena = &t->scratch;
+    if (kind_find(ref->group, ref->kind) != KIND_SERVICE)
+        return fail(build, "InvalidKind", spot,
+                    arena_printf(arena,
+                                 "the kind " TEXT_FMT " of the group \"" TEXT_FMT
+                                 "\" cannot be a backend; only Service can.",
+                                 TEXT_ARG(ref->kind), TEXT_ARG(ref->group)));
+    struct text own = build->object->meta.namespace;
+    struct store_key key = {KIND_SERVICE, ref->namespace.len > 0 ? ref->namespace : own, ref->name};
+    if (!text_equal(key.namespace, own))
+        piece_add_foreign(build->piece, key.namespace);
+    struct grants_reference reference = {build->object->id, own,           ref->group,
+                                         ref->kind,         key.namespace, key.name};
+    if (!grants_permit(t->store, &reference))
+        return fail(build, "RefNotPermitted", spot,
+                    arena_printf(arena,
+                                 "the Service " TEXT_FMT "/" TEXT_FMT
+                                 " is in another namespace and no ReferenceGrant permits it.",
+                                 TEXT_ARG(key.namespace), TEXT_ARG(key.name)));
+    const struct kind_object *object = store_get(t->store, KIND_SERVICE, key.namespace, key.name);
+    if (object == NULL)
+        return fail(build, "BackendNotFound", spot,
+                    arena_printf(arena, "the Service " TEXT_FMT "/" TEXT_FMT " does not exist.",
+                                 TEXT_ARG(key.namespace), TEXT_ARG(key.name)));
+    const char *reason = check_port(build, object, ref, protocol, spot);
+    if (reason != NULL)
+        return reason;
+    if (protocol == BACKENDS_H2C && is_h2c(backends_port(object->service, ref->port, false)))
+        protocol = BACKENDS_AS_HINTED;
+    *ret_name = arena_printf(arena, TEXT_FMT "%s", TEXT_ARG(backends_name(arena, key, ref->port)),
+                             SUFFIXES[protocol]);
+    add_want(build, *ret_name, key, ref->port, protocol);
+    return NULL;
+}
+
+void backends_of_rule(struct route_build *build, const struct backends_list *list,
+                      Nantian__Config__V1__Route *rule)
+{
+    struct arena *arena = &build->t->scratch;
+    rule->backends = arena_array(arena, Nantian__Config__V1__WeightedBackend *, list->count);
+    size_t good = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct kind_backend_ref *ref = &list->items[i];
+        struct route_spot spot = {ref->place, arena_printf(arena, TEXT_FMT ".backendRefs[%zu]",
+                                                           TEXT_ARG(list->field), i)};
+        Nantian__Config__V1__WeightedBackend *backend =
+            arena_new(arena, Nantian__Config__V1__WeightedBackend);
+        nantian__config__v1__weighted_backend__init(backend);
+        backend->weight = (uint32_t)MAX(ref->weight, 0);
+        struct text name;
+        const char *reason = backends_resolve(build, ref, list->protocol, &spot, &name);
+        struct filters_list filters = {ref->filters, ref->filter_count, spot.field, true};
+        bool is_usable = filters_of_backend(build, &filters, backend);
+        if (reason == NULL && !is_usable)
+            reason = "InvalidKind";
+        if (reason == NULL) {
+            backend->backend = arena_string(arena, name);
+            good++;
+        } else {
+            backend->reason = arena_string(arena, text_of(reason));
+        }
+        rule->backends[rule->n_backends++] = backend;
+    }
+    rule->no_backends = good == 0;
+}
+
+static void add_backend(struct translation *t, const struct backend_entry *entry,
+                        const struct kind_service_port *port, struct piece *piece)
+{
+    struct arena *arena = &t->scratch;
+    Nantian__Config__V1__Backend message = NANTIAN__CONFIG__V1__BACKEND__INIT;
+    message.endpoints = arena_string(arena, entry->name);
+    struct text owner =
+        arena_printf(arena, "Service " TEXT_FMT "/" TEXT_FMT, TEXT_ARG(entry->service.namespace),
+                     TEXT_ARG(entry->service.name));
+    message.owner = arena_string(arena, owner);
+    bool is_hinted_h2c = entry->protocol == BACKENDS_AS_HINTED && is_h2c(port);
+    if (is_hinted_h2c || entry->protocol == BACKENDS_H2C)
+        message.protocol = NANTIAN__CONFIG__V1__BACKEND__PROTOCOL__H2C;
+    else if (entry->protocol == BACKENDS_TCP)
+        message.protocol = NANTIAN__CONFIG__V1__BACKEND__PROTOCOL__TCP;
+    else if (entry->protocol == BACKENDS_UDP)
+        message.protocol = NANTIAN__CONFIG__V1__BACKEND__PROTOCOL__UDP;
+    struct backend_tls_choice choice =
+        backend_tls_choose(t, entry->service, port == NULL ? TEXT_NONE : port->name);
+    if (choice.policy != NULL && entry->protocol != BACKENDS_UDP)
+        backend_tls_apply(t, &choice, piece, &message);
+    piece_add_resource(piece, RESOURCE_BACKEND, entry->name, &message, arena);
+    struct outcome_resource *resource = &piece->resources[piece->resource_count - 1];
+    if (outcome_refusal(t->outcome, RESOURCE_BACKEND, entry->name, resource->digest).len == 0)
+        return;
+    /* A data plane refused it: the smallest one that can be named stands in and fails. */
+    Nantian__Config__V1__Backend failing = NANTIAN__CONFIG__V1__BACKEND__INIT;
+    failing.endpoints = message.endpoints;
+    failing.owner = message.owner;
+    failing.fail_status = 503;
+    piece->resource_count--;
+    piece_add_resource(piece, RESOURCE_BACKEND, entry->name, &failing, arena);
+}
+
+struct piece *backends_piece(struct translation *t, const struct backend_entry *entry)
+{
+    const struct kind_object *object =
+        store_get(t->store, KIND_SERVICE, entry->service.namespace, entry->service.name);
+    if (object == NULL)
+        return NULL;
+    bool is_udp = entry->protocol == BACKENDS_UDP;
+    const struct kind_service_port *port = backends_port(object->service, entry->port, is_udp);
+    struct piece *piece = piece_new(entry->service);
+    add_backend(t, entry, port, piece);
+    endpoints_add(t, object, port, entry, piece);
+    return piece;
+}

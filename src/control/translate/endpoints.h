@@ -1,0 +1,12 @@
+/* The addresses behind a Service's port: EndpointSlices, an external name, or an annotation. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "control/kind/service.h"
+#include "control/translate/outcome_internal.h"
+#include "control/translate/translation.h"
+
+/* Adds the Endpoints resource. `port` is NULL for an ExternalName that lists none. */
+void endpoints_add(struct translation *t, const struct kind_object *service,
+                   const struct kind_service_port *port, const struct backend_entry *entry,
+                   struct piece *piece);

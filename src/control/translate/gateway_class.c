@@ -1,0 +1,44 @@
+/* GatewayClass: ours by its controllerName; it takes no parameters. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/translate/gateway_class.h"
+
+#include "control/kind/gateway_class.h"
+
+#define FEATURES_MAX 64
+
+enum gateway_class_standing gateway_class_standing(const struct translation *t, struct text name)
+{
+    const struct kind_object *object = store_get(t->store, KIND_GATEWAY_CLASS, TEXT_NONE, name);
+    if (object == NULL) {
+        bool is_implied = t->options->standalone && store_count(t->store, KIND_GATEWAY_CLASS) == 0;
+        return is_implied ? GATEWAY_CLASS_IMPLIED : GATEWAY_CLASS_MISSING;
+    }
+    const struct kind_gateway_class *class = object->gateway_class;
+    if (!text_equal(class->controller_name, t->controller))
+        return GATEWAY_CLASS_OTHER;
+    return class->parameters == NULL ? GATEWAY_CLASS_OURS : GATEWAY_CLASS_INVALID;
+}
+
+struct piece *gateway_class_piece(struct translation *t, const struct kind_object *object)
+{
+    const struct kind_gateway_class *class = object->gateway_class;
+    if (!text_equal(class->controller_name, t->controller))
+        return NULL;
+    struct piece *piece = piece_new(piece_key_of(object));
+    struct object_status *status = piece_status(piece, object, t->controller);
+    const char **features = arena_array(&piece->arena, const char *, FEATURES_MAX);
+    status->features = features;
+    status->feature_count = capability_features(t->capabilities, features, FEATURES_MAX);
+    if (class->parameters == NULL) {
+        conditions_set(&status->conditions, &piece->arena, "Accepted", CONDITION_TRUE, "Accepted",
+                       TEXT("This controller answers for Gateways of this class."));
+        return piece;
+    }
+    struct text message = TEXT("spec.parametersRef: this controller takes no parameters.");
+    conditions_set(&status->conditions, &piece->arena, "Accepted", CONDITION_FALSE,
+                   "InvalidParameters", message);
+    struct piece_spot spot = {FAULT_ERROR, "InvalidParameters", class->parameters->place,
+                              TEXT("spec.parametersRef"), TEXT("Remove it.")};
+    piece_fault(piece, object, &spot, message);
+    return piece;
+}

@@ -1,0 +1,267 @@
+/* Makes the view of a Gateway: its class, its addresses, its listeners, its ListenerSets. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <arpa/inet.h>
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "control/kind/listener_set.h"
+#include "control/translate/gateway_class.h"
+#include "control/translate/listener_set.h"
+#include "control/translate/listeners.h"
+#include "control/translate/namespaces.h"
+#include "control/translate/secrets.h"
+#include "control/translate/view.h"
+
+static void reject(struct gateway_view *view, const struct kind_object *object,
+                   struct kind_place place, const char *field, struct verdict verdict)
+{
+    verdict.message = arena_text(&view->arena, verdict.message);
+    if (view->accepted.reason == NULL)
+        view->accepted = verdict;
+    struct piece_spot spot = {FAULT_ERROR, verdict.reason, place, text_of(field), TEXT_NONE};
+    piece_fault(view->draft, object, &spot, verdict.message);
+}
+
+static bool is_ip(struct text value)
+{
+    char copy[INET6_ADDRSTRLEN];
+    unsigned char out[16];
+    if (value.len == 0 || value.len >= sizeof(copy))
+        return false;
+    memcpy(copy, value.data, value.len);
+    copy[value.len] = '\0';
+    return inet_pton(AF_INET, copy, out) == 1 || inet_pton(AF_INET6, copy, out) == 1;
+}
+
+static void add_address(struct gateway_view *view, struct text value)
+{
+    for (size_t i = 0; i < view->address_count; i++) {
+        if (text_equal(view->addresses[i].value, value))
+            return;
+    }
+    view->addresses[view->address_count++] =
+        (struct status_address){"IPAddress", arena_text(&view->arena, value)};
+}
+
+static void find_addresses(struct translation *t, struct gateway_view *view,
+                           const struct kind_object *object)
+{
+    const struct kind_gateway *gateway = object->gateway;
+    const struct translate_options *options = t->options;
+    view->addresses = arena_array(&view->arena, struct status_address,
+                                  gateway->address_count + options->address_count);
+    bool wants_default = gateway->address_count == 0;
+    for (size_t i = 0; i < gateway->address_count; i++) {
+        const struct kind_address *address = &gateway->addresses[i];
+        if (address->type != KIND_ADDRESS_IP || address->routability.len > 0) {
+            struct text message =
+                arena_printf(&t->scratch,
+                             "spec.addresses[%zu]: addresses of the type " TEXT_FMT
+                             "%s are not supported; give an IPAddress.",
+                             i, TEXT_ARG(address->type_text),
+                             address->routability.len > 0 ? " with routability" : "");
+            reject(view, object, address->place, "spec.addresses",
+                   (struct verdict){"UnsupportedAddress", message});
+        } else if (address->value.len == 0) {
+            wants_default = true;
+        } else if (!is_ip(address->value)) {
+            struct text message =
+                arena_printf(&t->scratch, "spec.addresses[%zu]: \"" TEXT_FMT "\" is no IP address.",
+                             i, TEXT_ARG(address->value));
+            reject(view, object, address->place, "spec.addresses",
+                   (struct verdict){"UnsupportedAddress", message});
+        } else {
+            add_address(view, address->value);
+        }
+    }
+    for (size_t i = 0; wants_default && i < options->address_count; i++)
+        add_address(view, options->addresses[i]);
+}
+
+static void check_settings(struct translation *t, struct gateway_view *view,
+                           const struct kind_object *object)
+{
+    const struct kind_gateway *gateway = object->gateway;
+    if (gateway_class_standing(t, gateway->class_name) == GATEWAY_CLASS_INVALID)
+        reject(view, object, gateway->place, "spec.gatewayClassName",
+               (struct verdict){"Invalid", TEXT("Its GatewayClass is not accepted.")});
+    if (gateway->infrastructure != NULL && gateway->infrastructure->parameters != NULL)
+        reject(view, object, gateway->infrastructure->parameters->place,
+               "spec.infrastructure.parametersRef",
+               (struct verdict){"InvalidParameters",
+                                TEXT("spec.infrastructure.parametersRef: no kind of parameters is "
+                                     "supported.")});
+    if (gateway->tls == NULL || gateway->tls->client_certificate == NULL)
+        return;
+    const struct kind_ref *ref = gateway->tls->client_certificate;
+    struct store_key key;
+    struct verdict verdict =
+        secrets_certificate(t, view->draft, object, ref, "InvalidClientCertificateRef", &key);
+    if (verdict.reason != NULL) {
+        view->resolved =
+            (struct verdict){verdict.reason, arena_text(&view->arena, verdict.message)};
+        struct piece_spot spot = {FAULT_ERROR, verdict.reason, ref->place,
+                                  TEXT("spec.tls.backend.clientCertificateRef"), TEXT_NONE};
+        piece_fault(view->draft, object, &spot, view->resolved.message);
+    }
+    if (!translation_can(t, CAPABILITY_BACKEND_CLIENT_CERTIFICATE))
+        reject(view, object, ref->place, "spec.tls.backend",
+               (struct verdict){"Invalid",
+                                TEXT("spec.tls.backend.clientCertificateRef: client certificates "
+                                     "to backends are not supported by this data plane.")});
+}
+
+static void judge_set(struct translation *t, struct gateway_view *view,
+                      const struct kind_object *gateway, const struct kind_object *object,
+                      struct set_view *ret_set)
+{
+    const struct kind_listener_set *set = object->listener_set;
+    *ret_set = (struct set_view){.key = piece_key_copy(&view->arena, piece_key_of(object)),
+                                 .generation = object->meta.generation,
+                                 .first = view->listener_count};
+    if (!namespaces_allow(t->store, &gateway->gateway->allowed_listeners, gateway->meta.namespace,
+                          object->meta.namespace)) {
+        struct text message = arena_printf(
+            &view->arena,
+            "The Gateway " TEXT_FMT " does not take ListenerSets of the namespace " TEXT_FMT ".",
+            TEXT_ARG(view->path), TEXT_ARG(object->meta.namespace));
+        ret_set->accepted = (struct verdict){"NotAllowed", message};
+        struct piece_spot spot = {FAULT_ERROR, "NotAllowed", set->parent.place,
+                                  TEXT("spec.parentRef"),
+                                  TEXT("Set spec.allowedListeners of the Gateway.")};
+        piece_fault(view->draft, object, &spot, message);
+        return;
+    }
+    if (view->accepted.reason != NULL) {
+        ret_set->accepted =
+            (struct verdict){"ParentNotAccepted",
+                             arena_printf(&view->arena, "The Gateway " TEXT_FMT " is not accepted.",
+                                          TEXT_ARG(view->path))};
+        return;
+    }
+    struct listeners_owner owner = {object, gateway->gateway};
+    for (size_t i = 0; i < set->listener_count; i++)
+        listeners_evaluate(t, view, &owner, &set->listeners[i],
+                           &view->listeners[view->listener_count++]);
+    ret_set->count = set->listener_count;
+    listeners_find_conflicts(view, ret_set->first, ret_set->count);
+}
+
+static void add_listeners(struct translation *t, struct gateway_view *view,
+                          const struct kind_object *object)
+{
+    size_t set_count;
+    const struct kind_object **sets = listener_set_list(t, view->key, &set_count);
+    size_t total = object->gateway->listener_count;
+    for (size_t i = 0; i < set_count; i++)
+        total += sets[i]->listener_set->listener_count;
+    view->listeners = arena_array(&view->arena, struct listener_view, total);
+    struct listeners_owner owner = {object, object->gateway};
+    for (size_t i = 0; i < object->gateway->listener_count; i++)
+        listeners_evaluate(t, view, &owner, &object->gateway->listeners[i],
+                           &view->listeners[view->listener_count++]);
+    view->own_count = view->listener_count;
+    listeners_find_conflicts(view, 0, view->own_count);
+    view->sets = arena_array(&view->arena, struct set_view, set_count);
+    for (size_t i = 0; i < set_count; i++)
+        judge_set(t, view, object, sets[i], &view->sets[view->set_count++]);
+    listeners_find_overlaps(view);
+}
+
+/* Says each conflict once it is known who won. */
+static void report_conflicts(struct translation *t, struct gateway_view *view)
+{
+    for (size_t i = 0; i < view->listener_count; i++) {
+        const struct listener_view *listener = &view->listeners[i];
+        view->is_insecure = view->is_insecure || listener->is_insecure;
+        if (listener->conflict.reason == NULL)
+            continue;
+        const struct kind_object *object = store_get(
+            t->store, listener->owner.kind, listener->owner.namespace, listener->owner.name);
+        struct text field =
+            arena_printf(&t->scratch, "spec.listeners[" TEXT_FMT "]", TEXT_ARG(listener->name));
+        struct piece_spot spot = {FAULT_ERROR, listener->conflict.reason, listener->place, field,
+                                  TEXT("Give it another port or hostname.")};
+        piece_fault(view->draft, object, &spot, listener->conflict.message);
+    }
+}
+
+struct gateway_view *view_new(struct translation *t, const struct kind_object *object)
+{
+    enum gateway_class_standing standing = gateway_class_standing(t, object->gateway->class_name);
+    if (standing == GATEWAY_CLASS_OTHER || standing == GATEWAY_CLASS_MISSING)
+        return NULL;
+    struct gateway_view *view = memory_new(struct gateway_view);
+    arena_init(&view->arena, 0);
+    view->key = piece_key_copy(&view->arena, piece_key_of(object));
+    view->path = piece_path(&view->arena, object->meta.namespace, object->meta.name);
+    view->generation = object->meta.generation;
+    view->created = object->meta.created;
+    view->draft = piece_new(view->key);
+    find_addresses(t, view, object);
+    check_settings(t, view, object);
+    add_listeners(t, view, object);
+    report_conflicts(t, view);
+    for (size_t i = 0; i < view->listener_count; i++) {
+        struct listener_view *listener = &view->listeners[i];
+        listener->is_withheld = view->accepted.reason != NULL;
+        listener->refused = gateway_refusal(t, view, listener);
+    }
+    return view;
+}
+
+void view_free(struct gateway_view *view)
+{
+    if (view == NULL)
+        return;
+    piece_free(view->draft);
+    arena_fini(&view->arena);
+    free(view);
+}
+
+const struct set_view *view_find_set(const struct gateway_view *view, struct store_key key)
+{
+    for (size_t i = 0; i < view->set_count; i++) {
+        if (piece_keys_equal(view->sets[i].key, key))
+            return &view->sets[i];
+    }
+    return NULL;
+}
+
+static void add_namespaces(struct builder *builder, const struct kind_namespaces *allowed)
+{
+    builder_printf(builder, "|%d", (int)allowed->from);
+    const struct kind_selector *selector = allowed->selector;
+    for (size_t i = 0; selector != NULL && i < selector->match_labels.count; i++)
+        builder_printf(builder, "|" TEXT_FMT "=" TEXT_FMT,
+                       TEXT_ARG(selector->match_labels.items[i].key),
+                       TEXT_ARG(selector->match_labels.items[i].value));
+    for (size_t i = 0; selector != NULL && i < selector->expression_count; i++) {
+        const struct kind_requirement *requirement = &selector->expressions[i];
+        builder_printf(builder, "|%d:" TEXT_FMT, (int)requirement->operator,
+                       TEXT_ARG(requirement->key));
+        for (size_t k = 0; k < requirement->values.count; k++)
+            builder_printf(builder, "," TEXT_FMT, TEXT_ARG(requirement->values.items[k]));
+    }
+}
+
+void view_update_digest(struct gateway_view *view)
+{
+    struct builder builder = {0};
+    builder_printf(&builder, "%d\n", view->accepted.reason == NULL);
+    for (size_t i = 0; i < view->listener_count; i++) {
+        const struct listener_view *listener = &view->listeners[i];
+        builder_printf(&builder, TEXT_FMT "|" TEXT_FMT "|%d|%d|%u|%d|%d",
+                       TEXT_ARG(listener->resource), TEXT_ARG(listener->hostname),
+                       (int)listener->port, (int)listener->protocol, listener->kinds,
+                       listener->is_terminated, view_is_served(listener));
+        add_namespaces(&builder, &listener->allowed);
+        builder_add_char(&builder, '\n');
+    }
+    for (size_t i = 0; i < view->set_count; i++)
+        builder_printf(&builder, TEXT_FMT "/" TEXT_FMT " %zu %d\n",
+                       TEXT_ARG(view->sets[i].key.namespace), TEXT_ARG(view->sets[i].key.name),
+                       view->sets[i].first, view->sets[i].accepted.reason == NULL);
+    view->digest = hash_digest(builder_text(&builder));
+    builder_fini(&builder);
+}

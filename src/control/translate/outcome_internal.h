@@ -1,0 +1,122 @@
+/* How an outcome is kept: maps of pieces and of what several pieces share. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "base/map.h"
+#include "control/translate/piece.h"
+#include "control/translate/translate.h"
+
+struct gateway_view;
+
+/* A Gateway of ours, from the first run that saw it to the one that does not. */
+struct gateway_entry {
+    struct text path;            /* "namespace/name"; in the view */
+    struct gateway_view *view;   /* owns */
+    struct gateway_view *before; /* owns; during a run, what it replaces */
+    uint64_t changed, confirmed; /* revisions; programmed if confirmed >= changed */
+    bool is_confirmed;
+};
+
+/* How many routes count on a listener. */
+struct attached_entry {
+    struct text resource; /* owns its bytes */
+    uint32_t count;
+};
+
+/* A Gateway that sends requests to a backend, by so many wants. */
+struct backend_use {
+    struct text gateway; /* owns its bytes */
+    uint32_t count;
+};
+
+struct backend_entry {
+    struct text name; /* Backend resource; owns its bytes */
+    struct store_key service;
+    int32_t port;
+    uint32_t protocol;
+    struct backend_use *uses; /* owns */
+    size_t use_count, use_cap;
+    struct piece *piece;        /* owns; Backend, and Endpoints if it is the plain one */
+    struct backend_entry *next; /* of the same Service */
+    struct backend_entry *next_unused, *next_new;
+    uint64_t made; /* the run that made its piece last */
+    bool is_dirty, is_unused;
+};
+
+/* An EndpointSlice, listed with the Service that it belongs to. */
+struct slice_entry {
+    struct text path;     /* "namespace/name"; owns its bytes */
+    struct store_key key; /* in path */
+    struct service_entry *service;
+    struct slice_entry *next; /* of the same Service */
+};
+
+struct service_entry {
+    struct text path; /* owns its bytes */
+    struct backend_entry *backends;
+    struct slice_entry *slices;
+};
+
+struct secret_entry {
+    struct text name; /* Secret resource; owns its bytes */
+    struct store_key object;
+    uint32_t count;
+    struct piece *piece; /* owns */
+    struct secret_entry *next_unused;
+    bool is_dirty, is_unused;
+};
+
+struct refusal_entry {
+    struct arena arena; /* owns the texts */
+    struct text key;    /* "type name" */
+    enum resource_type type;
+    struct text name, why;
+    struct digest digest;
+    bool is_seen; /* a run has taken it up */
+};
+
+struct outcome {
+    struct translate_options options;
+    struct text controller;
+    uint64_t capabilities;
+    struct map pieces;   /* piece_key -> struct piece: one an object */
+    struct map gateways; /* path -> struct gateway_entry */
+    struct map attached; /* Listener resource -> struct attached_entry */
+    struct map backends; /* Backend resource -> struct backend_entry */
+    struct map services; /* path -> struct service_entry */
+    struct map secrets;  /* Secret resource -> struct secret_entry */
+    struct map slices;   /* path -> struct slice_entry */
+    struct map refusals; /* "type name" -> struct refusal_entry */
+    struct piece *notes; /* owns; faults of no single object */
+    struct digest sums[RESOURCE_TYPES];
+    uint64_t counts[RESOURCE_TYPES];
+    struct outcome_edits edits;
+    uint64_t revision;
+    uint64_t run;                       /* how many runs there were */
+    bool has_edits;                     /* a resource changed in this run */
+    struct backend_entry *new_backends; /* appeared in this run and not made yet */
+    /* Lost their last user in this run; they may have found another one since. */
+    struct backend_entry *unused_backends;
+    struct secret_entry *unused_secrets;
+    bool has_new_uses; /* a backend is used by other Gateways than before */
+    bool has_refusals; /* a refusal came that no run has seen */
+};
+
+struct outcome *outcome_new(const struct translate_options *options);
+void outcome_begin(struct outcome *outcome);
+
+/* Notes what differs between two pieces of the same object (either may be NULL) as edits, and
+ * frees the old one. True: a resource differs. */
+bool outcome_exchange(struct outcome *outcome, struct piece *old, struct piece *piece);
+/* True if the exchange would change a resource. */
+bool outcome_differs(const struct piece *old, struct piece *piece);
+/* The same as outcome_exchange for the piece in the map of pieces. */
+bool outcome_put_piece(struct outcome *outcome, struct store_key key, struct piece *piece);
+struct piece *outcome_piece(const struct outcome *outcome, struct store_key key);
+
+const struct service_entry *outcome_service(const struct outcome *outcome, struct text path);
+struct gateway_entry *outcome_gateway(const struct outcome *outcome, struct text path);
+uint32_t outcome_attached_count(const struct outcome *outcome, struct text listener);
+/* Empty: it was not refused with these bytes. */
+struct text outcome_refusal(const struct outcome *outcome, enum resource_type type,
+                            struct text name, struct digest digest);

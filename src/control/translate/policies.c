@@ -1,0 +1,326 @@
+/* Our own policies. A RoutePolicy that names something the data plane lacks is not applied and says
+ * so; a SecurityPolicy of that sort refuses what it protects. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/translate/policies.h"
+
+#include "control/kind/route_policy.h"
+#include "control/kind/security_policy.h"
+#include "control/translate/hostname.h"
+
+static bool limit_set(const struct kind_limit *limit)
+{
+    return limit->is_set;
+}
+
+/* The name of what cannot be done, or NULL. */
+static const char *route_policy_lack(const struct translation *t,
+                                     const struct kind_route_policy *policy, const char **ret_field)
+{
+    const struct {
+        const char *field;
+        bool is_set;
+        enum capability capability;
+    } USES[] = {
+        {"spec.default.timeout.connect", policy->connect.is_set, CAPABILITY_CONNECT_TIMEOUT},
+        {"spec.default.timeout.nextUpstream", policy->next_upstream.is_set,
+         CAPABILITY_NEXT_UPSTREAM_TIMEOUT},
+        {"spec.default.bodyLimit",
+         limit_set(&policy->request_body_bytes_max) ||
+             limit_set(&policy->request_body_buffer_bytes) ||
+             limit_set(&policy->request_header_bytes_max),
+         CAPABILITY_BODY_LIMITS},
+        {"spec.default.proxy",
+         policy->request_buffering.is_set || policy->response_buffering.is_set ||
+             limit_set(&policy->buffer_size) || limit_set(&policy->buffer_count),
+         CAPABILITY_BUFFERING},
+        {"spec.default.connection",
+         limit_set(&policy->keepalive_requests) || limit_set(&policy->upstream_pool_size) ||
+             policy->keepalive_time.is_set || policy->keepalive_timeout.is_set ||
+             policy->upstream_idle.is_set,
+         CAPABILITY_KEEPALIVE},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(USES); i++) {
+        if (USES[i].is_set && !translation_can(t, USES[i].capability)) {
+            *ret_field = USES[i].field;
+            return capability_name(USES[i].capability);
+        }
+    }
+    return NULL;
+}
+
+static const char *security_policy_lack(const struct translation *t,
+                                        const struct kind_security_policy *policy,
+                                        const char **ret_field)
+{
+    bool has_scope = false, has_queue = false;
+    for (size_t i = 0; i < policy->rate_limit_count; i++) {
+        has_scope = has_scope || policy->rate_limits[i].scope != KIND_RATE_SCOPE_ROUTE;
+        has_queue = has_queue || policy->rate_limits[i].action != KIND_RATE_ACTION_REJECT;
+    }
+    const struct {
+        const char *field;
+        bool is_set;
+        enum capability capability;
+    } USES[] = {
+        {"spec.authn",
+         policy->jwt_issuer_count > 0 || policy->oidc != NULL || policy->basic_auth != NULL,
+         CAPABILITY_AUTHENTICATION},
+        {"spec.authz.external", policy->external_auth != NULL, CAPABILITY_EXTERNAL_AUTH},
+        {"spec.cors", policy->cors != NULL, CAPABILITY_CORS},
+        {"spec.rateLimit.scope", has_scope, CAPABILITY_RATE_LIMIT_SCOPES},
+        {"spec.rateLimit.onLimit", has_queue, CAPABILITY_RATE_LIMIT_QUEUE},
+        {"spec.allowCidrs or denyCidrs",
+         policy->allow_cidrs.count > 0 || policy->deny_cidrs.count > 0, CAPABILITY_ADDRESS_LISTS},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(USES); i++) {
+        if (USES[i].is_set && !translation_can(t, USES[i].capability)) {
+            *ret_field = USES[i].field;
+            return capability_name(USES[i].capability);
+        }
+    }
+    return NULL;
+}
+
+static bool targets(const struct kind_target_ref *items, size_t count,
+                    const struct kind_object *policy, struct store_key key)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct text namespace =
+            items[i].namespace.len > 0 ? items[i].namespace : policy->meta.namespace;
+        if (kind_find(items[i].group, items[i].kind) == key.kind &&
+            text_equal(items[i].name, key.name) && text_equal(namespace, key.namespace))
+            return true;
+    }
+    return false;
+}
+
+static bool security_policy_targets(const struct kind_object *policy, struct store_key key)
+{
+    return targets(policy->security_policy->targets, policy->security_policy->target_count, policy,
+                   key);
+}
+
+static struct text lack_message(struct arena *arena, const struct kind_object *policy,
+                                const char *field, const char *lack)
+{
+    return arena_printf(arena,
+                        "%s " TEXT_FMT "/" TEXT_FMT " %s: %s is not supported by this data "
+                        "plane.",
+                        kind_name(policy->id), TEXT_ARG(policy->meta.namespace),
+                        TEXT_ARG(policy->meta.name), field, lack);
+}
+
+void policies_check(struct route_build *build)
+{
+    struct translation *t = build->t;
+    if (store_count(t->store, KIND_SECURITY_POLICY) == 0)
+        return;
+    struct store_key self = piece_key_of(build->object);
+    struct store_list list = store_list_namespace(t->store, KIND_SECURITY_POLICY, self.namespace);
+    const char *field, *lack;
+    for (size_t i = 0; i < list.count; i++) {
+        const struct kind_object *policy = list.items[i];
+        lack = security_policy_lack(t, policy->security_policy, &field);
+        if (lack == NULL || !security_policy_targets(policy, self))
+            continue;
+        struct route_spot spot = {build->object->meta.place, TEXT("SecurityPolicy")};
+        route_unsupported(build, "UnsupportedValue", &spot,
+                          lack_message(&t->scratch, policy, field, lack));
+    }
+    for (size_t i = 0; i < build->parent_count; i++) {
+        struct attach_parent *parent = &build->parents[i];
+        list = store_list_namespace(t->store, KIND_SECURITY_POLICY, parent->view->key.namespace);
+        for (size_t k = 0; k < list.count && parent->refused.reason == NULL; k++) {
+            lack = security_policy_lack(t, list.items[k]->security_policy, &field);
+            if (lack != NULL && security_policy_targets(list.items[k], parent->view->key))
+                parent->refused = (struct verdict){
+                    "UnsupportedValue", lack_message(&t->scratch, list.items[k], field, lack)};
+        }
+    }
+}
+
+static void add_rate_limits(struct translation *t, const struct kind_object *object,
+                            struct policies_effect *effect)
+{
+    struct arena *arena = &t->scratch;
+    const struct kind_security_policy *policy = object->security_policy;
+    Nantian__Config__V1__Filter **filters = arena_array(
+        arena, Nantian__Config__V1__Filter *, effect->filter_count + policy->rate_limit_count);
+    if (effect->filter_count > 0)
+        memcpy(filters, effect->filters, effect->filter_count * sizeof(*filters));
+    for (size_t i = 0; i < policy->rate_limit_count; i++) {
+        const struct kind_rate_limit *limit = &policy->rate_limits[i];
+        if (limit->requests_per_second <= 0)
+            continue; /* 0 switches it off */
+        Nantian__Config__V1__RateLimit *message = arena_new(arena, Nantian__Config__V1__RateLimit);
+        nantian__config__v1__rate_limit__init(message);
+        message->requests = (uint32_t)MIN(limit->requests_per_second, (int64_t)UINT32_MAX);
+        message->window_ms = 1000;
+        message->burst = (uint32_t)MIN(MAX(limit->burst, 0), (int64_t)UINT32_MAX);
+        if (limit->key == KIND_RATE_KEY_SOURCE_IP)
+            message->key = NANTIAN__CONFIG__V1__RATE_LIMIT__KEY__CLIENT_ADDRESS;
+        if (limit->key == KIND_RATE_KEY_HEADER) {
+            message->key = NANTIAN__CONFIG__V1__RATE_LIMIT__KEY__HEADER;
+            message->header = arena_string(arena, hostname_lower(arena, limit->key_header));
+        }
+        struct text name = object->meta.name;
+        if (policy->rate_limit_count > 1)
+            name = arena_printf(arena, TEXT_FMT "-%zu", TEXT_ARG(name), i);
+        message->name = arena_string(arena, name);
+        Nantian__Config__V1__Filter *filter = arena_new(arena, Nantian__Config__V1__Filter);
+        nantian__config__v1__filter__init(filter);
+        filter->kind_case = NANTIAN__CONFIG__V1__FILTER__KIND_RATE_LIMIT;
+        filter->rate_limit = message;
+        filters[effect->filter_count++] = filter;
+    }
+    effect->filters = filters;
+}
+
+/* The one policy of this level: two on one target cancel each other. */
+static const struct kind_route_policy *find_level(struct translation *t, struct store_list list,
+                                                  const struct store_key *target)
+{
+    const struct kind_route_policy *found = NULL;
+    for (size_t i = 0; i < list.count; i++) {
+        const struct kind_route_policy *policy = list.items[i]->route_policy;
+        const char *field;
+        bool fits = target == NULL
+                        ? policy->target_count == 0
+                        : targets(policy->targets, policy->target_count, list.items[i], *target);
+        if (!fits || route_policy_lack(t, policy, &field) != NULL)
+            continue;
+        if (found != NULL)
+            return NULL;
+        found = policy;
+    }
+    return found;
+}
+
+static void take(const struct kind_route_policy *policy, struct policies_effect *effect)
+{
+    if (policy == NULL)
+        return;
+    if (effect->request_timeout_ms < 0 && policy->request.is_set)
+        effect->request_timeout_ms = policy->request.ms;
+    if (effect->backend_timeout_ms < 0 && policy->backend_request.is_set)
+        effect->backend_timeout_ms = policy->backend_request.ms;
+}
+
+void policies_collect(struct route_build *build, const struct gateway_view *view,
+                      struct policies_effect *ret_effect)
+{
+    struct translation *t = build->t;
+    struct store_key self = piece_key_of(build->object);
+    *ret_effect = (struct policies_effect){.request_timeout_ms = -1, .backend_timeout_ms = -1};
+    if (store_count(t->store, KIND_ROUTE_POLICY) > 0) {
+        struct store_list own = store_list_namespace(t->store, KIND_ROUTE_POLICY, self.namespace);
+        struct store_list gateway =
+            store_list_namespace(t->store, KIND_ROUTE_POLICY, view->key.namespace);
+        take(find_level(t, own, &self), ret_effect);
+        take(find_level(t, gateway, &view->key), ret_effect);
+        take(find_level(t, own, NULL), ret_effect);
+    }
+    if (store_count(t->store, KIND_SECURITY_POLICY) == 0)
+        return;
+    struct store_list list =
+        store_list_namespace(t->store, KIND_SECURITY_POLICY, view->key.namespace);
+    for (size_t i = 0; i < list.count; i++) {
+        if (security_policy_targets(list.items[i], view->key))
+            add_rate_limits(t, list.items[i], ret_effect);
+    }
+    list = store_list_namespace(t->store, KIND_SECURITY_POLICY, self.namespace);
+    for (size_t i = 0; i < list.count; i++) {
+        if (security_policy_targets(list.items[i], self))
+            add_rate_limits(t, list.items[i], ret_effect);
+    }
+}
+
+void policies_apply(const struct policies_effect *effect, const struct route_own *own,
+                    Nantian__Config__V1__Route *rule, struct arena *arena)
+{
+    if (!own->request_timeout && effect->request_timeout_ms > 0)
+        rule->request_timeout_ms = (uint32_t)MIN(effect->request_timeout_ms, (int64_t)UINT32_MAX);
+    if (!own->backend_timeout && effect->backend_timeout_ms > 0)
+        rule->backend_request_timeout_ms =
+            (uint32_t)MIN(effect->backend_timeout_ms, (int64_t)UINT32_MAX);
+    if (effect->filter_count == 0)
+        return;
+    size_t count = effect->filter_count + rule->n_filters;
+    Nantian__Config__V1__Filter **filters =
+        arena_array(arena, Nantian__Config__V1__Filter *, count);
+    memcpy(filters, effect->filters, effect->filter_count * sizeof(*filters));
+    if (rule->n_filters > 0)
+        memcpy(filters + effect->filter_count, rule->filters, rule->n_filters * sizeof(*filters));
+    rule->filters = filters;
+    rule->n_filters = count;
+}
+
+bool policies_extension(struct route_build *build, const struct kind_ref *ref,
+                        const struct route_spot *spot, struct policies_effect *effect)
+{
+    struct translation *t = build->t;
+    enum kind_id kind = kind_find(ref->group, ref->kind);
+    if (kind != KIND_ROUTE_POLICY && kind != KIND_SECURITY_POLICY) {
+        route_unresolved(build, "InvalidKind", spot,
+                         arena_printf(&t->scratch,
+                                      "the kind " TEXT_FMT " of the group " TEXT_FMT
+                                      " is not known as a filter; requests get 500.",
+                                      TEXT_ARG(ref->kind), TEXT_ARG(ref->group)));
+        return false;
+    }
+    const struct kind_object *object =
+        store_get(t->store, kind, build->object->meta.namespace, ref->name);
+    if (object == NULL) {
+        route_unresolved(
+            build, "BackendNotFound", spot,
+            arena_printf(
+                &t->scratch, "the %s " TEXT_FMT "/" TEXT_FMT " does not exist; requests get 500.",
+                kind_name(kind), TEXT_ARG(build->object->meta.namespace), TEXT_ARG(ref->name)));
+        return false;
+    }
+    const char *field = "";
+    const char *lack = kind == KIND_ROUTE_POLICY
+                           ? route_policy_lack(t, object->route_policy, &field)
+                           : security_policy_lack(t, object->security_policy, &field);
+    if (lack != NULL)
+        route_unsupported(build, "UnsupportedValue", spot,
+                          lack_message(&t->scratch, object, field, lack));
+    else if (kind == KIND_ROUTE_POLICY)
+        take(object->route_policy, effect);
+    else
+        add_rate_limits(t, object, effect);
+    return true;
+}
+
+struct piece *policies_piece(struct translation *t, const struct kind_object *object)
+{
+    bool is_route = object->id == KIND_ROUTE_POLICY;
+    const char *field = "";
+    const char *lack = is_route ? route_policy_lack(t, object->route_policy, &field)
+                                : security_policy_lack(t, object->security_policy, &field);
+    struct piece *piece = piece_new(piece_key_of(object));
+    const struct kind_target_ref *items =
+        is_route ? object->route_policy->targets : object->security_policy->targets;
+    size_t count =
+        is_route ? object->route_policy->target_count : object->security_policy->target_count;
+    for (size_t i = 0; i < count; i++)
+        piece_add_target(piece,
+                         (struct store_key){kind_find(items[i].group, items[i].kind),
+                                            items[i].namespace.len > 0 ? items[i].namespace
+                                                                       : object->meta.namespace,
+                                            items[i].name});
+    struct object_status *status = piece_status(piece, object, t->controller);
+    if (lack == NULL) {
+        conditions_set(&status->conditions, &piece->arena, "Accepted", CONDITION_TRUE, "Accepted",
+                       TEXT("The policy is valid."));
+        return piece;
+    }
+    struct text message =
+        arena_printf(&piece->arena, "%s: %s is not supported by this data plane.", field, lack);
+    conditions_set(&status->conditions, &piece->arena, "Accepted", CONDITION_FALSE, "Invalid",
+                   message);
+    struct piece_spot spot = {FAULT_ERROR, "UnsupportedValue", object->meta.place, text_of(field),
+                              TEXT_NONE};
+    piece_fault(piece, object, &spot, message);
+    return piece;
+}

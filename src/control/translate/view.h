@@ -1,0 +1,74 @@
+/* A Gateway as routes see it: its listeners and those of its ListenerSets, judged. Owns all that it
+ * points to, so that it outlives the objects it was made from. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "control/kind/gateway.h"
+#include "control/translate/translation.h"
+
+struct listener_view {
+    struct text resource; /* of its Listener resource */
+    struct text name;     /* section name */
+    struct text hostname; /* lower case; empty: any */
+    int32_t port;
+    enum kind_protocol protocol;
+    bool is_terminated;
+    uint32_t kinds; /* one bit a kind_id: allowed and supported */
+    struct kind_namespaces allowed;
+    struct text namespace; /* of its owner: what Same means */
+    struct store_key owner;
+    struct kind_place place;
+    struct text file;
+
+    struct verdict accepted, resolved, conflict;
+    bool is_overlapping; /* OverlappingTLSConfig */
+    bool has_certificate;
+    bool is_insecure; /* accepts clients without a good certificate */
+    struct store_key *secrets;
+    size_t secret_count;
+    struct store_key client_ca; /* kind NONE: no client certificate asked for */
+    struct text blocked_by;     /* the Gateway that has this address and port; empty: none */
+    struct text refused;        /* what a data plane said against it; empty: nothing */
+    bool is_withheld;           /* the Gateway itself is not accepted */
+};
+
+struct set_view {
+    struct store_key key;
+    int64_t generation;
+    struct verdict accepted;    /* reason NULL: its listeners count */
+    size_t first, count;        /* in gateway_view.listeners; 0 if not accepted */
+    struct text *section_names; /* what it lists, also if not accepted */
+};
+
+struct gateway_view {
+    struct arena arena;
+    struct store_key key;
+    struct text path; /* "namespace/name" */
+    int64_t generation, created;
+    struct piece *draft; /* owns; collects faults and foreign namespaces for the real piece */
+    struct verdict accepted, resolved, unusable;
+    bool is_insecure;
+    struct status_address *addresses;
+    size_t address_count;
+    struct listener_view *listeners; /* its own, then those of its sets in order of precedence */
+    size_t own_count, listener_count;
+    struct set_view *sets;
+    size_t set_count;
+    struct digest digest; /* of all that routes depend on */
+    bool is_dirty;        /* its pieces are to be made again in this run */
+};
+
+/* NULL: the Gateway is not ours. */
+struct gateway_view *view_new(struct translation *t, const struct kind_object *object);
+void view_free(struct gateway_view *view);
+
+/* Both accepted and with what it refers to: the data plane gets it unless blocked. */
+bool view_is_usable(const struct listener_view *listener);
+static inline bool view_is_served(const struct listener_view *listener)
+{
+    return view_is_usable(listener) && listener->blocked_by.len == 0 && !listener->is_withheld &&
+           listener->refused.len == 0;
+}
+/* To be called when listeners or blocks changed. */
+void view_update_digest(struct gateway_view *view);
+const struct set_view *view_find_set(const struct gateway_view *view, struct store_key key);
