@@ -291,17 +291,44 @@ static void adopt(struct route *route, const struct route *before)
         chain_adopt(route->backends[i].filters, before->backends[i].filters);
 }
 
-/* Close to what the arena will hold: one block a route, with little to spare. */
-static size_t room_for(const Nantian__Config__V1__Route *message, size_t bytes, size_t name)
+/* What a piece takes in an arena; strings have a NUL behind them. */
+static size_t room(size_t size)
 {
-    size_t room = sizeof(struct route) + name + bytes + 96;
-    room += message->n_hostnames * (sizeof(struct text) + 16);
-    room += MAX(message->n_matches, 1u) * (sizeof(struct route_match) + 16);
-    for (size_t i = 0; i < message->n_matches; i++)
-        room += (message->matches[i]->n_headers + message->matches[i]->n_query) *
-                (sizeof(struct field_match) + 32);
-    room += message->n_backends * (sizeof(struct weighted_backend) + 16);
-    return room + message->n_filters * 192 - MIN(bytes, name);
+    return (size + 15) & ~(size_t)15;
+}
+
+static size_t room_string(const char *string)
+{
+    return string[0] == '\0' ? 0 : room(strlen(string) + 1);
+}
+
+static size_t room_fields(Nantian__Config__V1__Route__Field *const *fields, size_t count)
+{
+    size_t sum = room(sizeof(struct field_match) * count);
+    for (size_t i = 0; i < count; i++)
+        sum += room_string(fields[i]->name) + room(strlen(fields[i]->value) + 1);
+    return sum;
+}
+
+/* What the arena of an ordinary route will hold, so that it is one block with nothing to spare. */
+static size_t room_for(const Nantian__Config__V1__Route *message, size_t name)
+{
+    size_t sum = room(sizeof(struct route)) + room(name + 1) + room_string(message->rule_name);
+    sum += room(message->n_hostnames * sizeof(struct text));
+    for (size_t i = 0; i < message->n_hostnames; i++)
+        sum += room_string(message->hostnames[i]);
+    sum += room(MAX(message->n_matches, (size_t)1) * sizeof(struct route_match));
+    for (size_t i = 0; i < message->n_matches; i++) {
+        const Nantian__Config__V1__Route__Match *match = message->matches[i];
+        sum += match->path == NULL ? 0 : room_string(match->path->value);
+        sum += room_string(match->method) + room_fields(match->headers, match->n_headers) +
+               room_fields(match->query, match->n_query);
+    }
+    sum += room(message->n_backends * sizeof(struct weighted_backend));
+    for (size_t i = 0; i < message->n_backends; i++)
+        sum +=
+            room(strlen(message->backends[i]->backend) + 1) + message->backends[i]->n_filters * 256;
+    return sum + message->n_filters * 256 + (message->retry == NULL ? 0 : 64);
 }
 
 void compile_route_uses(struct change *change, const struct route *route, int32_t delta)
@@ -327,7 +354,7 @@ void compile_route(struct change *change, struct part *part, struct text bytes)
         return;
     part_slot(change, part);
     struct arena arena;
-    arena_init(&arena, room_for(message, bytes.len, part->name.len));
+    arena_init(&arena, room_for(message, part->name.len));
     struct route *route = arena_new(&arena, struct route);
     atomic_init(&route->refs, 1);
     route->arena = arena;

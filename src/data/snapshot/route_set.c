@@ -76,26 +76,43 @@ static int compare_items(const void *a, const void *b)
     return route_set_compare(a, b);
 }
 
-struct route_set *route_set_edit(const struct route_set *old, const struct route_place *places,
-                                 size_t count)
+static size_t set_size(size_t count)
+{
+    return sizeof(struct route_set) + sizeof(struct route_candidate) * count;
+}
+
+static void add(struct route_set *set, struct route *route, const struct route_match *match)
+{
+    set->items[set->count++] = (struct route_candidate){
+        .route = route_ref(route),
+        .match = match,
+        .any = match->method.len == 0 && match->header_count == 0 && match->query_count == 0,
+    };
+}
+
+static bool is_removed(const struct route_candidate *item, const struct route_place *places,
+                       size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (places[i].remove && places[i].route == item->route)
+            return true;
+    }
+    return false;
+}
+
+struct route_set *route_set_edit(const struct route_set *old, struct text path,
+                                 const struct route_place *places, size_t count)
 {
     uint32_t before = old == NULL ? 0 : old->count;
-    struct route_set *set =
-        memory_alloc(sizeof(*set) + sizeof(struct route_candidate) * (before + count));
+    struct route_set *set = memory_alloc(set_size(before + count) + path.len + 1);
     atomic_init(&set->refs, 1);
     for (uint32_t i = 0; i < before; i++) {
-        bool removed = false;
-        for (size_t p = 0; p < count && !removed; p++)
-            removed = places[p].remove && places[p].route == old->items[i].route;
-        if (!removed) {
-            set->items[set->count++] = old->items[i];
-            route_ref(old->items[i].route);
-        }
+        if (!is_removed(&old->items[i], places, count))
+            add(set, old->items[i].route, old->items[i].match);
     }
-    for (size_t p = 0; p < count; p++) {
-        if (!places[p].remove)
-            set->items[set->count++] =
-                (struct route_candidate){route_ref(places[p].route), places[p].match};
+    for (size_t i = 0; i < count; i++) {
+        if (!places[i].remove)
+            add(set, places[i].route, places[i].match);
     }
     if (set->count == 0) {
         free(set);
@@ -103,5 +120,10 @@ struct route_set *route_set_edit(const struct route_set *old, const struct route
     }
     if (set->count > 1)
         qsort(set->items, set->count, sizeof(set->items[0]), compare_items);
+    set = memory_resize(set, set_size(set->count) + path.len + 1);
+    char *copy = (char *)&set->items[set->count];
+    if (path.len > 0)
+        memcpy(copy, path.data, path.len);
+    set->path = text_from(copy, path.len);
     return set;
 }

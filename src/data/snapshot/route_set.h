@@ -8,11 +8,13 @@
 struct route_candidate {
     struct route *route; /* shares */
     const struct route_match *match;
+    bool any; /* nothing but the path is asked for: the match itself need not be read */
 };
 
 struct route_set {
     _Atomic uint32_t refs;
-    uint32_t count; /* never 0 */
+    uint32_t count;   /* never 0 */
+    struct text path; /* of the place, behind the items; empty for a list */
     struct route_candidate items[];
 };
 
@@ -29,8 +31,8 @@ struct route_place {
     bool remove;
 };
 
-/* NULL when nothing is left. `old` may be NULL. */
-struct route_set *route_set_edit(const struct route_set *old, const struct route_place *places,
-                                 size_t count);
+/* NULL when nothing is left. `old` may be NULL; `path` is copied. */
+struct route_set *route_set_edit(const struct route_set *old, struct text path,
+                                 const struct route_place *places, size_t count);
 /* Gateway API precedence between matches of one host name and one kind of path. */
 int route_set_compare(const struct route_candidate *a, const struct route_candidate *b);

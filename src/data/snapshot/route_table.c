@@ -9,8 +9,8 @@
 
 #include "base/hash.h"
 #include "base/memory.h"
-#include "data/snapshot/host_table.h"
 #include "base/regex.h"
+#include "data/snapshot/host_table.h"
 #include "data/snapshot/route_match.h"
 #include "data/snapshot/route_set.h"
 
@@ -50,7 +50,7 @@ static void unref_set(void *value)
 
 static struct text set_key(const void *value)
 {
-    return ((const struct route_set *)value)->items[0].match->path;
+    return ((const struct route_set *)value)->path;
 }
 
 static const struct shard_ops SET_OPS = {.ref = ref_set, .unref = unref_set, .key = set_key};
@@ -228,7 +228,7 @@ static struct shard_map *edit_paths(const struct shard_map *old, const struct ro
         struct text path = places[from].match->path;
         uint64_t hash = places[from].path_hash;
         const struct route_set *before = shard_map_get(old, &SET_OPS, hash, path);
-        struct route_set *set = route_set_edit(before, places + from, to - from);
+        struct route_set *set = route_set_edit(before, path, places + from, to - from);
         edits[edit_count++] = (struct shard_edit){hash, path, set};
         if (counts != NULL) {
             uint32_t depth;
@@ -246,7 +246,7 @@ static struct shard_map *edit_paths(const struct shard_map *old, const struct ro
 static struct route_set *edit_list(struct route_set *old, const struct route_place *places,
                                    size_t count)
 {
-    return count == 0 ? route_set_ref(old) : route_set_edit(old, places, count);
+    return count == 0 ? route_set_ref(old) : route_set_edit(old, TEXT(""), places, count);
 }
 
 static size_t kind_end(const struct route_place *places, size_t count, size_t from, uint8_t kind)
@@ -366,7 +366,8 @@ static bool try_one(struct search *search, const struct virtual_host *host,
                     const struct route_candidate *candidate, size_t prefix_len)
 {
     struct route_match_loss loss = {NULL, TEXT_NONE};
-    if (!search->won && route_match_request(candidate->match, search->request, &loss))
+    if (!search->won &&
+        (candidate->any || route_match_request(candidate->match, search->request, &loss)))
         *search->hit = (struct route_hit){.route = candidate->route,
                                           .match = candidate->match,
                                           .hostname = host->hostname,
