@@ -47,6 +47,13 @@ static bool break_body(struct h1_stream *h, enum err err, int status, const char
     return false;
 }
 
+static bool end_in(struct h1_stream *h)
+{
+    h->stream.read_ended = true;
+    http_link_flush(link_of(h)); /* the exchange may be complete */
+    return true;
+}
+
 static bool read_trailers(struct h1_stream *h)
 {
     struct http_link *link = link_of(h);
@@ -62,8 +69,7 @@ static bool read_trailers(struct h1_stream *h)
     struct text bytes = arena_text(&h->stream.arena, text_from(in.data, h->parser.at));
     h1_head_trailers(&h->parser, bytes.data, &h->stream.arena, &h->stream.trailers);
     buffer_consume(&link->in, h->parser.at);
-    h->stream.read_ended = true;
-    return true;
+    return end_in(h);
 }
 
 static bool advance_chunked(struct h1_stream *h)
@@ -96,8 +102,7 @@ bool h1_body_advance(struct h1_stream *h)
         return true;
     if (h->in_framing == FRAMING_LENGTH || !codec->peer_ended)
         return false;
-    h->stream.read_ended = true; /* FRAMING_CLOSE, FRAMING_TUNNEL */
-    return true;
+    return end_in(h); /* FRAMING_CLOSE, FRAMING_TUNNEL */
 }
 
 struct text h1_body_peek(struct http_stream *stream)
@@ -137,7 +142,8 @@ void h1_body_consume(struct http_stream *stream, size_t len)
     if (h->in_framing == FRAMING_LENGTH) {
         CHECK(len <= h->in_left);
         h->in_left -= len;
-        stream->read_ended = h->in_left == 0;
+        if (h->in_left == 0)
+            (void)end_in(h);
     } else if (h->in_framing == FRAMING_CHUNKED) {
         CHECK(len <= h->chunk.left);
         h->chunk.left -= len;
@@ -146,9 +152,7 @@ void h1_body_consume(struct http_stream *stream, size_t len)
     } else {
         (void)h1_body_advance(h);
     }
-    if (stream->read_ended)
-        http_link_flush(link); /* the exchange may be complete */
-    else if (!codec->reading && buffer_len(&link->in) < LIMIT_BODY_BUFFER / 2)
+    if (!stream->read_ended && !codec->reading && buffer_len(&link->in) < LIMIT_BODY_BUFFER / 2)
         stream_resume(&link->connection.stream);
 }
 

@@ -2,13 +2,13 @@
  * whole, cut at every byte, and behind a valid pipelined request. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http/h1_rig.h"
+#include "http/h1_rows.h"
 
 #define CUTS_MAX 160 /* of long rows a part; of ordinary ones every byte */
 
 struct row {
     char id[8];
-    struct builder bytes;
-    bool pause, fin;
+    struct h1_bytes what;
     char status[32], connection[8];
     uint32_t requests;
     char checks[64];
@@ -17,45 +17,6 @@ struct row {
 static struct row ROWS[128];
 static size_t row_count;
 static const char *under_test; /* named when a check fails */
-
-static void add_plain(struct row *row, struct text text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        char byte = text.data[i];
-        if (byte != '\\') {
-            builder_add_char(&row->bytes, byte);
-            continue;
-        }
-        byte = text.data[++i];
-        uint64_t value = 0;
-        if (byte == 'x') {
-            assert_true(text_hex_to_u64(text_slice(text, i + 1, i + 3), &value));
-            i += 2;
-            byte = (char)value;
-        } else {
-            byte = byte == 'r' ? '\r' : byte == 'n' ? '\n' : byte == 't' ? '\t' : byte;
-            byte = byte == '0' ? '\0' : byte;
-        }
-        builder_add_char(&row->bytes, byte);
-    }
-}
-
-static void add_bytes(struct row *row, struct text text)
-{
-    while (text.len > 0) {
-        size_t open = text_find(text, '{', 0), close = text_find(text, '}', open);
-        add_plain(row, text_slice(text, 0, open));
-        struct text inside = text_slice(text, open + 1, close);
-        text = text_slice(text, close + 1, text.len);
-        size_t star = text_find(inside, '*', 0);
-        uint64_t times = 0;
-        row->pause |= text_is(inside, "pause");
-        row->fin |= text_is(inside, "fin");
-        if (star < inside.len && text_to_u64(text_slice(inside, 0, star), &times))
-            while (times-- > 0)
-                add_plain(row, text_slice(inside, star + 1, inside.len));
-    }
-}
 
 static void copy(char *out, size_t size, struct text text)
 {
@@ -79,7 +40,7 @@ static int read_table(void **state)
         struct row *row = &ROWS[row_count++];
         uint64_t requests;
         copy(row->id, sizeof(row->id), cell[0]);
-        add_bytes(row, cell[1]);
+        h1_bytes_read(&row->what, cell[1]);
         copy(row->status, sizeof(row->status), cell[2]);
         copy(row->connection, sizeof(row->connection), cell[3]);
         assert_true(text_to_u64(cell[4], &requests));
@@ -96,17 +57,17 @@ static int free_table(void **state)
     if (under_test != NULL)
         print_error("the last row was %s\n", under_test);
     for (size_t i = 0; i < row_count; i++)
-        builder_fini(&ROWS[i].bytes);
+        builder_fini(&ROWS[i].what.bytes);
     return 0;
 }
 
 static void check_one(const struct rig *rig, struct text check)
 {
-    struct row scratch = {0};
+    struct h1_bytes scratch = {0};
     size_t equal = text_find(check, '=', 0);
     struct text name = text_slice(check, 0, equal), value = text_slice(check, equal + 1, check.len);
     struct builder want = {0};
-    add_plain(&scratch, value);
+    h1_bytes_plain(&scratch, value);
     value = builder_text(&scratch.bytes);
     if (text_is(name, "body"))
         builder_printf(&want, "\n\n" TEXT_FMT "\n", TEXT_ARG(value));
@@ -160,18 +121,18 @@ static void run_row(const struct row *row, size_t cut, bool pipelined)
     struct builder bytes = {0};
     under_test = row->id;
     rig_open(&rig, loop);
-    if (row->pause)
+    if (row->what.pause)
         rig.settings.header_ms = 20;
     if (pipelined)
         builder_add(&bytes, before);
-    builder_add(&bytes, builder_text(&row->bytes));
+    builder_add(&bytes, builder_text(&row->what.bytes));
     struct text all = builder_text(&bytes);
     if (cut > 0) {
         rig_send(&rig, text_slice(all, 0, cut));
         rig_settle(&rig);
     }
     rig_send(&rig, text_slice(all, cut, all.len));
-    if (row->fin)
+    if (row->what.fin)
         shutdown(rig.fd, SHUT_WR);
     rig_settle(&rig);
     if (strcmp(row->connection, "close") == 0)
@@ -195,7 +156,7 @@ static void run_row(const struct row *row, size_t cut, bool pipelined)
             check_one(&rig, check);
     }
     /* What was refused whole was never heard of upstairs. */
-    if (cut == 0 && row->requests == 0 && !row->fin && row->bytes.len < 16000)
+    if (cut == 0 && row->requests == 0 && !row->what.fin && row->what.bytes.len < 16000)
         assert_int_equal(rig.streams, extra);
     builder_fini(&bytes);
     rig_close(&rig);
@@ -219,8 +180,8 @@ static void every_row_cut_at_every_byte_meets_its_verdict(void **state)
 {
     (void)state;
     for (size_t i = 0; i < row_count; i++) {
-        size_t len = ROWS[i].bytes.len, step = len / CUTS_MAX + 1;
-        if (ROWS[i].pause)
+        size_t len = ROWS[i].what.bytes.len, step = len / CUTS_MAX + 1;
+        if (ROWS[i].what.pause)
             step = 9; /* each waits for its timeout */
         for (size_t cut = 1; cut < len; cut += step)
             run_row(&ROWS[i], cut, false);
