@@ -65,6 +65,7 @@ void tls_context_unref(struct tls_context *context)
     if (context == NULL || --context->references > 0)
         return;
     SSL_CTX_free(context->library);
+    tls_certificate_unref(context->certificate);
     X509_STORE_free(context->client_store);
     sk_X509_NAME_pop_free(context->client_issuers, X509_NAME_free);
     for (size_t i = 0; i < context->name_count; i++)
@@ -108,7 +109,9 @@ static int on_server_name(SSL *ssl, int *alert, void *unused)
     const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
     struct tls_certificate *certificate = NULL;
     if (keep_server_name(session, name == NULL ? "" : name))
-        certificate = context->pick(session->stream->owner, text_of(session->server_name));
+        certificate = context->pick == NULL
+                          ? context->certificate
+                          : context->pick(session->stream->owner, text_of(session->server_name));
     if (certificate == NULL) {
         session->name_refused = true;
         *alert = SSL_AD_UNRECOGNIZED_NAME;
@@ -158,7 +161,10 @@ struct tls_context *tls_server_new(const struct tls_server_options *options, con
 {
     struct tls_context *context = context_new(true, options->alpn);
     SSL_CTX *library = context->library;
+    CHECK(options->pick != NULL || options->certificate != NULL);
     context->pick = options->pick;
+    if (options->certificate != NULL)
+        context->certificate = tls_certificate_ref(options->certificate);
     SSL_CTX_set_tlsext_servername_callback(library, on_server_name);
     SSL_CTX_set_alpn_select_cb(library, tls_certificate_alpn, NULL);
 

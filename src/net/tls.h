@@ -25,9 +25,10 @@ const struct text *tls_certificate_names(const struct tls_certificate *certifica
 typedef struct tls_certificate *(*tls_pick)(void *owner, struct text server_name);
 
 struct tls_server_options {
-    tls_pick pick;             /* with `owner` of the stream that shakes hands */
-    const char *const *alpn;   /* in order of preference, NULL-terminated; NULL: none */
-    struct text client_ca_pem; /* empty: no client certificate is asked */
+    tls_pick pick;                       /* with `owner` of the stream that shakes hands */
+    struct tls_certificate *certificate; /* for every name, when `pick` is NULL; shares */
+    const char *const *alpn;             /* in order of preference, NULL-terminated; NULL: none */
+    struct text client_ca_pem;           /* empty: no client certificate is asked */
     bool client_certificate_required;
     struct text ticket_keys; /* 48 random bytes, equal on all workers; empty: no tickets */
 };

@@ -15,6 +15,7 @@ struct tls_context {
     size_t alpn_len;
     /* Servers. */
     tls_pick pick;
+    struct tls_certificate *certificate;  /* shares; without pick */
     X509_STORE *client_store;             /* owns; NULL: no client certificate is asked */
     STACK_OF(X509_NAME) * client_issuers; /* owns */
     uint8_t session_scope[16]; /* sessions resume only among contexts that ask clients the same */

@@ -138,7 +138,7 @@ static bool on_connect(void *owner, struct http_connection *connection)
 {
     (void)owner;
     uint32_t uid = 0;
-    if (connection->stream.local.any.sa_family != AF_UNIX)
+    if (stream_local(&connection->stream)->any.sa_family != AF_UNIX)
         return connection->stream.tls != NULL;
     if (stream_peer_uid(&connection->stream, &uid) && (uid == geteuid() || uid == 0))
         return true;
