@@ -76,11 +76,16 @@ static void on_applied(void *owner, uint64_t revision)
 {
     struct cycle *cycle = owner;
     struct store_list gateways = store_list(cycle->store, KIND_GATEWAY);
+    bool is_news = false;
     for (size_t i = 0; i < gateways.count; i++) {
         const struct kind_meta *meta = &gateways.items[i]->meta;
-        if (outcome_wants_programmed(cycle->outcome, meta->namespace, meta->name))
-            outcome_set_programmed(cycle->outcome, meta->namespace, meta->name, revision);
+        if (!outcome_wants_programmed(cycle->outcome, meta->namespace, meta->name))
+            continue;
+        outcome_set_programmed(cycle->outcome, meta->namespace, meta->name, revision);
+        is_news = true;
     }
+    if (is_news) /* the statuses that now say Programmed come out of the next run */
+        loop_defer(cycle->loop, &cycle->again);
 }
 
 void cycle_init(struct cycle *cycle, const struct cycle_options *options)
