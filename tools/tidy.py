@@ -189,6 +189,9 @@ def check_symbols(build):
             if kind == "U":
                 used[unit].add(symbol)
             elif kind in "TDBR":
+                if symbol in defined and symbol != "main":
+                    breach(SRC / folder / f"{stem}.c", 1,
+                           f"exported name {symbol} is taken by {defined[symbol]}.c")
                 defined[symbol] = unit
                 where[symbol] = SRC / folder / f"{stem}.c"
     for symbol, unit in sorted(defined.items()):

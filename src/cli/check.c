@@ -139,6 +139,14 @@ static const struct fault **collect(const struct source *source, struct faults *
     return all;
 }
 
+static size_t object_count(const struct source *source)
+{
+    size_t count = 0;
+    for (int kind = KIND_NONE + 1; kind < KIND_COUNT; kind++)
+        count += store_count(source->store, (enum kind_id)kind);
+    return count;
+}
+
 static int check(const struct source *source, enum format format, bool quiet)
 {
     struct arena arena;
@@ -161,8 +169,7 @@ static int check(const struct source *source, enum format format, bool quiet)
     if (!quiet && out.len > 0)
         fwrite(out.data, 1, out.len, stdout);
     if (!quiet && format == FORMAT_TEXT)
-        printf("%zu objects, %zu errors, %zu warnings\n", outcome_piece_count(source->outcome),
-               errors, warnings);
+        printf("%zu objects, %zu errors, %zu warnings\n", object_count(source), errors, warnings);
     builder_fini(&out);
     faults_fini(&files);
     arena_fini(&arena);

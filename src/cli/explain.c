@@ -115,7 +115,7 @@ static void on_candidate(void *owner, const struct route *route, const struct ro
         "  %s " TEXT_FMT "%s" TEXT_FMT "   host " TEXT_FMT "   " TEXT_FMT "   %s%s" TEXT_FMT "\n",
         mark, TEXT_ARG(route->label), route->rule_name.len > 0 ? " " : "",
         TEXT_ARG(route->rule_name), TEXT_ARG(hostname.len > 0 ? hostname : TEXT("*")),
-        TEXT_ARG(what), lost == NULL ? "WINS" : lost, detail.len > 0 ? ": " : "", TEXT_ARG(detail));
+        TEXT_ARG(what), lost == NULL ? "WINS" : lost, detail.len > 0 ? " " : "", TEXT_ARG(detail));
 }
 
 static void tell_listeners(struct explain *explain, const struct binding *binding,

@@ -1,5 +1,5 @@
-/* Keeps, for each file, the objects of its last good form, and for each object the files that claim
- * it; a change of one file touches only that file's objects. */
+/* Keeps, for each file, the objects of its last good form, and for each object the files that
+ * holding it; a change of one file touches only that file's objects. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/files/files.h"
 
@@ -9,15 +9,15 @@
 #include "base/limits.h"
 #include "base/map.h"
 #include "base/memory.h"
-#include "control/files/claim.h"
 #include "control/files/directory.h"
+#include "control/files/holding.h"
 
 struct file {
     char *name; /* owns; without the directory */
     struct directory_stamp stamp;
     struct digest content;
-    struct claim **claims; /* owns; the objects in use from this file */
-    size_t claim_count, claim_cap;
+    struct holding **holdings; /* owns; the objects in use from this file */
+    size_t holding_count, holding_cap;
     struct arena fault_arena; /* of the last read */
     struct faults faults;
     bool broken, seen;
@@ -28,7 +28,7 @@ struct files {
     enum kind_mode mode;
     struct store *store; /* borrows */
     struct map by_name;  /* name -> file; owns */
-    struct claims *claims;
+    struct holdings *holdings;
     int64_t now;
     /* following */
     struct loop *loop;
@@ -49,21 +49,21 @@ struct files *files_new(struct text directory, enum kind_mode mode, struct store
     files->store = store;
     map_init(&files->by_name);
     map_init(&files->dirty);
-    files->claims = claims_new();
+    files->holdings = holdings_new();
     return files;
 }
 
-static void clear_claims(struct files *files, struct file *file)
+static void clear_holdings(struct files *files, struct file *file)
 {
-    for (size_t i = 0; i < file->claim_count; i++)
-        claims_withdraw(files->claims, file->claims[i]);
-    file->claim_count = 0;
+    for (size_t i = 0; i < file->holding_count; i++)
+        holdings_withdraw(files->holdings, file->holdings[i]);
+    file->holding_count = 0;
 }
 
 static void free_file(struct files *files, struct file *file)
 {
-    clear_claims(files, file);
-    free(file->claims);
+    clear_holdings(files, file);
+    free(file->holdings);
     faults_fini(&file->faults);
     arena_fini(&file->fault_arena);
     free(file->name);
@@ -92,7 +92,7 @@ void files_free(struct files *files)
         free_file(files, entry->value);
     map_fini(&files->by_name);
     clear_dirty(files);
-    claims_free(files->claims);
+    holdings_free(files->holdings);
     free(files->directory);
     free(files);
 }
@@ -135,47 +135,47 @@ static bool parse(struct file *file, struct text content, struct text path, stru
 /* The last good form of an object that this file holds in a bad form now. */
 static struct kind_object *last_good(struct file *file, const struct kind_object *bad)
 {
-    for (size_t i = 0; i < file->claim_count; i++) {
-        const struct kind_object *old = file->claims[i]->object;
+    for (size_t i = 0; i < file->holding_count; i++) {
+        const struct kind_object *old = file->holdings[i]->object;
         if (old->id == bad->id && text_equal(old->meta.name, bad->meta.name) &&
             text_equal(old->meta.namespace, bad->meta.namespace))
-            return file->claims[i]->object;
+            return file->holdings[i]->object;
     }
     return NULL;
 }
 
-/* Replaces what the file claims by what it holds now. */
+/* Replaces what the file holdings by what it holds now. */
 static void take_objects(struct files *files, struct file *file, struct kind_objects *objects)
 {
-    struct claim **old = file->claims;
-    size_t old_count = file->claim_count;
-    struct claim **claims = memory_alloc((objects->count + 1) * sizeof(*claims));
+    struct holding **old = file->holdings;
+    size_t old_count = file->holding_count;
+    struct holding **holdings = memory_alloc((objects->count + 1) * sizeof(*holdings));
     size_t count = 0;
     for (size_t i = 0; i < objects->count; i++) {
         struct kind_object *object = objects->items[i];
-        if (object->error_count > 0)
-            object = last_good(file, object);
+        if (object->error_count > 0 && files->mode == KIND_LENIENT)
+            object = last_good(file, object); /* a check wants to see what else is wrong */
         if (object != NULL)
-            claims[count++] = claims_make(files->claims, text_of(file->name), object);
+            holdings[count++] = holdings_make(files->holdings, text_of(file->name), object);
     }
     for (size_t i = 0; i < old_count; i++)
-        claims_withdraw(files->claims, old[i]);
+        holdings_withdraw(files->holdings, old[i]);
     free(old);
     for (size_t i = 0; i < count; i++)
-        if (!claims_enter(files->claims, claims[i]) && claims[i]->object->error_count == 0)
+        if (!holdings_enter(files->holdings, holdings[i]) && holdings[i]->object->error_count == 0)
             faults_add(&file->faults,
                        &(struct fault){
                            .code = "Duplicate",
-                           .where = kind_describe(claims[i]->object, &file->fault_arena),
-                           .file = claims[i]->object->meta.file,
-                           .line = claims[i]->object->meta.place.line,
-                           .column = claims[i]->object->meta.place.column,
+                           .where = kind_describe(holdings[i]->object, &file->fault_arena),
+                           .file = holdings[i]->object->meta.file,
+                           .line = holdings[i]->object->meta.place.line,
+                           .column = holdings[i]->object->meta.place.column,
                            .hint = TEXT("remove one of the two"),
                        },
                        "the same object stands in %s, which counts",
-                       claims_winner_file(files->claims, claims[i]));
-    file->claims = claims;
-    file->claim_count = count;
+                       holdings_winner_file(files->holdings, holdings[i]));
+    file->holdings = holdings;
+    file->holding_count = count;
 }
 
 static void unreadable(struct file *file, struct text path, const char *why)
@@ -284,7 +284,7 @@ bool files_load(struct files *files, int64_t now)
     bool changed = false;
     if (!scan(files, &changed))
         return false;
-    claims_settle(files->claims, files->store, now);
+    holdings_settle(files->holdings, files->store, now);
     return true;
 }
 
@@ -308,7 +308,7 @@ static void on_settled(void *owner)
         files->rescan = false;
     clear_dirty(files);
     if (changed) {
-        claims_settle(files->claims, files->store, files->now);
+        holdings_settle(files->holdings, files->store, files->now);
         files->events->on_change(files->owner, files);
     }
     if (files->rescan) /* the directory is gone for now: keep what there is, look again */
@@ -403,7 +403,7 @@ struct files_file *files_list(const struct files *files, struct arena *arena, si
     for (size_t i = 0; i < *ret_count; i++)
         list[i] = (struct files_file){
             .name = arena_printf(arena, "%s/%s", files->directory, all[i]->name),
-            .object_count = all[i]->claim_count,
+            .object_count = all[i]->holding_count,
             .error_count = error_count(&all[i]->faults),
             .broken = all[i]->broken,
         };
