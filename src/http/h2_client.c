@@ -71,12 +71,10 @@ static bool can_open(const struct http_link *link)
 static struct http_stream *open_stream(struct http_link *link)
 {
     struct h2_link *h2 = h2_link_of(link);
-    if (!can_open(link)) {
-        if (h2 != NULL)
-            h2->was_full = true;
+    if (!can_open(link))
         return NULL;
-    }
     struct h2_stream *stream = h2_stream_new(h2, 0);
+    h2->was_full = !can_open(link); /* on_ready is due when a stream ends */
     stream->told = true;
     link->connection.request_count++;
     return &stream->stream;

@@ -184,7 +184,10 @@ static void tell_ready(struct h2_link *h2)
 static void on_settings(void *owner)
 {
     struct h2_link *h2 = owner;
+    const struct http_connection *connection = &h2->link->connection;
     h2->settled = true;
+    if (!connection->serving && !connection->ops->can_open(h2->link))
+        h2->was_full = true; /* fewer streams than we took for granted */
 }
 
 static void on_ping_ack(void *owner)
