@@ -1,7 +1,7 @@
 /* HTTP/2 frames and heads that must be refused: what refuses one stream leaves the others alone,
  * what breaks the connection is told by the right code, floods end in ENHANCE_YOUR_CALM. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "http/h2_raw.h"
+#include "http/h2_raw_say.h"
 
 #define GOOD RAW_END | RAW_END_HEADERS
 
