@@ -63,6 +63,11 @@
 #define LIMIT_ENDPOINTS        10000 /* per backend */
 #define LIMIT_RETRY_ATTEMPTS   100   /* as the conformance suite uses */
 
+/* Host names of backends. */
+#define LIMIT_RESOLVE_MS       30000 /* between two lookups: getaddrinfo tells no time to live */
+#define LIMIT_RESOLVE_RETRY_MS 2000
+#define LIMIT_RESOLVE_THREADS  4
+
 /* Rate limits. */
 #define LIMIT_RATE_KEYS 65536 /* keys remembered per rule and worker; the oldest goes */
 

@@ -3,6 +3,7 @@
 #include "data/worker/rollout.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -107,11 +108,14 @@ static void close_all(const struct worker_socket *sockets, size_t count)
 
 static void add_fault(struct faults *faults, const struct binding *binding, int number)
 {
-    char text[ADDRESS_TEXT_MAX], why[128];
+    char text[ADDRESS_TEXT_MAX], why[128], where[512];
+    int len = snprintf(
+        where, sizeof(where), "Listener " TEXT_FMT,
+        TEXT_ARG(binding->listener_count > 0 ? binding->listeners[0]->resource : TEXT("?")));
     struct fault fault = {
         .level = FAULT_ERROR,
         .code = number == EADDRINUSE ? "PortUnavailable" : "AddressNotUsable",
-        .where = binding->listener_count > 0 ? binding->listeners[0]->resource : TEXT(""),
+        .where = text_from(where, MIN((size_t)len, sizeof(where) - 1)),
         .field = TEXT("port"),
         .hint = number == EADDRINUSE
                     ? TEXT("Stop what listens there, or give the listener another port.")

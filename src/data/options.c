@@ -1,0 +1,256 @@
+/* Flags, one table; a mistake is named with what to do. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "data/options.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/limits.h"
+#include "base/memory.h"
+#include "net/tls.h"
+
+#define WORKERS_MAX 256
+
+static const char USAGE[] =
+    "usage: nantian-proxy --xds ADDRESS [FLAGS]\n"
+    "\n"
+    "The data plane: serves traffic by the configuration that a control plane sends.\n"
+    "\n"
+    "  --xds ADDRESS            a control plane: unix:/path or host:port; may be repeated\n"
+    "  --xds-ca FILE            TLS: what the control plane's certificate must be signed by\n"
+    "  --xds-cert FILE          TLS: our certificate, with --xds-key\n"
+    "  --xds-key FILE\n"
+    "  --xds-server-name NAME   TLS: the name in its certificate (the host of --xds)\n"
+    "  --node NAME              who we are (the host name)\n"
+    "  --state-dir DIR          keeps the last good snapshot; ours alone, mode 0700\n"
+    "  --admin ADDRESS          health, metrics, dump; may be repeated, or off\n"
+    "                           (127.0.0.1:19000)\n"
+    "  --workers N              threads that serve (one a core)\n"
+    "  --access-log WHERE       a file, stdout or off (stdout)\n"
+    "  --default-address IP     for listeners that name none; may be repeated (0.0.0.0)\n"
+    "  --drain-delay MS         between the signal and the end of accepting (0)\n"
+    "  --drain-timeout MS       how long requests may finish (60000)\n"
+    "  --log-format FORMAT      json or text, access log included (json)\n"
+    "  --log-level LEVEL        debug, info, warn or error (info)\n"
+    "  --version                what this is\n"
+    "  --help                   this\n"
+    "\n"
+    "Signals: TERM and INT drain, USR1 reopens the access log.\n";
+
+static bool wrong(const char *format, const char *a, const char *b)
+{
+    fputs("nantian-proxy: ", stderr);
+    fprintf(stderr, "%s%s%s", a, format, b);
+    fputs("; --help lists the flags\n", stderr);
+    return false;
+}
+
+static bool add(const char **list, size_t *count, const char *flag, const char *value)
+{
+    if (*count == OPTIONS_LIST_MAX)
+        return wrong(": too many values, the last is ", flag, value);
+    list[(*count)++] = value;
+    return true;
+}
+
+static bool number(const char *flag, const char *value, uint64_t min, uint64_t max,
+                   uint64_t *ret_number)
+{
+    uint64_t parsed;
+    if (!text_to_u64(text_of(value), &parsed) || parsed < min || parsed > max)
+        return wrong(": not a number in range: ", flag, value);
+    *ret_number = parsed;
+    return true;
+}
+
+static bool take_workers(struct options *options, const char *flag, const char *value)
+{
+    uint64_t parsed;
+    if (!number(flag, value, 1, WORKERS_MAX, &parsed))
+        return false;
+    options->workers = (uint32_t)parsed;
+    return true;
+}
+
+static bool take_default(struct options *options, const char *flag, const char *value)
+{
+    struct address address;
+    if (!address_parse(text_of(value), 0, &address))
+        return wrong(": not an IP address: ", flag, value);
+    if (options->default_address_count == OPTIONS_LIST_MAX)
+        return wrong(": too many values, the last is ", flag, value);
+    options->default_addresses[options->default_address_count++] = text_of(value);
+    return true;
+}
+
+static bool take_admin(struct options *options, const char *flag, const char *value)
+{
+    struct address address;
+    if (strcmp(value, "off") == 0) {
+        options->admin_count = 0;
+        return true;
+    }
+    if (!address_parse_endpoint(text_of(value), &address))
+        return wrong(": not an address (127.0.0.1:19000, unix:/path, off): ", flag, value);
+    return add(options->admin, &options->admin_count, flag, value);
+}
+
+static bool take_xds(struct options *options, const char *flag, const char *value)
+{
+    struct text text = text_of(value);
+    if (!text_starts_with(text, TEXT("unix:")) && text_find(text, ':', 0) == text.len)
+        return wrong(": not an address (unix:/path, host:port): ", flag, value);
+    return add(options->xds, &options->xds_count, flag, value);
+}
+
+static bool take_format(struct options *options, const char *flag, const char *value)
+{
+    options->log_as_text = strcmp(value, "text") == 0;
+    if (!options->log_as_text && strcmp(value, "json") != 0)
+        return wrong(": json or text, not ", flag, value);
+    return true;
+}
+
+static bool take_level(struct options *options, const char *flag, const char *value)
+{
+    if (!log_level_parse(text_of(value), &options->log_level))
+        return wrong(": debug, info, warn or error, not ", flag, value);
+    return true;
+}
+
+static bool take_node(struct options *options, const char *flag, const char *value)
+{
+    if (value[0] == '\0' || strlen(value) > LIMIT_HOSTNAME)
+        return wrong(": 1 to 253 bytes, not ", flag, value);
+    free(options->node);
+    options->node = memory_string(text_of(value));
+    return true;
+}
+
+/* The flags whose value is kept as it is. */
+static const char **plain_flag(struct options *options, const char *flag)
+{
+    const struct {
+        const char *flag;
+        const char **place;
+    } flags[] = {
+        {"--xds-ca", &options->xds_ca},       {"--xds-cert", &options->xds_cert},
+        {"--xds-key", &options->xds_key},     {"--xds-server-name", &options->xds_name},
+        {"--state-dir", &options->state_dir}, {"--access-log", &options->access_log},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(flags); i++)
+        if (strcmp(flags[i].flag, flag) == 0)
+            return flags[i].place;
+    return NULL;
+}
+
+static bool take_delay(struct options *options, const char *flag, const char *value)
+{
+    return number(flag, value, 0, 3600000, &options->drain_delay_ms);
+}
+
+static bool take_timeout(struct options *options, const char *flag, const char *value)
+{
+    return number(flag, value, 0, 86400000, &options->drain_timeout_ms);
+}
+
+typedef bool (*take_flag)(struct options *options, const char *flag, const char *value);
+
+static take_flag find_flag(const char *flag)
+{
+    static const struct {
+        const char *flag;
+        take_flag take;
+    } flags[] = {
+        {"--xds", take_xds},
+        {"--node", take_node},
+        {"--admin", take_admin},
+        {"--workers", take_workers},
+        {"--default-address", take_default},
+        {"--drain-delay", take_delay},
+        {"--drain-timeout", take_timeout},
+        {"--log-format", take_format},
+        {"--log-level", take_level},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(flags); i++)
+        if (strcmp(flags[i].flag, flag) == 0)
+            return flags[i].take;
+    return NULL;
+}
+
+static void set_defaults(struct options *options)
+{
+    char host[256] = "nantian-proxy";
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    if (gethostname(host, sizeof(host) - 1) != 0 || host[0] == '\0')
+        memcpy(host, "nantian-proxy", sizeof("nantian-proxy"));
+    *options = (struct options){
+        .node = memory_string(text_of(host)),
+        .workers = cores < 1 ? 1 : (uint32_t)MIN(cores, WORKERS_MAX),
+        .access_log = "stdout",
+        .log_level = LOG_INFO,
+        .drain_delay_ms = LIMIT_DRAIN_DELAY_MS,
+        .drain_timeout_ms = LIMIT_DRAIN_TIMEOUT_MS,
+    };
+}
+
+static bool take(struct options *options, char *flag, const char *value)
+{
+    const char **place = plain_flag(options, flag);
+    take_flag function = find_flag(flag);
+    if (place == NULL && function == NULL)
+        return wrong(": no such flag", flag, "");
+    if (value == NULL)
+        return wrong(" needs a value", flag, "");
+    if (place != NULL) {
+        *place = value;
+        return true;
+    }
+    return function(options, flag, value);
+}
+
+static bool is_complete(struct options *options, bool admin_given)
+{
+    if (!admin_given)
+        options->admin[options->admin_count++] = "127.0.0.1:19000";
+    if ((options->xds_cert == NULL) != (options->xds_key == NULL))
+        return wrong(" and --xds-key belong together", "--xds-cert", "");
+    if (options->xds_cert != NULL && options->xds_ca == NULL)
+        return wrong(" needs --xds-ca", "--xds-cert", "");
+    if (options->xds_count == 0 && options->state_dir == NULL)
+        return wrong(" is missing: nothing would ever be served", "--xds", "");
+    return true;
+}
+
+enum options_result options_parse(struct options *options, int argc, char **argv)
+{
+    bool admin_given = false;
+    set_defaults(options);
+    for (int i = 1; i < argc; i++) {
+        char *flag = argv[i], *equals = strchr(flag, '=');
+        if (strcmp(flag, "--help") == 0 || strcmp(flag, "-h") == 0) {
+            fputs(USAGE, stdout);
+            return OPTIONS_EXIT;
+        }
+        if (strcmp(flag, "--version") == 0) {
+            printf("nantian-proxy %s (%s)\n", NANTIAN_VERSION, tls_library());
+            return OPTIONS_EXIT;
+        }
+        bool is_joined = flag[0] == '-' && equals != NULL;
+        if (is_joined)
+            *equals = '\0';
+        const char *value = is_joined ? equals + 1 : i + 1 < argc ? argv[i + 1] : NULL;
+        if (!take(options, flag, value))
+            return OPTIONS_WRONG;
+        admin_given = admin_given || strcmp(flag, "--admin") == 0;
+        i += !is_joined;
+    }
+    return is_complete(options, admin_given) ? OPTIONS_RUN : OPTIONS_WRONG;
+}
+
+void options_fini(struct options *options)
+{
+    free(options->node);
+    options->node = NULL;
+}

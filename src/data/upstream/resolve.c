@@ -1,0 +1,282 @@
+/* A thread for each lookup under way, a few at a time; getaddrinfo may take as long as it likes. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "data/upstream/resolve.h"
+
+#include <netdb.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "base/map.h"
+#include "base/memory.h"
+#include "event/mailbox.h"
+
+/* What a lookup's thread may still hold when the owner is gone. */
+struct anchor {
+    pthread_mutex_t lock;
+    struct resolve *resolve; /* NULL: gone */
+    uint32_t refs;
+};
+
+struct name {
+    char *key, *host; /* own */
+    struct address *addresses;
+    size_t count;
+    bool is_wanted, is_asked;
+    uint64_t due_ms;
+};
+
+struct resolve {
+    struct loop *loop;
+    struct mailbox mailbox;
+    struct anchor *anchor;
+    struct map names; /* key -> struct name, owns */
+    struct timer timer;
+    uint32_t running;
+    resolve_answer on_answer;
+    void *owner;
+};
+
+struct lookup {
+    struct mail mail; /* first */
+    struct anchor *anchor;
+    char *key, *host;
+    struct address *addresses;
+    size_t count;
+};
+
+static void run_due(struct resolve *resolve);
+
+static void anchor_drop(struct anchor *anchor)
+{
+    pthread_mutex_lock(&anchor->lock);
+    bool is_last = --anchor->refs == 0;
+    pthread_mutex_unlock(&anchor->lock);
+    if (!is_last)
+        return;
+    pthread_mutex_destroy(&anchor->lock);
+    free(anchor);
+}
+
+static void lookup_free(struct lookup *lookup)
+{
+    free(lookup->key);
+    free(lookup->host);
+    free(lookup->addresses);
+    free(lookup);
+}
+
+static int compare_addresses(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(struct address));
+}
+
+static void take_answer(struct lookup *lookup, const struct addrinfo *list)
+{
+    size_t cap = 0;
+    for (const struct addrinfo *at = list; at != NULL; at = at->ai_next) {
+        if (lookup->count >= LIMIT_ENDPOINTS || at->ai_addrlen > sizeof(struct sockaddr_storage))
+            break;
+        lookup->addresses =
+            memory_grow(lookup->addresses, lookup->count, &cap, sizeof(struct address));
+        struct address *address = &lookup->addresses[lookup->count++];
+        memset(address, 0, sizeof(*address));
+        memcpy(&address->storage, at->ai_addr, at->ai_addrlen);
+        address->len = at->ai_addrlen;
+    }
+    /* Resolvers rotate; the same set in another order is no news. */
+    if (lookup->count > 1)
+        qsort(lookup->addresses, lookup->count, sizeof(struct address), compare_addresses);
+}
+
+static void *run_lookup(void *argument)
+{
+    struct lookup *lookup = argument;
+    struct anchor *anchor = lookup->anchor;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG}, *list = NULL;
+    if (getaddrinfo(lookup->host, NULL, &hints, &list) == 0) {
+        take_answer(lookup, list);
+        freeaddrinfo(list);
+    }
+    pthread_mutex_lock(&anchor->lock);
+    bool is_gone = anchor->resolve == NULL;
+    if (!is_gone)
+        mailbox_post(&anchor->resolve->mailbox, &lookup->mail);
+    pthread_mutex_unlock(&anchor->lock);
+    if (is_gone)
+        lookup_free(lookup);
+    anchor_drop(anchor);
+    return NULL;
+}
+
+static void name_free(struct name *name)
+{
+    free(name->key);
+    free(name->host);
+    free(name->addresses);
+    free(name);
+}
+
+static bool is_same(const struct name *name, const struct lookup *lookup)
+{
+    return name->count == lookup->count &&
+           memcmp(name->addresses, lookup->addresses, name->count * sizeof(struct address)) == 0;
+}
+
+static void deliver(struct mail *mail, void *owner)
+{
+    struct lookup *lookup = (struct lookup *)(void *)mail;
+    struct resolve *resolve = owner;
+    struct name *name = map_get(&resolve->names, text_of(lookup->key));
+    resolve->running--;
+    if (name != NULL && strcmp(name->host, lookup->host) == 0) {
+        bool is_good = lookup->count > 0;
+        name->is_asked = false;
+        name->due_ms =
+            loop_now_ms(resolve->loop) + (is_good ? LIMIT_RESOLVE_MS : LIMIT_RESOLVE_RETRY_MS);
+        if (is_good && !is_same(name, lookup)) {
+            free(name->addresses);
+            name->addresses = lookup->addresses;
+            name->count = lookup->count;
+            lookup->addresses = NULL;
+            resolve->on_answer(resolve->owner, text_of(name->key), name->addresses, name->count);
+        }
+    }
+    lookup_free(lookup);
+    run_due(resolve);
+}
+
+static void start(struct resolve *resolve, struct name *name)
+{
+    pthread_t thread;
+    pthread_attr_t attributes;
+    struct lookup *lookup = memory_new(struct lookup);
+    lookup->mail.deliver = deliver;
+    lookup->anchor = resolve->anchor;
+    lookup->key = memory_string(text_of(name->key));
+    lookup->host = memory_string(text_of(name->host));
+    pthread_mutex_lock(&resolve->anchor->lock);
+    resolve->anchor->refs++;
+    pthread_mutex_unlock(&resolve->anchor->lock);
+    name->is_asked = true;
+    resolve->running++;
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    if (pthread_create(&thread, &attributes, run_lookup, lookup) != 0) {
+        name->is_asked = false;
+        name->due_ms = loop_now_ms(resolve->loop) + LIMIT_RESOLVE_RETRY_MS;
+        resolve->running--;
+        lookup_free(lookup);
+        anchor_drop(resolve->anchor);
+    }
+    pthread_attr_destroy(&attributes);
+}
+
+/* Starts what is due, and sleeps until the next is. */
+static void run_due(struct resolve *resolve)
+{
+    uint64_t now_ms = loop_now_ms(resolve->loop), next_ms = UINT64_MAX;
+    size_t at = 0;
+    struct map_entry *entry;
+    while (map_next(&resolve->names, &at, &entry)) {
+        struct name *name = entry->value;
+        if (name->is_asked)
+            continue;
+        if (name->due_ms <= now_ms && resolve->running < LIMIT_RESOLVE_THREADS)
+            start(resolve, name);
+        else
+            next_ms = MIN(next_ms, name->due_ms);
+    }
+    if (next_ms != UINT64_MAX && resolve->running < LIMIT_RESOLVE_THREADS)
+        loop_arm(resolve->loop, &resolve->timer, next_ms > now_ms ? next_ms - now_ms : 1);
+}
+
+static void on_due(void *owner)
+{
+    run_due(owner);
+}
+
+struct resolve *resolve_new(struct loop *loop, resolve_answer on_answer, void *owner)
+{
+    struct resolve *resolve = memory_new(struct resolve);
+    *resolve = (struct resolve){.loop = loop, .on_answer = on_answer, .owner = owner};
+    if (!mailbox_init(&resolve->mailbox, loop, resolve)) {
+        free(resolve);
+        return NULL;
+    }
+    resolve->anchor = memory_new(struct anchor);
+    resolve->anchor->resolve = resolve;
+    resolve->anchor->refs = 1;
+    CHECK(pthread_mutex_init(&resolve->anchor->lock, NULL) == 0);
+    map_init(&resolve->names);
+    timer_init(&resolve->timer, resolve, on_due);
+    return resolve;
+}
+
+static void forget_all(struct resolve *resolve)
+{
+    size_t at = 0;
+    struct map_entry *entry;
+    while (map_next(&resolve->names, &at, &entry))
+        name_free(entry->value);
+    map_fini(&resolve->names);
+    map_init(&resolve->names);
+}
+
+void resolve_free(struct resolve *resolve)
+{
+    if (resolve == NULL)
+        return;
+    pthread_mutex_lock(&resolve->anchor->lock);
+    resolve->anchor->resolve = NULL;
+    pthread_mutex_unlock(&resolve->anchor->lock);
+    forget_all(resolve);
+    while (resolve->mailbox.first != NULL) /* nobody posts any more */
+        loop_turn(resolve->loop, 0);
+    loop_disarm(resolve->loop, &resolve->timer);
+    mailbox_fini(&resolve->mailbox);
+    anchor_drop(resolve->anchor);
+    map_fini(&resolve->names);
+    free(resolve);
+}
+
+void resolve_begin(struct resolve *resolve)
+{
+    size_t at = 0;
+    struct map_entry *entry;
+    while (map_next(&resolve->names, &at, &entry))
+        ((struct name *)entry->value)->is_wanted = false;
+}
+
+void resolve_want(struct resolve *resolve, struct text key, struct text host)
+{
+    struct name *name = map_get(&resolve->names, key);
+    if (name != NULL && text_equal(text_of(name->host), host)) {
+        name->is_wanted = true;
+        return;
+    }
+    if (name != NULL) {
+        map_remove(&resolve->names, key);
+        name_free(name);
+    }
+    name = memory_new(struct name);
+    name->key = memory_string(key);
+    name->host = memory_string(host);
+    name->is_wanted = true;
+    map_put(&resolve->names, text_of(name->key), name);
+}
+
+void resolve_commit(struct resolve *resolve)
+{
+    size_t count;
+    void **all = map_sorted(&resolve->names, &count);
+    for (size_t i = 0; i < count; i++) {
+        struct name *name = all[i];
+        if (name->is_wanted)
+            continue;
+        map_remove(&resolve->names, text_of(name->key));
+        name_free(name);
+    }
+    free(all);
+    run_due(resolve);
+}
