@@ -30,7 +30,8 @@ static Nantian__Config__V1__Fault *fault_message(const struct fault *fault, stru
     struct text resource = fault->where, word;
     enum resource_type type;
     struct text rest = fault->where;
-    if (text_split(&rest, ' ', &word) && types_from_name(word, &type)) {
+    if (text_split(&rest, ' ', &word) &&
+        (types_from_name(word, &type) || types_from_full_name(word, &type))) {
         message->type = string_or_empty(text_of(types_full_name(type)), arena);
         resource = rest;
     }
