@@ -125,6 +125,12 @@ void json_null(struct json *json, const char *key)
     builder_add_string(json->out, "null");
 }
 
+void json_raw(struct json *json, const char *key, struct text value)
+{
+    begin_item(json, key);
+    builder_add(json->out, value);
+}
+
 void json_value(struct json *json, const char *key, const struct value *value)
 {
     switch (value == NULL ? VALUE_NULL : value->kind) {

@@ -26,6 +26,8 @@ void json_int(struct json *json, const char *key, int64_t value);
 void json_double(struct json *json, const char *key, double value);
 void json_bool(struct json *json, const char *key, bool value);
 void json_null(struct json *json, const char *key);
+/* `value` is JSON already. */
+void json_raw(struct json *json, const char *key, struct text value);
 void json_value(struct json *json, const char *key, const struct value *value);
 /* The quotes and escapes alone: invalid UTF-8 becomes U+FFFD, control bytes \u00XX. */
 void json_escape(struct builder *out, struct text value);

@@ -101,12 +101,12 @@ static bool listen_all(struct control *control)
     char text[ADDRESS_TEXT_MAX];
     for (size_t i = 0; i < options->xds_count; i++) {
         bool is_local = options->xds[i].any.sa_family == AF_UNIX;
-        if (publish_listen(control->cycle.publish, &options->xds[i],
-                           is_local ? NULL : control->tls))
+        const char *why = publish_listen(control->cycle.publish, &options->xds[i],
+                                         is_local ? NULL : control->tls);
+        if (why == NULL)
             continue;
         address_format(&options->xds[i], text);
-        log_error("cannot listen for data planes", log_str("address", text),
-                  log_str("err", strerrordesc_np(errno)));
+        log_error("cannot listen for data planes", log_str("address", text), log_str("why", why));
         return false;
     }
     for (size_t i = 0; i < options->admin_count; i++) {

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "control/admin/metrics.h"
+#include "control/publish/reports.h"
 #include "http/service.h"
 
 struct admin {
@@ -36,7 +37,8 @@ static void wall_time(struct json *json, const char *key, uint64_t ms)
     json_string(json, key, time);
 }
 
-static void write_node(struct json *json, const struct delta_node *node, struct text current)
+static void write_node(struct json *json, const struct delta_node *node,
+                       const struct reports *reports, struct text current)
 {
     struct text applied = node->applied == NULL ? TEXT_NONE : text_of(node->applied);
     bool in_sync = node->streams > 0 && !node->refusing && text_equal(applied, current);
@@ -63,6 +65,8 @@ static void write_node(struct json *json, const struct delta_node *node, struct 
     json_int(json, "removed", (int64_t)node->counters.removed);
     json_int(json, "acks", (int64_t)node->counters.acks);
     json_int(json, "refusals", (int64_t)node->counters.refusals);
+    json_key(json, TEXT("report"));
+    reports_json(reports, text_of(node->id), json);
     json_object_end(json);
 }
 
@@ -72,7 +76,7 @@ static void write_nodes(const struct admin *admin, struct json *json, struct tex
     const struct delta_server *server = publish_server(admin->source->publish);
     json_array_begin(json, "nodes");
     for (size_t i = 0; (node = delta_server_node(server, i)) != NULL; i++)
-        write_node(json, node, current);
+        write_node(json, node, publish_reports(admin->source->publish), current);
     json_array_end(json);
 }
 

@@ -5,23 +5,15 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "base/memory.h"
 #include "control/publish/ledger.h"
-#include "net/listener.h"
-#include "net/tls.h"
+#include "control/publish/reports.h"
 #include "schema/digest.h"
+#include "xds/xds_server.h"
 
-#define REMEMBERED    256 /* pushes whose outcome revision is known */
-#define LISTENERS_MAX 4
-
-struct door {
-    struct publish *publish;
-    struct listener listener;
-    struct tls_context *tls; /* shares */
-};
+#define REMEMBERED 256 /* pushes whose outcome revision is known */
 
 struct pushed {
     struct snapshot_version version;
@@ -34,9 +26,8 @@ struct publish {
     void *owner;
     struct ledger ledger;
     struct delta_server *server;
-    struct grpc_server *grpc;
-    struct door doors[LISTENERS_MAX];
-    size_t door_count;
+    struct reports *reports;
+    struct xds_server *doors;
     struct pushed *pushed; /* a ring of REMEMBERED */
     size_t pushed_count;
     struct digest digest;
@@ -127,25 +118,6 @@ static void on_unknown_type(void *owner, const struct delta_node *node, struct t
              log_text("type", type_url));
 }
 
-static void on_delta_call(void *owner, struct grpc_call *call)
-{
-    struct publish *publish = owner;
-    delta_server_call(publish->server, call);
-}
-
-/* A Unix socket is for our own user; on TCP the handshake has judged already. */
-static bool on_connect(void *owner, struct http_connection *connection)
-{
-    (void)owner;
-    uint32_t uid = 0;
-    if (stream_local(&connection->stream)->any.sa_family != AF_UNIX)
-        return connection->stream.tls != NULL;
-    if (stream_peer_uid(&connection->stream, &uid) && (uid == geteuid() || uid == 0))
-        return true;
-    log_warn("xDS connection of another user refused", log_int("uid", uid));
-    return false;
-}
-
 struct publish *publish_new(const struct publish_options *options)
 {
     static const struct delta_server_events delta_events = {
@@ -154,8 +126,6 @@ struct publish *publish_new(const struct publish_options *options)
         .on_nack = on_nack,
         .on_unknown_type = on_unknown_type,
     };
-    static const struct grpc_method methods[] = {{DELTA_METHOD, on_delta_call}};
-    static const struct grpc_server_events grpc_events = {.on_connect = on_connect};
     struct publish *publish = memory_new(struct publish);
     publish->loop = options->loop;
     publish->events = options->events;
@@ -163,8 +133,9 @@ struct publish *publish_new(const struct publish_options *options)
     publish->pushed = memory_alloc(REMEMBERED * sizeof(struct pushed));
     ledger_open(&publish->ledger, options->state_dir, loop_wall_ns(options->loop) / 1000000000u);
     publish->server = delta_server_new(options->loop, &delta_events, publish);
-    publish->grpc =
-        grpc_server_new(options->loop, methods, ARRAY_LEN(methods), &grpc_events, publish);
+    publish->reports = reports_new(options->loop);
+    publish->doors =
+        xds_server_new(options->loop, publish->server, reports_server(publish->reports));
     return publish;
 }
 
@@ -172,39 +143,18 @@ void publish_free(struct publish *publish)
 {
     if (publish == NULL)
         return;
-    for (size_t i = 0; i < publish->door_count; i++) {
-        listener_close(&publish->doors[i].listener);
-        tls_context_unref(publish->doors[i].tls);
-    }
+    xds_server_free(publish->doors);
     delta_server_free(publish->server);
-    grpc_server_free(publish->grpc);
+    reports_free(publish->reports);
     ledger_close(&publish->ledger);
     free(publish->pushed);
     free(publish);
 }
 
-static void on_accept(void *owner, int fd, const struct address *peer)
+const char *publish_listen(struct publish *publish, const struct address *address,
+                           struct tls_context *tls)
 {
-    const struct door *door = owner;
-    grpc_server_accept(door->publish->grpc, fd, peer, door->tls);
-}
-
-bool publish_listen(struct publish *publish, const struct address *address, struct tls_context *tls)
-{
-    CHECK(publish->door_count < LISTENERS_MAX);
-    int fd = listener_open(address, false);
-    if (fd < 0)
-        return false;
-    struct door *door = &publish->doors[publish->door_count];
-    *door = (struct door){.publish = publish, .tls = tls == NULL ? NULL : tls_context_ref(tls)};
-    door->listener.owner = door;
-    door->listener.on_accept = on_accept;
-    if (!listener_start(&door->listener, publish->loop, fd)) {
-        tls_context_unref(door->tls);
-        return false;
-    }
-    publish->door_count++;
-    return true;
+    return xds_server_listen(publish->doors, address, tls);
 }
 
 static struct digest content_digest(const struct outcome *outcome)
@@ -251,6 +201,11 @@ void publish_push(struct publish *publish, const struct outcome *outcome,
 const struct delta_server *publish_server(const struct publish *publish)
 {
     return publish->server;
+}
+
+const struct reports *publish_reports(const struct publish *publish)
+{
+    return publish->reports;
 }
 
 struct text publish_version(const struct publish *publish, struct arena *arena)

@@ -7,6 +7,7 @@
 #include "net/address.h"
 #include "xds/delta_server.h"
 
+struct reports;
 struct tls_context;
 struct publish;
 
@@ -30,14 +31,15 @@ struct publish *publish_new(const struct publish_options *options);
 void publish_free(struct publish *publish);
 
 /* Data planes may come here from now on. A Unix socket takes our own user and root; TCP wants `tls`
- * with client certificates. False: errno. */
-MUST_USE bool publish_listen(struct publish *publish, const struct address *address,
-                             struct tls_context *tls);
+ * with client certificates. NULL, or static words why not. */
+MUST_USE const char *publish_listen(struct publish *publish, const struct address *address,
+                                    struct tls_context *tls);
 
 /* Brings the data planes to what the outcome is after this run's edits. */
 void publish_push(struct publish *publish, const struct outcome *outcome,
                   const struct outcome_edits *edits);
 
+const struct reports *publish_reports(const struct publish *publish);
 const struct delta_server *publish_server(const struct publish *publish);
 /* "1763870000.0.17", in `arena`; empty before the first push. */
 struct text publish_version(const struct publish *publish, struct arena *arena);
