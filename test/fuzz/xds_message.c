@@ -58,17 +58,15 @@ static void stage(struct text bytes, struct arena *arena)
             type = RESOURCE_ROUTE;
         (void)!delta_client_stage_put(&stage, type, response, &why);
         delta_client_stage_begin(&stage);
+        struct resource *record =
+            record_new(&stage.staged.sums, &(struct snapshot_version){.epoch = 1});
         if (round == 0)
             delta_client_stage_refuse(&stage);
         else
-            delta_client_stage_accept(
-                &stage, record_new(&stage.staged.sums, &(struct snapshot_version){0}));
+            delta_client_stage_accept(&stage, record);
+        resource_unref(record);
     }
     CHECK(resource_set_total(&stage.accepted) == resource_set_total(&stage.staged));
-    struct resource *record =
-        resource_set_get(&stage.accepted, RESOURCE_SNAPSHOT, TEXT(TYPES_SNAPSHOT_NAME));
-    while (__atomic_load_n(&record->refs, __ATOMIC_RELAXED) > 1)
-        resource_unref(record);
     delta_client_stage_fini(&stage);
 }
 
