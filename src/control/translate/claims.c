@@ -1,12 +1,11 @@
 /* Gateways on one address: each listener claims its address and port, oldest Gateway first. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "control/translate/claims.h"
-
 #include <stdlib.h>
 
 #include "base/memory.h"
 #include "control/translate/listeners.h"
 #include "control/translate/outcome_internal.h"
+#include "control/translate/view.h"
 
 /* A listener that holds an address and port; several that do not conflict may. */
 struct claim {

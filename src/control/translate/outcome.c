@@ -6,9 +6,8 @@
 #include "base/memory.h"
 #include "control/translate/capability.h"
 #include "control/translate/conditions.h"
-#include "control/translate/gateway.h"
 #include "control/translate/outcome_internal.h"
-#include "control/translate/sharing.h"
+#include "control/translate/view.h"
 #include "schema/digest.h"
 
 struct outcome *outcome_new(const struct translate_options *options)
@@ -224,11 +223,6 @@ bool outcome_put_piece(struct outcome *outcome, struct store_key key, struct pie
     return outcome_exchange(outcome, old, piece);
 }
 
-struct gateway_entry *outcome_gateway(const struct outcome *outcome, struct text path)
-{
-    return map_get(&outcome->gateways, path);
-}
-
 const struct outcome_edits *outcome_edits(const struct outcome *outcome)
 {
     return &outcome->edits;
@@ -255,37 +249,4 @@ const struct object_status *outcome_status(const struct outcome *outcome, struct
 {
     const struct piece *piece = outcome_piece(outcome, key);
     return piece == NULL ? NULL : piece->status;
-}
-
-void outcome_set_programmed(struct outcome *outcome, struct text namespace, struct text name,
-                            uint64_t revision)
-{
-    struct arena arena;
-    arena_init(&arena, 0);
-    struct gateway_entry *entry = outcome_gateway(outcome, piece_path(&arena, namespace, name));
-    arena_fini(&arena);
-    if (entry == NULL || (entry->is_confirmed && entry->confirmed >= revision))
-        return;
-    entry->confirmed = revision;
-    entry->is_confirmed = true;
-    entry->view->is_dirty = true;
-}
-
-static const struct gateway_entry *find_gateway(const struct outcome *outcome,
-                                                struct text namespace, struct text name)
-{
-    struct arena arena;
-    arena_init(&arena, 0);
-    const struct gateway_entry *entry =
-        outcome_gateway(outcome, piece_path(&arena, namespace, name));
-    arena_fini(&arena);
-    return entry;
-}
-
-bool outcome_wants_programmed(const struct outcome *outcome, struct text namespace,
-                              struct text name)
-{
-    const struct gateway_entry *entry = find_gateway(outcome, namespace, name);
-    return entry != NULL && gateway_wants_programmed(entry->view) &&
-           !(entry->is_confirmed && entry->confirmed >= entry->changed);
 }

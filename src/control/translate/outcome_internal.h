@@ -115,8 +115,33 @@ bool outcome_put_piece(struct outcome *outcome, struct store_key key, struct pie
 struct piece *outcome_piece(const struct outcome *outcome, struct store_key key);
 
 const struct service_entry *outcome_service(const struct outcome *outcome, struct text path);
-struct gateway_entry *outcome_gateway(const struct outcome *outcome, struct text path);
+static inline struct gateway_entry *outcome_gateway(const struct outcome *outcome, struct text path)
+{
+    return map_get(&outcome->gateways, path);
+}
+/* "Listener default/web/http" */
+struct text outcome_refusal_key(struct arena *arena, enum resource_type type, struct text name);
 uint32_t outcome_attached_count(const struct outcome *outcome, struct text listener);
 /* Empty: it was not refused with these bytes. */
 struct text outcome_refusal(const struct outcome *outcome, enum resource_type type,
                             struct text name, struct digest digest);
+
+/* sharing.c: what several pieces share and nobody owns alone: counts of attached routes, backends,
+ * secrets, and which EndpointSlices a Service has. Made for the first who needs it. */
+void sharing_free(struct outcome *outcome);
+
+/* Counts what a piece needs; either may be NULL. New entries are dirty. */
+void sharing_take(struct outcome *outcome, const struct piece *piece);
+void sharing_give_back(struct outcome *outcome, const struct piece *piece);
+
+/* Backends that appeared in this run, one after the other; NULL: no more. */
+struct backend_entry *sharing_next_new(struct outcome *outcome);
+
+/* An EndpointSlice belongs to this Service now (path empty: to none), wherever it was before.
+ * Returns the path of the Service it was with before, in `arena`, or an empty text. */
+struct text sharing_place_slice(struct outcome *outcome, struct store_key slice,
+                                struct text service, struct arena *arena);
+
+/* Takes out an entry that nobody needs any more; *ret_piece (may be NULL) is the caller's, and may
+ * be the last to need something else. False: there is none. */
+bool sharing_next_unused(struct outcome *outcome, struct piece **ret_piece);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "control/translate/gateway.h"
 #include "control/translate/outcome_internal.h"
 
 /* Calls `each` with every piece there is. */
@@ -203,24 +204,6 @@ const struct store_key *outcome_owner(const struct outcome *outcome, enum resour
     return find_resource(piece, type, name) == NULL ? NULL : &piece->key;
 }
 
-static struct text refusal_key(struct arena *arena, enum resource_type type, struct text name)
-{
-    return arena_printf(arena, "%s " TEXT_FMT, types_name(type), TEXT_ARG(name));
-}
-
-struct text outcome_refusal(const struct outcome *outcome, enum resource_type type,
-                            struct text name, struct digest digest)
-{
-    if (outcome->refusals.count == 0)
-        return TEXT_NONE;
-    struct arena arena;
-    arena_init(&arena, 0);
-    const struct refusal_entry *entry =
-        map_get(&outcome->refusals, refusal_key(&arena, type, name));
-    arena_fini(&arena);
-    return entry != NULL && digest_equal(entry->digest, digest) ? entry->why : TEXT_NONE;
-}
-
 bool outcome_refuse(struct outcome *outcome, enum resource_type type, struct text name,
                     struct text why)
 {
@@ -230,7 +213,7 @@ bool outcome_refuse(struct outcome *outcome, enum resource_type type, struct tex
         return false;
     struct refusal_entry *entry = memory_new(struct refusal_entry);
     arena_init(&entry->arena, 256);
-    entry->key = refusal_key(&entry->arena, type, name);
+    entry->key = outcome_refusal_key(&entry->arena, type, name);
     entry->type = type;
     entry->name = arena_text(&entry->arena, name);
     entry->why = arena_text(&entry->arena, why.len > 0 ? why : TEXT("no reason given"));
@@ -242,4 +225,37 @@ bool outcome_refuse(struct outcome *outcome, enum resource_type type, struct tex
     }
     outcome->has_refusals = true;
     return true;
+}
+
+void outcome_set_programmed(struct outcome *outcome, struct text namespace, struct text name,
+                            uint64_t revision)
+{
+    struct arena arena;
+    arena_init(&arena, 0);
+    struct gateway_entry *entry = outcome_gateway(outcome, piece_path(&arena, namespace, name));
+    arena_fini(&arena);
+    if (entry == NULL || (entry->is_confirmed && entry->confirmed >= revision))
+        return;
+    entry->confirmed = revision;
+    entry->is_confirmed = true;
+    entry->view->is_dirty = true;
+}
+
+static const struct gateway_entry *find_gateway(const struct outcome *outcome,
+                                                struct text namespace, struct text name)
+{
+    struct arena arena;
+    arena_init(&arena, 0);
+    const struct gateway_entry *entry =
+        outcome_gateway(outcome, piece_path(&arena, namespace, name));
+    arena_fini(&arena);
+    return entry;
+}
+
+bool outcome_wants_programmed(const struct outcome *outcome, struct text namespace,
+                              struct text name)
+{
+    const struct gateway_entry *entry = find_gateway(outcome, namespace, name);
+    return entry != NULL && gateway_wants_programmed(entry->view) &&
+           !(entry->is_confirmed && entry->confirmed >= entry->changed);
 }

@@ -7,7 +7,6 @@
 #include "control/kind/service.h"
 #include "control/translate/listener_set.h"
 #include "control/translate/secrets.h"
-#include "control/translate/sharing.h"
 
 void run_init(struct run *run, struct outcome *outcome, struct store *store)
 {

@@ -1,12 +1,11 @@
 /* Reference counts between pieces. An entry without users stays until the sweep at the end of the
  * run, so that moving a reference from one route to another does not remove and add it again. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "control/translate/sharing.h"
-
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
+#include "control/translate/outcome_internal.h"
 #include "control/translate/view.h"
 
 static struct text own(struct text text)
@@ -170,7 +169,8 @@ static void free_backend(struct backend_entry *entry)
     free(entry);
 }
 
-static void drop_backend(struct outcome *outcome, struct backend_entry *entry)
+/* Takes an entry out and gives up all of it but its piece. */
+static struct piece *drop_backend(struct outcome *outcome, struct backend_entry *entry)
 {
     struct arena arena;
     arena_init(&arena, 0);
@@ -183,9 +183,10 @@ static void drop_backend(struct outcome *outcome, struct backend_entry *entry)
     *at = entry->next;
     drop_service(outcome, service);
     map_remove(&outcome->backends, entry->name);
-    outcome_exchange(outcome, entry->piece, NULL);
+    struct piece *piece = entry->piece;
     entry->piece = NULL;
     free_backend(entry);
+    return piece;
 }
 
 /* secrets */
@@ -255,20 +256,25 @@ void sharing_give_back(struct outcome *outcome, const struct piece *piece)
     }
 }
 
-static struct backend_entry *next_backend(struct outcome *outcome)
+static struct piece *drop_secret(struct outcome *outcome, struct secret_entry *entry)
 {
-    struct backend_entry *entry = outcome->unused_backends;
-    if (entry != NULL)
-        outcome->unused_backends = entry->next_unused;
-    return entry;
+    map_remove(&outcome->secrets, entry->name);
+    struct piece *piece = entry->piece;
+    entry->piece = NULL;
+    free_secret(entry);
+    return piece;
 }
 
-void sharing_sweep(struct outcome *outcome)
+bool sharing_next_unused(struct outcome *outcome, struct piece **ret_piece)
 {
-    for (struct backend_entry *entry; (entry = next_backend(outcome)) != NULL;) {
+    while (outcome->unused_backends != NULL) {
+        struct backend_entry *entry = outcome->unused_backends;
+        outcome->unused_backends = entry->next_unused;
         entry->is_unused = false;
-        if (entry->use_count == 0)
-            drop_backend(outcome, entry); /* may leave a CA bundle without users */
+        if (entry->use_count > 0)
+            continue;
+        *ret_piece = drop_backend(outcome, entry);
+        return true;
     }
     while (outcome->unused_secrets != NULL) {
         struct secret_entry *entry = outcome->unused_secrets;
@@ -276,11 +282,10 @@ void sharing_sweep(struct outcome *outcome)
         entry->is_unused = false;
         if (entry->count > 0)
             continue;
-        map_remove(&outcome->secrets, entry->name);
-        outcome_exchange(outcome, entry->piece, NULL);
-        entry->piece = NULL;
-        free_secret(entry);
+        *ret_piece = drop_secret(outcome, entry);
+        return true;
     }
+    return false;
 }
 
 /* EndpointSlices */

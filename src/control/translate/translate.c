@@ -8,13 +8,11 @@
 #include "base/memory.h"
 #include "control/translate/backend_tls.h"
 #include "control/translate/backends.h"
-#include "control/translate/claims.h"
 #include "control/translate/gateway_class.h"
 #include "control/translate/listener_set.h"
 #include "control/translate/policies.h"
 #include "control/translate/run.h"
 #include "control/translate/secrets.h"
-#include "control/translate/sharing.h"
 
 static const struct kind_object *find(const struct run *run, struct store_key key)
 {
@@ -353,6 +351,13 @@ static void reach_refusals(struct run *run)
     }
 }
 
+static void sweep(struct run *run)
+{
+    struct piece *piece;
+    while (sharing_next_unused(run->t.outcome, &piece))
+        outcome_exchange(run->t.outcome, piece, NULL);
+}
+
 static void execute(struct run *run)
 {
     make_classes(run);
@@ -362,7 +367,7 @@ static void execute(struct run *run)
     make_gateways(run);
     make_strange_sets(run);
     make_policies(run);
-    sharing_sweep(run->t.outcome);
+    sweep(run);
     make_secrets(run);
     make_notes(run);
     if (run->t.outcome->has_edits)

@@ -72,3 +72,7 @@ static inline bool view_is_served(const struct listener_view *listener)
 /* To be called when listeners or blocks changed. */
 void view_update_digest(struct gateway_view *view);
 const struct set_view *view_find_set(const struct gateway_view *view, struct store_key key);
+
+/* Which Gateway has an address and port: settles it among all Gateways of the outcome, the older
+ * one first; views whose standing changed become dirty. */
+void claims_settle(struct translation *t);
