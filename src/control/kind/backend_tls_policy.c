@@ -73,7 +73,7 @@ static void check_validation(struct decode *decode, void *out, const struct valu
     decode_add(decode,
                &(struct decode_fault){.code = has_refs ? "FieldConflict" : "MissingField",
                                       .at = map,
-                                      .hint = "wellKnownCACertificates: System trusts public CAs"},
+                                      .hint = has_refs ? NULL : "System trusts the public CAs"},
                has_refs ? "only one of caCertificateRefs and wellKnownCACertificates may be set"
                         : "one of caCertificateRefs and wellKnownCACertificates is required");
 }

@@ -102,9 +102,10 @@ static struct kind_entry one_entry(struct decode *decode, const struct decode_fi
         entry.bytes = TEXT_NONE;
         entry.is_invalid = true;
         decode_add(decode,
-                   &(struct decode_fault){.code = "BadBase64",
-                                          .at = value,
-                                          .hint = "plain text of a Secret belongs in stringData"},
+                   &(struct decode_fault){
+                       .code = "BadBase64",
+                       .at = value,
+                       .hint = "plain text belongs in stringData (Secret) or data (ConfigMap)"},
                    "is not base64");
     }
     return entry;

@@ -114,6 +114,8 @@ void decode_check_format(struct decode *decode, const struct decode_format *form
     if (format == NULL)
         return;
     size_t len = characters(text);
+    if (len == 0 && format->min == 0)
+        return;
     if (len < format->min)
         decode_add(decode, &(struct decode_fault){.code = "TooShort", .at = where},
                    "must not be empty");
@@ -237,8 +239,13 @@ static void decode_duration(struct decode *decode, const struct decode_field *fi
                             const struct value *value, struct kind_duration *out)
 {
     bool with_fraction = field->type == DECODE_DURATION_1F;
-    if (!decode_expect(decode, value, VALUE_STRING))
+    if (value->kind != VALUE_STRING) {
+        decode_add(
+            decode,
+            &(struct decode_fault){.code = "WrongType", .at = value, .hint = "give a unit: 10s"},
+            "must be a duration, not %s", value_kind_name(value->kind));
         return;
+    }
     int64_t total = 0;
     size_t pos = 0, parts = 0;
     struct text text = value->string;

@@ -84,6 +84,22 @@ static bool is_label_value(struct text text)
     return text.len == 0 || (text_find(text, '/', 0) == text.len && format_label_key.matches(text));
 }
 
+static void check_labels(struct decode *decode, const struct value *labels)
+{
+    struct decode_step map = {.up = decode->path, .name = TEXT("labels")};
+    struct decode_step key = {.up = &map};
+    decode->path = &key;
+    for (size_t i = 0; i < labels->map.count; i++) {
+        const struct value *value = labels->map.members[i].value;
+        key.name = labels->map.members[i].key;
+        if (value->kind == VALUE_STRING && !is_label_value(value->string))
+            decode_add(decode, &(struct decode_fault){.code = "BadFormat", .at = value},
+                       "\"" TEXT_FMT "\" must be at most 63 letters, digits, '-', '_' and '.'",
+                       TEXT_ARG(text_slice(value->string, 0, 100)));
+    }
+    decode->path = map.up;
+}
+
 static void check_meta(struct decode *decode, void *out, const struct value *map)
 {
     struct kind_meta *meta = out;
@@ -97,18 +113,8 @@ static void check_meta(struct decode *decode, void *out, const struct value *map
                            .code = "BadFormat", .at = created, .child = "creationTimestamp"},
                        "must be a time like 2026-11-23T03:04:05Z");
     }
-    for (size_t i = 0; labels != NULL && labels->kind == VALUE_MAP && i < labels->map.count; i++) {
-        const struct value_member *member = &labels->map.members[i];
-        if (member->value->kind != VALUE_STRING || is_label_value(member->value->string))
-            continue;
-        decode_add(decode,
-                   &(struct decode_fault){.code = "BadFormat",
-                                          .at = member->value,
-                                          .child = decode_child(decode, "labels[\"" TEXT_FMT "\"]",
-                                                                TEXT_ARG(member->key))},
-                   "\"" TEXT_FMT "\" is no label value: at most 63 letters, digits, '-', '_', '.'",
-                   TEXT_ARG(text_slice(member->value->string, 0, 100)));
-    }
+    if (labels != NULL && labels->kind == VALUE_MAP)
+        check_labels(decode, labels);
 }
 
 static const struct decode_shape meta_shape = {

@@ -14,7 +14,7 @@ static const struct decode_field port_fields[] = {
     {"port", DECODE_INT32, .is_required = true, .offset = offsetof(struct kind_service_port, port),
      .min = 1, .max = 65535},
     {"targetPort", DECODE_INT_OR_TEXT, .offset = offsetof(struct kind_service_port, target_port),
-     .min = 0, .max = 65535},
+     .min = 0, .max = 65535, .format = &format_port_name},
     {"nodePort", DECODE_INT32, .offset = offsetof(struct kind_service_port, node_port), .min = 0,
      .max = 65535},
 };
