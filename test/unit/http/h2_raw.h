@@ -48,7 +48,7 @@ struct raw {
     struct builder out;
     size_t out_at;
     unsigned char *in;
-    size_t in_len;
+    size_t in_len, skip; /* skip: bytes of the client's preface, when we play the server */
     struct raw_frame frames[RAW_FRAMES];
     size_t frame_count;
     /* what the server's owner saw */

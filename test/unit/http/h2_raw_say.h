@@ -8,7 +8,8 @@
 
 static inline void raw_take_frames(struct raw *raw)
 {
-    size_t at = 0;
+    size_t at = MIN(raw->skip, raw->in_len);
+    raw->skip -= at;
     while (raw->in_len - at >= 9) {
         const unsigned char *head = raw->in + at;
         uint32_t len = (uint32_t)head[0] << 16 | (uint32_t)head[1] << 8 | head[2];
