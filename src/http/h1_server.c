@@ -84,6 +84,21 @@ static void tell_body(struct h1_codec *codec)
         stream->events->on_readable(stream->owner, stream);
 }
 
+/* Nothing more will come: a body that is not whole by now never will be. */
+static void check_cut(struct h1_codec *codec)
+{
+    struct h1_stream *h = codec->h;
+    int status;
+    const char *why;
+    if (!codec->peer_ended || codec->state != H1_ACTIVE || codec->link->ended ||
+        h1_body_look(h, &status, &why) != ERR_AGAIN)
+        return;
+    h->in_err = ERR_CLOSED;
+    h->parser.refuse = 400;
+    h->parser.why = "closed inside a request body";
+    http_link_flush(codec->link);
+}
+
 /* The head is complete and good: a stream is born. */
 static void begin_stream(struct h1_codec *codec)
 {
@@ -106,6 +121,7 @@ static void begin_stream(struct h1_codec *codec)
     loop_arm(connection->loop, &codec->link->timer, http_link_body_ms(codec->link));
     if (buffer_len(&codec->link->in) > 0)
         tell_body(codec);
+    check_cut(codec);
 }
 
 /* Everything that can be refused is refused before anybody hears of the request: also a broken
@@ -176,20 +192,13 @@ static void peer_ended(struct h1_codec *codec)
     codec->peer_ended = true;
     if (codec->state <= H1_HEAD && buffer_len(&link->in) == 0 && buffer_len(&link->out) == 0) {
         http_link_fail(link, ERR_CLOSED, "closed by the client");
-    } else if (codec->state <= H1_HEAD) {
+    } else if (codec->state == H1_IDLE) {
+        http_link_flush(link); /* whole requests may wait for room */
+    } else if (codec->state == H1_HEAD) {
         http_link_close_flushed(link, ERR_CLOSED, "closed inside a request head");
     } else if (codec->state == H1_ACTIVE) {
-        struct h1_stream *h = codec->h;
-        int status;
-        const char *why;
         tell_body(codec);
-        if (codec->state == H1_ACTIVE && !link->ended &&
-            h1_body_look(h, &status, &why) == ERR_AGAIN) {
-            h->in_err = ERR_CLOSED;
-            h->parser.refuse = 400;
-            h->parser.why = "closed inside a request body";
-            http_link_flush(link);
-        }
+        check_cut(codec);
     }
 }
 

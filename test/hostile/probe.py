@@ -193,7 +193,7 @@ class Recorder:
                 await writer.drain()
         except Broken as error:
             self.broken.append(str(error))
-        except (Ended, ConnectionError):
+        except (Ended, ConnectionError, asyncio.CancelledError):
             self.partial += 1
         finally:
             writer.close()
@@ -458,7 +458,7 @@ class Script:
         number, self.next = self.next, self.next + 1
         try:
             await self._serve(number, reader, writer)
-        except (Broken, Ended, ConnectionError, OSError):
+        except (Broken, Ended, OSError, asyncio.CancelledError):
             pass
         finally:
             writer.close()

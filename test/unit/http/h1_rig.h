@@ -29,7 +29,7 @@ struct rig {
     enum framing framing; /* of the answers */
 };
 
-static void rig_record_head(struct rig *rig, const struct message *head)
+static inline void rig_record_head(struct rig *rig, const struct message *head)
 {
     builder_add(&rig->seen, head->method_name);
     builder_add_char(&rig->seen, ' ');
@@ -53,7 +53,7 @@ static void rig_record_head(struct rig *rig, const struct message *head)
     builder_add_char(&rig->seen, '\n');
 }
 
-static void rig_answer(struct rig *rig, struct http_stream *stream)
+static inline void rig_answer(struct rig *rig, struct http_stream *stream)
 {
     struct message head;
     message_init(&head);
@@ -65,7 +65,7 @@ static void rig_answer(struct rig *rig, struct http_stream *stream)
         (void)http_stream_write(stream, rig->body, true);
 }
 
-static void rig_complete(struct rig *rig, struct http_stream *stream)
+static inline void rig_complete(struct rig *rig, struct http_stream *stream)
 {
     for (uint32_t i = 0; i < stream->trailers.field_count; i++) {
         builder_add_string(&rig->seen, "\ntrailer ");
@@ -79,7 +79,7 @@ static void rig_complete(struct rig *rig, struct http_stream *stream)
         rig_answer(rig, stream);
 }
 
-static void rig_pull(struct rig *rig, struct http_stream *stream)
+static inline void rig_pull(struct rig *rig, struct http_stream *stream)
 {
     for (;;) {
         struct text bytes = http_stream_peek(stream);
@@ -92,7 +92,8 @@ static void rig_pull(struct rig *rig, struct http_stream *stream)
         rig_complete(rig, stream);
 }
 
-static void rig_on_head(void *owner, struct http_stream *stream, struct message *head, bool end)
+static inline void rig_on_head(void *owner, struct http_stream *stream, struct message *head,
+                               bool end)
 {
     struct rig *rig = owner;
     rig_record_head(rig, head);
@@ -102,18 +103,18 @@ static void rig_on_head(void *owner, struct http_stream *stream, struct message 
         rig_pull(rig, stream);
 }
 
-static void rig_on_readable(void *owner, struct http_stream *stream)
+static inline void rig_on_readable(void *owner, struct http_stream *stream)
 {
     rig_pull(owner, stream);
 }
 
-static void rig_on_writable(void *owner, struct http_stream *stream)
+static inline void rig_on_writable(void *owner, struct http_stream *stream)
 {
     (void)owner;
     (void)stream;
 }
 
-static void rig_on_abort(void *owner, struct http_stream *stream, enum err err)
+static inline void rig_on_abort(void *owner, struct http_stream *stream, enum err err)
 {
     struct rig *rig = owner;
     (void)stream;
@@ -121,7 +122,7 @@ static void rig_on_abort(void *owner, struct http_stream *stream, enum err err)
     rig->aborted++;
 }
 
-static void rig_on_stream_closed(void *owner, struct http_stream *stream)
+static inline void rig_on_stream_closed(void *owner, struct http_stream *stream)
 {
     struct rig *rig = owner;
     assert_ptr_equal(rig->stream, stream);
@@ -137,7 +138,7 @@ static const struct http_stream_events RIG_STREAM = {
     .on_closed = rig_on_stream_closed,
 };
 
-static void rig_on_stream(void *owner, struct http_stream *stream)
+static inline void rig_on_stream(void *owner, struct http_stream *stream)
 {
     struct rig *rig = owner;
     assert_null(rig->stream);
@@ -146,8 +147,8 @@ static void rig_on_stream(void *owner, struct http_stream *stream)
     http_stream_own(stream, &RIG_STREAM, rig);
 }
 
-static void rig_on_refused(void *owner, struct http_connection *connection, int status,
-                           const char *reason)
+static inline void rig_on_refused(void *owner, struct http_connection *connection, int status,
+                                  const char *reason)
 {
     struct rig *rig = owner;
     (void)connection;
@@ -156,7 +157,7 @@ static void rig_on_refused(void *owner, struct http_connection *connection, int 
     rig->refused_status = status;
 }
 
-static void rig_on_closed(void *owner, struct http_connection *connection, enum err err)
+static inline void rig_on_closed(void *owner, struct http_connection *connection, enum err err)
 {
     struct rig *rig = owner;
     (void)err;
@@ -171,7 +172,7 @@ static const struct http_connection_events RIG_EVENTS = {
     .on_closed = rig_on_closed,
 };
 
-static void rig_open(struct rig *rig, struct loop *loop)
+static inline void rig_open(struct rig *rig, struct loop *loop)
 {
     int pair[2];
     struct address peer = {0};
@@ -182,7 +183,7 @@ static void rig_open(struct rig *rig, struct loop *loop)
     assert_non_null(rig->connection);
 }
 
-static void rig_read(struct rig *rig)
+static inline void rig_read(struct rig *rig)
 {
     for (;;) {
         char *room = builder_reserve(&rig->got, 65536);
@@ -198,7 +199,7 @@ static void rig_read(struct rig *rig)
 }
 
 /* Turns until nothing is ready any more; timers do not count. */
-static void rig_settle(struct rig *rig)
+static inline void rig_settle(struct rig *rig)
 {
     for (int i = 0; i < 4; i++) {
         loop_turn(rig->loop, 0);
@@ -207,7 +208,7 @@ static void rig_settle(struct rig *rig)
     }
 }
 
-static void rig_send(struct rig *rig, struct text bytes)
+static inline void rig_send(struct rig *rig, struct text bytes)
 {
     size_t at = 0;
     while (at < bytes.len) {
@@ -223,7 +224,7 @@ static void rig_send(struct rig *rig, struct text bytes)
     }
 }
 
-static void rig_turn_until(struct rig *rig, const bool *condition)
+static inline void rig_turn_until(struct rig *rig, const bool *condition)
 {
     uint64_t deadline = clock_monotonic_ns() + 10000000000ull;
     while (!*condition && clock_monotonic_ns() < deadline) {
@@ -234,7 +235,7 @@ static void rig_turn_until(struct rig *rig, const bool *condition)
     assert_true(*condition);
 }
 
-static void rig_close(struct rig *rig)
+static inline void rig_close(struct rig *rig)
 {
     close(rig->fd);
     if (rig->connection != NULL)
@@ -248,7 +249,7 @@ static void rig_close(struct rig *rig)
 }
 
 /* The status codes of what the client read, as "200,400"; bodies are skipped by their length. */
-static struct text rig_statuses(struct rig *rig, char *out, size_t size)
+static inline struct text rig_statuses(struct rig *rig, char *out, size_t size)
 {
     struct text rest = text_from(rig->got.data, rig->got.len);
     size_t len = 0;
