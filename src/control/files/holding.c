@@ -134,7 +134,7 @@ void holdings_settle(struct holdings *holdings, struct store *store, int64_t now
         struct spot *spot = holdings->touched[i];
         spot->touched = false;
         if (spot->first != NULL) {
-            store_put(store, spot->first->object, now);
+            store_put(store, kind_object_ref(spot->first->object), now);
             continue;
         }
         store_remove(store, (struct store_key){spot->kind, spot->namespace, spot->name});
