@@ -422,6 +422,9 @@ static void on_end(void *owner, struct grpc_call *call, enum grpc_status status,
     link_restart(client->link, words);
 }
 
+static const Stated NOTHING_STATED =
+    ENVOY__SERVICE__DISCOVERY__V3__DELTA_DISCOVERY_REQUEST__INITIAL_RESOURCE_VERSIONS_ENTRY__INIT;
+
 static void state_versions(struct delta_client *client, enum resource_type type, Request *request,
                            struct arena *arena)
 {
@@ -436,8 +439,7 @@ static void state_versions(struct delta_client *client, enum resource_type type,
     for (size_t at = 0; (one = resource_set_next(set, type, &at)) != NULL;) {
         Stated *entry = &entries[request->n_initial_resource_versions];
         char hex[33];
-        envoy__service__discovery__v3__delta_discovery_request__initial_resource_versions_entry__init(
-            entry);
+        *entry = NOTHING_STATED;
         entry->key = one->data; /* its name ends with a NUL */
         entry->value = arena_string(arena, resource_version(one, hex));
         request->initial_resource_versions[request->n_initial_resource_versions++] = entry;

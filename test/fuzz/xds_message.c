@@ -1,11 +1,9 @@
 /* What peers and disks hand to the xDS layer: messages of every kind, responses to be staged,
  * commit records, state files. The first byte picks which. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stddef.h>
-#include <stdint.h>
-
 #include "base/arena.h"
 #include "envoy/service/discovery/v3/discovery.pb-c.h"
+#include "fuzz.h"
 #include "nantian/config/v1/backend.pb-c.h"
 #include "nantian/config/v1/endpoints.pb-c.h"
 #include "nantian/config/v1/listener.pb-c.h"
@@ -16,8 +14,6 @@
 #include "xds/delta_client_stage.h"
 #include "xds/refusal.h"
 #include "xds/state.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 static const ProtobufCMessageDescriptor *const TYPES[] = {
     &envoy__service__discovery__v3__delta_discovery_response__descriptor,

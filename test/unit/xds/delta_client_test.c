@@ -2,7 +2,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/limits.h"
 #include "base/random.h"
-#include "harness.h"
+#include "plane.h"
+#include "raw.h"
 
 /* A server of one stream at a time, driven by the test. */
 struct scripted {

@@ -3,7 +3,8 @@
 #include <stdarg.h>
 
 #include "base/limits.h"
-#include "harness.h"
+#include "plane.h"
+#include "raw.h"
 
 struct caller {
     struct loop *loop;
@@ -63,6 +64,11 @@ static size_t copy_names(const char *const from[4], char *to[4])
     return count;
 }
 
+typedef Envoy__Service__Discovery__V3__DeltaDiscoveryRequest__InitialResourceVersionsEntry Stated;
+
+static const Stated NOTHING_STATED =
+    ENVOY__SERVICE__DISCOVERY__V3__DELTA_DISCOVERY_REQUEST__INITIAL_RESOURCE_VERSIONS_ENTRY__INIT;
+
 static void ask(struct caller *caller, const char *url, struct ask what)
 {
     Request request = ENVOY__SERVICE__DISCOVERY__V3__DELTA_DISCOVERY_REQUEST__INIT;
@@ -72,8 +78,7 @@ static void ask(struct caller *caller, const char *url, struct ask what)
     char *type_url = memory_string(text_of(url));
     char *nonce = memory_string(text_of(what.nonce == NULL ? "" : what.nonce));
     char *words = memory_string(text_of(what.refusal == NULL ? "" : what.refusal));
-    Envoy__Service__Discovery__V3__DeltaDiscoveryRequest__InitialResourceVersionsEntry entries[4],
-        *list[4];
+    Stated entries[4], *list[4];
     char *keys[4], *values[4];
     node.id = id;
     request.node = &node;
@@ -87,8 +92,7 @@ static void ask(struct caller *caller, const char *url, struct ask what)
     request.n_initial_resource_versions = copy_names(what.has, keys);
     (void)copy_names(what.versions, values);
     for (size_t i = 0; i < request.n_initial_resource_versions; i++) {
-        envoy__service__discovery__v3__delta_discovery_request__initial_resource_versions_entry__init(
-            &entries[i]);
+        entries[i] = NOTHING_STATED;
         entries[i].key = keys[i];
         entries[i].value = values[i];
         list[i] = &entries[i];

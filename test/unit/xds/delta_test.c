@@ -1,7 +1,7 @@
 /* Our client and our server over real sockets: what is pushed, what is adopted, what survives. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/limits.h"
-#include "harness.h"
+#include "plane.h"
 
 static void a_data_plane_gets_everything_and_says_so(void **state)
 {

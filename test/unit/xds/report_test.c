@@ -1,7 +1,7 @@
 /* The report stream: reports up, commands down, bounds on both. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/limits.h"
-#include "harness.h"
+#include "raw.h"
 
 struct ends {
     struct loop *loop;
