@@ -155,13 +155,14 @@ static void attach(struct job *job, size_t first, size_t count)
         if (!is_named(parent, listener))
             continue;
         named++;
-        if (!is_allowed(job, listener))
+        if (job->route->is_unsupported || !is_allowed(job, listener))
             continue;
         allowed++;
         if (meets(job->route, listener))
             parent->listeners[parent->listener_count++] = listener;
     }
-    if (parent->listener_count == 0)
+    bool is_excused = job->route->is_unsupported && named > 0;
+    if (parent->listener_count == 0 && !is_excused)
         explain(job, named, allowed);
 }
 

@@ -21,6 +21,7 @@ struct attach_route {
     const struct kind_parents *parents;
     const struct text *hostnames; /* lower case */
     size_t hostname_count;
+    bool is_unsupported; /* no data plane can carry this kind: listeners are not to blame */
 };
 
 /* In t->scratch, in the order of the parentRefs; what is wrong becomes faults of `piece`. */

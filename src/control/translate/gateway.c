@@ -140,7 +140,7 @@ static struct verdict unserved(struct translation *t, const struct gateway_view 
         return (struct verdict){
             "Invalid", arena_printf(&t->scratch,
                                     "Port %d of the same address belongs to the Gateway " TEXT_FMT
-                                    ", which is older.",
+                                    ", which comes first.",
                                     (int)listener->port, TEXT_ARG(listener->blocked_by))};
     if (listener->refused.len > 0)
         return (struct verdict){"Invalid",
@@ -271,11 +271,12 @@ static void programmed(struct translation *t, const struct gateway_facts *facts,
     else if (is_blocked(view, &by, &port))
         no = (struct verdict){
             "AddressNotUsable",
-            arena_printf(&t->scratch,
-                         "Port %d of the address is in use by the Gateway " TEXT_FMT
-                         ", which is older; give this Gateway its own spec.addresses, or another "
-                         "port or hostname.",
-                         (int)port, TEXT_ARG(by))};
+            arena_printf(
+                &t->scratch,
+                "Port %d of the address is in use by the Gateway " TEXT_FMT
+                ", which comes first; give this Gateway its own spec.addresses, or another "
+                "port or hostname.",
+                (int)port, TEXT_ARG(by))};
     else if (!serves_anything(view))
         no = good("Invalid", "None of its listeners can be served.");
     else if (!facts->is_programmed)
@@ -350,9 +351,9 @@ struct piece *gateway_piece(struct translation *t, const struct gateway_facts *f
     if (view->is_insecure)
         set(piece, &status->conditions, "InsecureFrontendValidationMode", CONDITION_TRUE,
             good("ConfigurationChanged", "Clients without a valid certificate are let in."));
-    status->address_count = view->address_count;
+    status->address_count = view->accepted.reason == NULL ? view->address_count : 0;
     status->addresses = arena_array(&piece->arena, struct status_address, view->address_count);
-    for (size_t i = 0; i < view->address_count; i++)
+    for (size_t i = 0; i < status->address_count; i++)
         status->addresses[i] = (struct status_address){
             view->addresses[i].type, arena_text(&piece->arena, view->addresses[i].value)};
     for (size_t i = 0; i < view->set_count; i++)

@@ -69,6 +69,19 @@ static void check_kinds(struct job *job)
     }
 }
 
+/* Decoding has complained already; here it must not make two resources of one name. */
+static void check_name(struct job *job)
+{
+    bool is_usable = job->out->name.len > 0;
+    for (size_t i = 0; i < job->view->listener_count && is_usable; i++) {
+        const struct listener_view *other = &job->view->listeners[i];
+        is_usable = other == job->out || !text_equal(other->resource, job->out->resource);
+    }
+    if (!is_usable)
+        complain(job, &job->out->accepted, "UnsupportedValue", job->listener->place,
+                 TEXT("The name is missing, or another listener here has it."));
+}
+
 static void check_protocol(struct job *job)
 {
     const struct kind_listener *listener = job->listener;
@@ -247,6 +260,7 @@ void listeners_evaluate(struct translation *t, struct gateway_view *view,
         .file = arena_text(arena, meta->file),
     };
     struct job job = {t, view, owner, listener, ret_view};
+    check_name(&job);
     check_protocol(&job);
     check_kinds(&job);
     check_tls(&job);

@@ -104,8 +104,7 @@ static struct text lack_message(struct arena *arena, const struct kind_object *p
                                 const char *field, const char *lack)
 {
     return arena_printf(arena,
-                        "%s " TEXT_FMT "/" TEXT_FMT " %s: %s is not supported by this data "
-                        "plane.",
+                        "%s " TEXT_FMT "/" TEXT_FMT " %s: this data plane does not support %s.",
                         kind_name(policy->id), TEXT_ARG(policy->meta.namespace),
                         TEXT_ARG(policy->meta.name), field, lack);
 }
@@ -316,7 +315,7 @@ struct piece *policies_piece(struct translation *t, const struct kind_object *ob
         return piece;
     }
     struct text message =
-        arena_printf(&piece->arena, "%s: %s is not supported by this data plane.", field, lack);
+        arena_printf(&piece->arena, "%s: this data plane does not support %s.", field, lack);
     conditions_set(&status->conditions, &piece->arena, "Accepted", CONDITION_FALSE, "Invalid",
                    message);
     struct piece_spot spot = {FAULT_ERROR, "UnsupportedValue", object->meta.place, text_of(field),

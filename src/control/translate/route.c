@@ -178,28 +178,6 @@ struct piece *route_finish(struct route_build *build)
     return piece;
 }
 
-static bool needs_kind(struct route_build *build)
-{
-    static const enum capability NEEDS[] = {
-        [KIND_GRPC_ROUTE] = CAPABILITY_GRPC_ROUTE,
-        [KIND_TLS_ROUTE] = CAPABILITY_TLS_ROUTE,
-        [KIND_TCP_ROUTE] = CAPABILITY_TCP_ROUTE,
-        [KIND_UDP_ROUTE] = CAPABILITY_UDP_ROUTE,
-    };
-    if (build->object->id == KIND_HTTP_ROUTE)
-        return true;
-    struct route_spot spot = {build->object->meta.place, TEXT("kind")};
-    if (route_needs(build, NEEDS[build->object->id], &spot))
-        return true;
-    /* By name, and not as a listener's refusal: it is not the listener that lacks something. */
-    for (size_t i = 0; i < build->parent_count; i++) {
-        const char *reason = build->parents[i].refused.reason;
-        if (reason != NULL && strcmp(reason, "NoMatchingParent") != 0)
-            build->parents[i].refused = (struct verdict){0};
-    }
-    return false;
-}
-
 struct piece *route_piece(struct translation *t, const struct kind_object *object)
 {
     struct route_build build;
@@ -213,7 +191,6 @@ struct piece *route_piece(struct translation *t, const struct kind_object *objec
     else
         route_begin(&build, t, object, &object->l4_route->parents,
                     object->id == KIND_TLS_ROUTE ? &object->l4_route->hostnames : &NO_HOSTNAMES);
-    needs_kind(&build);
     policies_check(&build);
     switch (object->id) {
     case KIND_HTTP_ROUTE:

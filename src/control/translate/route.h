@@ -37,7 +37,6 @@ struct route_spot {
     struct text field; /* "spec.rules[2].filters[0]" */
 };
 
-/* NULL: no parent of it is known here (the piece may still hold faults). */
 void route_begin(struct route_build *build, struct translation *t, const struct kind_object *object,
                  const struct kind_parents *parents, const struct kind_texts *hostnames);
 /* A Route message with all that is the same in every rule. */

@@ -3,6 +3,23 @@
 #include "control/translate/hostname.h"
 #include "control/translate/route.h"
 
+/* Whether a data plane carries this kind at all. */
+static enum capability need_of(enum kind_id kind)
+{
+    switch (kind) {
+    case KIND_GRPC_ROUTE:
+        return CAPABILITY_GRPC_ROUTE;
+    case KIND_TLS_ROUTE:
+        return CAPABILITY_TLS_ROUTE;
+    case KIND_TCP_ROUTE:
+        return CAPABILITY_TCP_ROUTE;
+    case KIND_UDP_ROUTE:
+        return CAPABILITY_UDP_ROUTE;
+    default:
+        return CAPABILITY_COUNT;
+    }
+}
+
 void route_begin(struct route_build *build, struct translation *t, const struct kind_object *object,
                  const struct kind_parents *parents, const struct kind_texts *hostnames)
 {
@@ -15,7 +32,11 @@ void route_begin(struct route_build *build, struct translation *t, const struct 
     };
     for (size_t i = 0; i < hostnames->count; i++)
         build->hostnames[i] = hostname_lower(&t->scratch, hostnames->items[i]);
-    struct attach_route route = {object, parents, build->hostnames, build->hostname_count};
+    enum capability need = need_of(object->id);
+    struct route_spot kind = {object->meta.place, TEXT("kind")};
+    bool is_unsupported = need != CAPABILITY_COUNT && !route_needs(build, need, &kind);
+    struct attach_route route = {object, parents, build->hostnames, build->hostname_count,
+                                 is_unsupported};
     build->parents = attach_parents(t, build->piece, &route, &build->parent_count);
     if (build->parent_count > 0)
         return;
@@ -74,7 +95,7 @@ bool route_needs(struct route_build *build, enum capability capability,
     if (translation_can(build->t, capability))
         return true;
     route_unsupported(build, "UnsupportedValue", spot,
-                      arena_printf(&build->t->scratch, "%s is not supported by this data plane.",
+                      arena_printf(&build->t->scratch, "this data plane does not support %s.",
                                    capability_name(capability)));
     return false;
 }
