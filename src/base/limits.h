@@ -125,3 +125,4 @@
 /* The admin ports. */
 #define LIMIT_ADMIN_CONNECTIONS 256
 #define LIMIT_ADMIN_BODY (1u << 20)
+#define LIMIT_SETTLE_ROUNDS 64 /* of deferred work when a loop ends */

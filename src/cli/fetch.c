@@ -119,8 +119,8 @@ struct fetch_answer fetch_get(struct loop *loop, const struct address *to, struc
     }
     if (fetch.connection != NULL)
         http_close(fetch.connection, ERR_NONE);
-    while (fetch.connection != NULL)
-        loop_turn(loop, 0);
+    loop_settle(loop);
+    CHECK(fetch.connection == NULL);
     fetch.answer.body = arena_text(arena, builder_text(&fetch.body));
     builder_fini(&fetch.body);
     return fetch.answer;

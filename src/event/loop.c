@@ -60,6 +60,7 @@ void loop_free(struct loop *loop)
 {
     if (loop == NULL)
         return;
+    loop_settle(loop);
     buffer_pool_fini(&loop->buffers);
     if (loop->io_owned)
         io_kernel_free(loop->io);
@@ -187,4 +188,13 @@ void loop_run(struct loop *loop)
 void loop_stop(struct loop *loop)
 {
     loop->stopped = true;
+}
+
+void loop_settle(struct loop *loop)
+{
+    for (int rounds = 0; rounds < LIMIT_SETTLE_ROUNDS; rounds++) {
+        if (defer_queue_is_empty(&loop->defers))
+            return;
+        defer_queue_run(&loop->defers);
+    }
 }

@@ -69,3 +69,5 @@ void loop_undefer(struct loop *loop, struct defer *defer);
 bool loop_turn(struct loop *loop, int max_wait_ms);
 void loop_run(struct loop *loop); /* until loop_stop */
 void loop_stop(struct loop *loop);
+/* Runs what was put off, and nothing else; also on a stopped loop. Ends what was closed in it. */
+void loop_settle(struct loop *loop);

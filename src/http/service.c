@@ -275,7 +275,7 @@ void service_free(struct service *service)
         http_close(client->connection, ERR_NONE);
         client = next;
     }
-    while (service->clients != NULL) /* closes are told at the end of a turn */
-        loop_turn(service->loop, 0);
+    loop_settle(service->loop); /* closes are told at the end of a turn */
+    CHECK(service->clients == NULL);
     free(service);
 }

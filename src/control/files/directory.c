@@ -206,9 +206,10 @@ void directory_watch_free(struct directory_watch *watch)
 {
     if (watch == NULL)
         return;
-    if (watch->watch.fd >= 0) {
+    int fd = watch->watch.fd;
+    if (fd >= 0) {
         loop_unwatch(watch->loop, &watch->watch);
-        close(watch->watch.fd);
+        close(fd);
     }
     free(watch->path);
     free(watch->parent);
