@@ -3,6 +3,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http/h1_head.h"
 
+#include "http/field.h"
 #include "http/url.h"
 
 /* What is gathered in the one pass over the lines. */
@@ -32,44 +33,6 @@ static struct text line_name(const struct h1_line *line, const char *bytes)
 static struct text line_value(const struct h1_line *line, const char *bytes)
 {
     return text_from(bytes + line->value_at, line->value_len);
-}
-
-/* Names that servers behind CGI-like interfaces take for the same name with '-'. */
-static bool is_alias(struct text name)
-{
-    static const char *const prefixes[] = {"x-forwarded-", "x-nantian-", "x-envoy-", "x-original-",
-                                           "x-real-",      "x-client-",  "x-ssl-"};
-    char plain[64];
-    if (name.len > sizeof(plain))
-        return false;
-    for (size_t i = 0; i < name.len; i++)
-        plain[i] = name.data[i] == '_' ? '-' : name.data[i];
-    struct text text = text_from(plain, name.len);
-    for (size_t i = 0; i < ARRAY_LEN(prefixes); i++)
-        if (text_equal_nocase(text_slice(text, 0, strlen(prefixes[i])), text_of(prefixes[i])))
-            return true;
-    switch (name_lookup(text)) {
-    case NAME_AUTHORIZATION:
-    case NAME_CONNECTION:
-    case NAME_CONTENT_LENGTH:
-    case NAME_COOKIE:
-    case NAME_EXPECT:
-    case NAME_FORWARDED:
-    case NAME_HOST:
-    case NAME_HTTP2_SETTINGS:
-    case NAME_KEEP_ALIVE:
-    case NAME_PROXY_AUTHORIZATION:
-    case NAME_PROXY_CONNECTION:
-    case NAME_TE:
-    case NAME_TRAILER:
-    case NAME_TRANSFER_ENCODING:
-    case NAME_UPGRADE:
-    case NAME_VIA:
-    case NAME_X_REQUEST_ID:
-        return true;
-    default:
-        return false;
-    }
 }
 
 static enum err read_length(struct reading *r, struct text value)
@@ -199,7 +162,7 @@ static enum err read_line(struct reading *r, const struct h1_line *line)
     switch ((enum name_id)line->id) {
     case NAME_OTHER:
         if (UNLIKELY(line->underscore) && r->parser->mode == H1_REQUEST &&
-            is_alias(line_name(line, r->bytes)))
+            field_is_alias(line_name(line, r->bytes)))
             return refuse(r->parser, 400, "underscore_alias");
         break;
     case NAME_HOST:
@@ -434,43 +397,6 @@ enum err h1_head_response(struct h1_parser *parser, const char *bytes, struct ar
     return response_framing(&r, options);
 }
 
-/* RFC 9110 6.5.1: framing, routing, identity and content fields never come from trailers. */
-static bool is_trailer(const struct h1_line *line, struct text name)
-{
-    static const char *const others[] = {"cache-control",
-                                         "max-forwards",
-                                         "range",
-                                         "if-match",
-                                         "if-none-match",
-                                         "if-modified-since",
-                                         "if-unmodified-since",
-                                         "if-range",
-                                         "age",
-                                         "expires",
-                                         "vary",
-                                         "www-authenticate",
-                                         "pragma",
-                                         "x-http-method-override"};
-    switch ((enum name_id)line->id) {
-    case NAME_OTHER:
-        break;
-    case NAME_GRPC_STATUS:
-    case NAME_GRPC_MESSAGE:
-    case NAME_DATE:
-    case NAME_SERVER:
-        return true;
-    default:
-        return false;
-    }
-    if (line->underscore || text_equal_nocase(text_slice(name, 0, 8), TEXT("content-")) ||
-        text_equal_nocase(text_slice(name, 0, 12), TEXT("x-forwarded-")))
-        return false;
-    for (size_t i = 0; i < ARRAY_LEN(others); i++)
-        if (text_equal_nocase(name, text_of(others[i])))
-            return false;
-    return true;
-}
-
 void h1_head_trailers(const struct h1_parser *parser, const char *bytes, struct arena *arena,
                       struct message *ret_trailers)
 {
@@ -478,7 +404,7 @@ void h1_head_trailers(const struct h1_parser *parser, const char *bytes, struct 
     for (uint32_t i = 0; i < parser->count; i++) {
         const struct h1_line *line = &parser->lines[i];
         struct text name = line_name(line, bytes);
-        if (is_trailer(line, name))
+        if (!line->underscore && field_may_trail((enum name_id)line->id, name))
             message_add(ret_trailers, arena, name, line_value(line, bytes));
     }
 }

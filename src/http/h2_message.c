@@ -4,6 +4,7 @@
 #include "http/h2_message.h"
 
 #include "base/limits.h"
+#include "http/field.h"
 #include "http/url.h"
 
 static bool is_token_byte(unsigned char byte)
@@ -98,28 +99,6 @@ static bool take_pseudo(struct h2_head *head, struct arena *arena, struct text n
     return malformed(head, "pseudo_unknown");
 }
 
-/* Fields with a meaning to a gateway, spelt with '_': some backends take them for the real ones. */
-static bool is_alias(struct text name)
-{
-    char copy[40];
-    if (name.len > sizeof(copy) || text_find(name, '_', 0) == name.len)
-        return false;
-    for (size_t i = 0; i < name.len; i++)
-        copy[i] = name.data[i] == '_' ? '-' : name.data[i];
-    switch (name_lookup(text_from(copy, name.len))) {
-    case NAME_OTHER:
-    case NAME_ACCEPT_ENCODING:
-    case NAME_ACCESS_CONTROL_REQUEST_HEADERS:
-    case NAME_ACCESS_CONTROL_REQUEST_METHOD:
-    case NAME_RETRY_AFTER:
-    case NAME_USER_AGENT:
-    case NAME_SET_COOKIE:
-        return false;
-    default:
-        return true;
-    }
-}
-
 static bool take_length(struct h2_head *head, struct message *message, struct text value)
 {
     if (head->kind == H2_TRAILERS || head->has_length)
@@ -152,6 +131,8 @@ static bool take_known(struct h2_head *head, struct message *message, struct are
     case NAME_UPGRADE:
         return malformed(head, "connection_field"); /* RFC 9113 8.2.2 */
     case NAME_HTTP2_SETTINGS:
+    case NAME_PROXY_AUTHENTICATE:
+    case NAME_PROXY_AUTHORIZATION:
         return true;
     case NAME_TE:
         if (!text_equal_nocase(value, TEXT("trailers")))
@@ -211,8 +192,10 @@ bool h2_message_field(struct h2_head *head, struct message *message, struct aren
     bool keep = true;
     if (id != NAME_OTHER && !take_known(head, message, arena, id, value, &keep))
         return false;
-    if (id == NAME_OTHER && is_alias(name))
-        return malformed(head, "field_alias");
+    if (id == NAME_OTHER && head->kind == H2_REQUEST && field_is_alias(name))
+        return malformed(head, "underscore_alias");
+    if (head->kind == H2_TRAILERS)
+        keep = keep && field_may_trail(id, name) && !field_is_alias(name);
     if (keep)
         message_add(message, arena, id == NAME_OTHER ? arena_text(arena, name) : name_text(id),
                     arena_text(arena, value));
