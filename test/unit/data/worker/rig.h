@@ -38,7 +38,7 @@ struct rig {
     bool has_route;
 };
 
-static int rig_listen(struct address *ret_address)
+static inline int rig_listen(struct address *ret_address)
 {
     struct address any;
     if (!address_parse_endpoint(TEXT("127.0.0.1:0"), &any))
@@ -49,7 +49,7 @@ static int rig_listen(struct address *ret_address)
     return fd;
 }
 
-static struct route *rig_route(const struct rig *rig)
+static inline struct route *rig_route(const struct rig *rig)
 {
     struct arena arena;
     arena_init(&arena, 0);
@@ -77,7 +77,7 @@ static struct route *rig_route(const struct rig *rig)
     return route;
 }
 
-static struct backend *rig_backend(const struct rig *rig)
+static inline struct backend *rig_backend(const struct rig *rig)
 {
     struct arena arena;
     arena_init(&arena, 0);
@@ -98,7 +98,7 @@ static struct backend *rig_backend(const struct rig *rig)
     return backend;
 }
 
-static struct listener_config *rig_listener(const struct rig *rig)
+static inline struct listener_config *rig_listener(const struct rig *rig)
 {
     struct arena arena;
     arena_init(&arena, 0);
@@ -119,7 +119,7 @@ static struct listener_config *rig_listener(const struct rig *rig)
     return listener;
 }
 
-static struct snapshot *rig_snapshot(struct rig *rig)
+static inline struct snapshot *rig_snapshot(struct rig *rig)
 {
     struct arena arena;
     arena_init(&arena, 0);
@@ -150,7 +150,7 @@ static struct snapshot *rig_snapshot(struct rig *rig)
 }
 
 /* Makes the worker, or gives it another snapshot. */
-static void rig_adopt(struct rig *rig)
+static inline void rig_adopt(struct rig *rig)
 {
     struct worker_socket socket = {.fd = -1};
     if (rig->worker == NULL) {
@@ -167,14 +167,14 @@ static void rig_adopt(struct rig *rig)
     snapshot_unref(snapshot);
 }
 
-static void rig_open(struct rig *rig, uint32_t endpoints)
+static inline void rig_open(struct rig *rig, uint32_t endpoints)
 {
     *rig = (struct rig){.endpoint_count = endpoints, .has_route = true};
     for (int i = 0; i < RIG_BACKENDS; i++)
         rig->listening[i] = rig_listen(&rig->backend[i]);
 }
 
-static void rig_close(struct rig *rig)
+static inline void rig_close(struct rig *rig)
 {
     worker_free(rig->worker);
     for (int i = 0; i < RIG_BACKENDS; i++)
@@ -183,14 +183,14 @@ static void rig_close(struct rig *rig)
     unlink(rig->log_path);
 }
 
-static void rig_turn(struct rig *rig)
+static inline void rig_turn(struct rig *rig)
 {
     loop_turn(rig->worker->loop, 2);
 }
 
 /* -- peers -- */
 
-static struct rig_peer rig_connect(struct rig *rig)
+static inline struct rig_peer rig_connect(struct rig *rig)
 {
     struct rig_peer peer = {.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
     int result = connect(peer.fd, &rig->address.any, rig->address.len);
@@ -198,7 +198,7 @@ static struct rig_peer rig_connect(struct rig *rig)
     return peer;
 }
 
-static struct rig_peer rig_accept(struct rig *rig, int backend)
+static inline struct rig_peer rig_accept(struct rig *rig, int backend)
 {
     struct rig_peer peer = {.fd = -1};
     uint64_t until = clock_monotonic_ns() + RIG_WAIT_MS * UINT64_C(1000000);
@@ -210,7 +210,7 @@ static struct rig_peer rig_accept(struct rig *rig, int backend)
     return peer;
 }
 
-static bool rig_try_accept(struct rig *rig, int backend)
+static inline bool rig_try_accept(struct rig *rig, int backend)
 {
     for (int i = 0; i < 10; i++)
         rig_turn(rig);
@@ -220,7 +220,7 @@ static bool rig_try_accept(struct rig *rig, int backend)
     return fd >= 0;
 }
 
-static void rig_close_peer(struct rig_peer *peer)
+static inline void rig_close_peer(struct rig_peer *peer)
 {
     if (peer->fd >= 0)
         close(peer->fd);
@@ -229,7 +229,7 @@ static void rig_close_peer(struct rig_peer *peer)
     peer->got = (struct builder){0};
 }
 
-static void rig_read(struct rig_peer *peer)
+static inline void rig_read(struct rig_peer *peer)
 {
     for (;;) {
         char *at = builder_reserve(&peer->got, 65536);
@@ -244,7 +244,7 @@ static void rig_read(struct rig_peer *peer)
     }
 }
 
-static void rig_send(struct rig *rig, struct rig_peer *peer, struct text bytes)
+static inline void rig_send(struct rig *rig, struct rig_peer *peer, struct text bytes)
 {
     uint64_t until = clock_monotonic_ns() + RIG_WAIT_MS * UINT64_C(1000000);
     while (bytes.len > 0) {
@@ -258,13 +258,13 @@ static void rig_send(struct rig *rig, struct rig_peer *peer, struct text bytes)
     }
 }
 
-static bool rig_has(const struct rig_peer *peer, const char *words)
+static inline bool rig_has(const struct rig_peer *peer, const char *words)
 {
     return peer->got.len > 0 && memmem(peer->got.data, peer->got.len, words, strlen(words)) != NULL;
 }
 
 /* Turns until the peer has read `words`. */
-static void rig_expect(struct rig *rig, struct rig_peer *peer, const char *words)
+static inline void rig_expect(struct rig *rig, struct rig_peer *peer, const char *words)
 {
     uint64_t until = clock_monotonic_ns() + RIG_WAIT_MS * UINT64_C(1000000);
     for (;;) {
@@ -278,7 +278,7 @@ static void rig_expect(struct rig *rig, struct rig_peer *peer, const char *words
     }
 }
 
-static void rig_expect_end(struct rig *rig, struct rig_peer *peer)
+static inline void rig_expect_end(struct rig *rig, struct rig_peer *peer)
 {
     uint64_t until = clock_monotonic_ns() + RIG_WAIT_MS * UINT64_C(1000000);
     while (!peer->ended) {
@@ -288,13 +288,13 @@ static void rig_expect_end(struct rig *rig, struct rig_peer *peer)
     }
 }
 
-static void rig_forget(struct rig_peer *peer)
+static inline void rig_forget(struct rig_peer *peer)
 {
     builder_clear(&peer->got);
 }
 
 /* Waits until `bytes` of them were read. */
-static void rig_expect_bytes(struct rig *rig, struct rig_peer *peer, size_t bytes)
+static inline void rig_expect_bytes(struct rig *rig, struct rig_peer *peer, size_t bytes)
 {
     uint64_t until = clock_monotonic_ns() + RIG_WAIT_MS * UINT64_C(1000000);
     while (peer->got.len < bytes) {
@@ -305,7 +305,7 @@ static void rig_expect_bytes(struct rig *rig, struct rig_peer *peer, size_t byte
 }
 
 /* The access log so far. */
-static struct builder rig_log(struct rig *rig)
+static inline struct builder rig_log(struct rig *rig)
 {
     struct builder log = {0};
     access_log_flush(&rig->worker->proxy.log);
