@@ -197,6 +197,7 @@ static void edit_table(struct change *change, struct part *listener, const struc
         ((struct part_listener *)listener->next)->config->routes = made;
         return;
     }
+    CHECK(old != NULL); /* present, and not compiled again */
     part_touch(change, listener);
     struct part_listener *next = memory_new(struct part_listener);
     *next = *old;

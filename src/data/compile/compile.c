@@ -304,6 +304,7 @@ static void commit(struct change *change)
     part_commit(change);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): see compile.h */
 enum err compile_apply(struct compile *compile, const struct compile_edit *edits, size_t count,
                        struct text version, struct digest digest, struct snapshot **ret_snapshot,
                        struct faults *faults)

@@ -31,6 +31,7 @@ void compile_free(struct compile *compile);
 
 /* All edits or none: on ERR_INVALID every fault found stands in `faults` and nothing has changed.
  * *ret_snapshot is the caller's reference. `version` and `digest` are passed through. */
+/* NOLINTNEXTLINE(readability-function-size): one call site a program, and each word is needed */
 MUST_USE enum err compile_apply(struct compile *compile, const struct compile_edit *edits,
                                 size_t count, struct text version, struct digest digest,
                                 struct snapshot **ret_snapshot, struct faults *faults);

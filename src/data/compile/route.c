@@ -145,9 +145,9 @@ static void take_path(struct work *work, const Nantian__Config__V1__Route__Path 
         refuse(work, "UnknownMatch", field, "is of a type that this proxy does not know");
         return;
     }
-    /* Requests are routed in normal form, so that is what they are compared with. */
+    /* Requests are routed in normal form (slashes merged), so that is what they meet here. */
     const char *why = "";
-    if (!url_normalise(&work->change->scratch, value, false, &normal, &why)) {
+    if (!url_normalise(&work->change->scratch, value, true, &normal, &why)) {
         refuse(work, "InvalidPath", field, "\"%s\" is not a path (%s)", path->value, why);
         return;
     }

@@ -62,19 +62,29 @@ static bool in_pairs(const struct header_pair *pairs, uint32_t count, struct tex
     return false;
 }
 
-static enum err compile_pairs(Nantian__Config__V1__Header *const *headers, size_t count,
-                              const char *list, struct arena *arena, struct header_pair **ret_pairs,
-                              uint32_t *ret_count, struct fault *fault)
+/* A list of the message, and what it is called there. */
+struct source {
+    const char *list;
+    Nantian__Config__V1__Header *const *headers;
+    size_t count;
+};
+
+static enum err compile_pairs(struct source from, struct arena *arena,
+                              struct header_pair **ret_pairs, uint32_t *ret_count,
+                              struct fault *fault)
 {
-    struct header_pair *pairs = count == 0 ? NULL : arena_array(arena, struct header_pair, count);
+    struct header_pair *pairs =
+        from.count == 0 ? NULL : arena_array(arena, struct header_pair, from.count);
     uint32_t kept = 0;
-    for (size_t i = 0; i < count; i++) {
-        struct text name = text_of(headers[i]->name), value = text_of(headers[i]->value);
-        enum err err = check_name(name, arena, fault, list, i, ".name");
+    for (size_t i = 0; i < from.count; i++) {
+        struct text name = text_of(from.headers[i]->name);
+        struct text value = text_of(from.headers[i]->value);
+        enum err err = check_name(name, arena, fault, from.list, i, ".name");
         if (err != ERR_NONE)
             return err;
         if (!is_value(value))
-            return refuse(arena, fault, list, i, ".value", "holds bytes that no field may have");
+            return refuse(arena, fault, from.list, i, ".value",
+                          "holds bytes that no field may have");
         if (!in_pairs(pairs, kept, name))
             pairs[kept++] = (struct header_pair){arena_text(arena, name), arena_text(arena, value)};
     }
@@ -130,11 +140,11 @@ enum err header_edit_compile(const Nantian__Config__V1__HeaderModifier *message,
                              struct arena *arena, struct header_edit *ret_edit, struct fault *fault)
 {
     struct header_edit edit = {0};
-    enum err err = compile_pairs(message->set, message->n_set, "set", arena, &edit.set,
-                                 &edit.set_count, fault);
+    struct source set = {"set", message->set, message->n_set};
+    struct source add = {"add", message->add, message->n_add};
+    enum err err = compile_pairs(set, arena, &edit.set, &edit.set_count, fault);
     if (err == ERR_NONE)
-        err = compile_pairs(message->add, message->n_add, "add", arena, &edit.add, &edit.add_count,
-                            fault);
+        err = compile_pairs(add, arena, &edit.add, &edit.add_count, fault);
     if (err == ERR_NONE)
         err = compile_removes(message, arena, &edit, fault);
     if (err == ERR_NONE && is_request)

@@ -43,7 +43,7 @@ static struct text quote(struct text name, struct arena *arena)
         char byte = name.data[i];
         if (byte == '"' || byte == '\\')
             out[len++] = '\\';
-        out[len++] = byte < 0x20 || byte > 0x7e ? '_' : byte;
+        out[len++] = (char)(byte < 0x20 || byte > 0x7e ? '_' : byte);
     }
     out[len++] = '"';
     return text_from(out, len);

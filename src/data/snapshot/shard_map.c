@@ -127,7 +127,7 @@ static struct shard_map *node_build(const struct shard_entry *entries, size_t co
     /* Out of digits: entries of one hash share a shard, however many they are. */
     if (count <= SHARD_MAX || shift > SHIFT_TOP) {
         uint32_t cap = 1;
-        while (cap < count || (count > 2 && cap * 3 < count * 4))
+        while (cap < count || (count > 2 && (size_t)cap * 3 < count * 4))
             cap *= 2;
         struct shard_map *node = node_new(cap);
         for (size_t i = 0; i < count; i++)
