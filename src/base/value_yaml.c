@@ -370,6 +370,8 @@ bool value_parse_yaml(struct text input, struct text file, struct arena *arena,
                       struct value_documents *ret_documents, struct faults *faults)
 {
     struct reader reader = {.file = file, .arena = arena, .faults = faults};
+    if (text_starts_with(input, TEXT("\xef\xbb\xbf"))) /* a byte order mark */
+        input = text_slice(input, 3, input.len);
     *ret_documents = (struct value_documents){0};
     if (input.len > LIMIT_FILE_BYTES)
         return refuse(&reader, (yaml_mark_t){0}, "DocumentTooLarge", "the file is too large");
