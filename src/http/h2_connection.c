@@ -287,6 +287,17 @@ static void reap(struct h2_link *h2)
     }
 }
 
+/* An idle connection holds no memory for streams. */
+static void free_spare(struct h2_link *h2)
+{
+    while (h2->spare != NULL) {
+        struct h2_stream *stream = h2->spare;
+        h2->spare = stream->next;
+        h2_stream_free(stream);
+    }
+    h2->spare_count = 0;
+}
+
 static void fail_streams(struct h2_link *h2, enum err err, const char *why)
 {
     for (struct h2_stream *stream = h2->streams; stream != NULL; stream = stream->next)
@@ -374,6 +385,8 @@ void h2_connection_on_timer(struct http_link *link)
     }
     for (struct h2_stream *stream = h2->streams; stream != NULL; stream = stream->next)
         check_stream(stream, now);
+    if (h2->streams == NULL)
+        free_spare(h2);
     if (h2->noticed && now - h2->notice_ms >= NOTICE_MS)
         h2->goaway_due = true;
     if (h2->streams == NULL && h2->settled && link->connection.serving &&
@@ -557,7 +570,8 @@ void h2_connection_free(struct http_link *link)
     if (h2 == NULL)
         return;
     h2_session_free(h2->session);
-    struct h2_stream *const lists[] = {h2->streams, h2->dead, h2->spare};
+    free_spare(h2);
+    struct h2_stream *const lists[] = {h2->streams, h2->dead};
     for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
         struct h2_stream *next;
         for (struct h2_stream *stream = lists[i]; stream != NULL; stream = next) {

@@ -44,8 +44,10 @@ static inline void raw_turn(struct raw *raw)
     loop_turn(raw->loop, 1);
     while (!raw->blocked) {
         ssize_t got = recv(raw->fd, raw->in + raw->in_len, RAW_IN - raw->in_len, 0);
-        if (got == 0 || (got < 0 && errno != EAGAIN))
+        if (got == 0 || (got < 0 && errno != EAGAIN)) {
             raw->closed = true;
+            shutdown(raw->fd, SHUT_WR); /* it lingers for us */
+        }
         if (got <= 0)
             break;
         raw->in_len += (size_t)got;
