@@ -207,6 +207,18 @@ static void reach_policy(struct run *run, struct store_key key)
         run_mark_routes_of(run, piece->targets[i]);
 }
 
+/* A ListenerSet says whether its Gateway exists. */
+static void reach_gateway(struct run *run, struct store_key key)
+{
+    run_mark(run, &run->gateways, key);
+    mark_policies(run, key.namespace);
+    struct store_list sets = store_list(run->t.store, KIND_LISTENER_SET);
+    for (size_t i = 0; i < sets.count; i++) {
+        if (piece_keys_equal(listener_set_parent(sets.items[i]), key))
+            run_mark(run, &run->sets, piece_key_of(sets.items[i]));
+    }
+}
+
 static void reach(struct run *run, struct store_key key)
 {
     switch (key.kind) {
@@ -214,8 +226,7 @@ static void reach(struct run *run, struct store_key key)
         reach_class(run, key);
         break;
     case KIND_GATEWAY:
-        run_mark(run, &run->gateways, key);
-        mark_policies(run, key.namespace);
+        reach_gateway(run, key);
         break;
     case KIND_LISTENER_SET:
         mark_set(run, key);
