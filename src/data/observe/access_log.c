@@ -81,6 +81,8 @@ void access_log_close(struct access_log *log)
     if (log->loop != NULL)
         loop_disarm(log->loop, &log->timer);
     free(log->data);
+    free(log->parts);
+    log->parts = NULL;
     log->data = NULL;
     log->start = log->len = log->cap = 0;
 }
@@ -193,7 +195,10 @@ static void put_request(struct line *line, const struct access_log_entry *entry)
 {
     const struct exchange *x = entry->x;
     line_literal(line, "\",\"method\":\"");
-    line_escaped(line, x->request->method_name, 64);
+    if (LIKELY(x->request->method != METHOD_OTHER))
+        line_raw(line, x->request->method_name);
+    else
+        line_escaped(line, x->request->method_name, 64);
     line_literal(line, "\",\"x-envoy-origin-path\":\"");
     put_path(line, entry);
     line_literal(line, "\",\"protocol\":\"");
@@ -235,8 +240,6 @@ static void put_peers(struct line *line, const struct access_log_entry *entry)
     line_value(line, entry->authority);
     line_literal(line, ",\"upstream_host\":");
     line_value(line, x->upstream_address);
-    line_literal(line, ",\"upstream_cluster\":");
-    line_value(line, x->backend == NULL ? TEXT_NONE : x->backend->name);
     line_literal(line, ",\"upstream_local_address\":");
     line_value(line, x->upstream_local);
     line_literal(line, ",\"downstream_local_address\":");
@@ -247,7 +250,7 @@ static void put_peers(struct line *line, const struct access_log_entry *entry)
     line_value(line, entry->server_name);
 }
 
-static void put_route(struct line *line, const struct exchange *x)
+static void put_route(struct line *line, const struct access_log *log, const struct exchange *x)
 {
     const struct route *route = x->hit.route;
     if (route == NULL) {
@@ -269,8 +272,42 @@ static void put_route(struct line *line, const struct exchange *x)
     line_value(line, x->listener == NULL ? TEXT_NONE : x->listener->gateway);
     line_literal(line, ",\"listener\":");
     line_value(line, x->listener == NULL ? TEXT_NONE : x->listener->name);
+    struct text backend = x->backend == NULL ? TEXT_NONE : x->backend->name;
+    line_literal(line, ",\"upstream_cluster\":");
+    line_value(line, backend);
     line_literal(line, ",\"backend\":");
-    line_value(line, x->backend == NULL ? TEXT_NONE : x->backend->name);
+    line_value(line, backend);
+    line_literal(line, ",\"snapshot\":");
+    line_u64(line, x->snapshot_number);
+    line_literal(line, ",\"node\":");
+    line_value(line, log->node);
+}
+
+static void put_kept_route(struct line *line, struct access_log *log, const struct exchange *x)
+{
+    const struct route *route = x->hit.route;
+    uint64_t snapshot = x->lease == NULL ? 0 : x->lease->snapshot->number;
+    if (route == NULL || snapshot == 0) {
+        put_route(line, log, x);
+        return;
+    }
+    if (UNLIKELY(log->parts == NULL))
+        log->parts = memory_alloc(ACCESS_LOG_PARTS * sizeof(*log->parts));
+    struct access_log_part *part = &log->parts[route->slot % ACCESS_LOG_PARTS];
+    if (LIKELY(part->snapshot == snapshot && part->route == route && part->backend == x->backend)) {
+        line_raw(line, text_from(part->data, part->len));
+        return;
+    }
+    char *begin = line->at;
+    put_route(line, log, x);
+    size_t len = (size_t)(line->at - begin);
+    if (len > ACCESS_LOG_PART)
+        return;
+    part->snapshot = snapshot;
+    part->route = route;
+    part->backend = x->backend;
+    part->len = len;
+    memcpy(part->data, begin, len);
 }
 
 /* The middle of "00-<32 hex>-<16 hex>-01" (W3C Trace Context). */
@@ -282,14 +319,9 @@ static struct text trace_id(const struct message *request)
                : TEXT_NONE;
 }
 
-static void put_ours(struct line *line, const struct access_log *log,
-                     const struct access_log_entry *entry)
+static void put_ours(struct line *line, const struct access_log_entry *entry)
 {
     const struct exchange *x = entry->x;
-    line_literal(line, ",\"snapshot\":");
-    line_u64(line, x->snapshot_number);
-    line_literal(line, ",\"node\":");
-    line_value(line, log->node);
     line_literal(line, ",\"tls_version\":");
     line_value(line, text_of(entry->tls_version));
     line_literal(line, ",\"attempts\":");
@@ -315,8 +347,8 @@ static void put_json(struct access_log *log, struct line *line,
     put_time(log, line, wall_ns);
     put_request(line, entry);
     put_peers(line, entry);
-    put_route(line, entry->x);
-    put_ours(line, log, entry);
+    put_kept_route(line, log, entry->x);
+    put_ours(line, entry);
 }
 
 static void put_quoted(struct line *line, struct text value)

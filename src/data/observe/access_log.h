@@ -5,6 +5,18 @@
 
 #include "data/observe/metrics.h"
 
+#define ACCESS_LOG_PARTS 64 /* pieces of lines kept, by route slot */
+#define ACCESS_LOG_PART  960
+
+/* What is equal in every line of one route and backend in one snapshot, escaped once. */
+struct access_log_part {
+    uint64_t snapshot; /* its number: a pointer means one thing only within a snapshot */
+    const struct route *route;
+    const struct weighted_backend *backend;
+    size_t len;
+    char data[ACCESS_LOG_PART];
+};
+
 struct access_log {
     struct loop *loop;
     struct metrics *metrics; /* borrows: counts lines and losses */
@@ -17,8 +29,9 @@ struct access_log {
     char *data;       /* owns: the queue, a straight piece of memory */
     size_t start, len, cap;
     struct timer timer;
-    uint64_t second; /* that `stamp` is of */
-    char stamp[25];  /* "2026-11-23T03:04:05." */
+    struct access_log_part *parts; /* owns; made with the first line */
+    uint64_t second;               /* that `stamp` is of */
+    char stamp[25];                /* "2026-11-23T03:04:05." */
 };
 
 /* What the exchange itself does not have. Texts may be empty. */

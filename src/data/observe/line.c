@@ -100,23 +100,50 @@ static size_t put_special(struct line *line, const unsigned char *at, size_t len
     return sequence;
 }
 
+/* The last bytes of a text as a word, blanks above them. `whole`: eight may be read before `end`.
+ */
+static uint64_t last_word(const unsigned char *at, const unsigned char *end, bool whole)
+{
+    size_t len = (size_t)(end - at);
+    uint64_t word = 0;
+    if (LIKELY(whole)) {
+        memcpy(&word, end - 8, 8);
+        word >>= 8 * (8 - len);
+    } else {
+        for (size_t i = 0; i < len; i++)
+            word |= (uint64_t)at[i] << (8 * i);
+    }
+    return word | (ONES * 0x20) << (8 * len);
+}
+
 void line_escaped(struct line *line, struct text value, size_t max)
 {
     const unsigned char *at = (const unsigned char *)value.data;
     const unsigned char *end = at + value.len;
     const char *stop = line->at + max - 8;
+    while (end - at >= 16 && line->at + 8 <= stop) {
+        uint64_t words[2];
+        memcpy(words, at, 16);
+        if (UNLIKELY(!is_plain_word(words[0]) || !is_plain_word(words[1])))
+            break;
+        memcpy(line->at, words, 16);
+        line->at += 16;
+        at += 16;
+    }
     while (at < end && line->at <= stop) {
+        size_t len = MIN((size_t)(end - at), (size_t)8);
         uint64_t word;
-        if (end - at >= 8) {
+        if (len == 8)
             memcpy(&word, at, 8);
-            if (LIKELY(is_plain_word(word))) {
-                memcpy(line->at, &word, 8);
-                line->at += 8;
-                at += 8;
-                continue;
-            }
+        else
+            word = last_word(at, end, value.len >= 8);
+        if (LIKELY(is_plain_word(word))) {
+            memcpy(line->at, &word, 8); /* what is too much is written over, or behind the end */
+            line->at += len;
+            at += len;
+            continue;
         }
-        const unsigned char *until = end - at >= 8 ? at + 8 : end;
+        const unsigned char *until = at + len;
         while (at < until && line->at <= stop)
             at += put_special(line, at, (size_t)(end - at));
     }
