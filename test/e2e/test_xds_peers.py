@@ -1,6 +1,7 @@
 """Somebody else's ends of delta xDS: grpcio as a data plane on our server, go-control-plane as a control
 plane for our client."""
 # SPDX-License-Identifier: Apache-2.0
+import datetime
 import json
 import os
 import pathlib
@@ -293,6 +294,79 @@ def test_garbage_ends_only_its_own_stream(schema, server, client):
     put(server, "Route", "a", route(schema, "b"))
     publish(server, 2)
     good.wait(lambda c: len(c.responses) == 4)
+
+
+# -- mutual TLS --
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    """An authority, a server for localhost, a data plane; and a stranger whom nobody knows."""
+    x509 = pytest.importorskip("cryptography.x509")
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    folder = tmp_path_factory.mktemp("tls")
+    now = datetime.datetime.now(datetime.timezone.utc)
+
+    def make(name, issuer=None):
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+        issuer_name, signer = issuer or (subject, key)
+        certificate = (x509.CertificateBuilder().subject_name(subject).issuer_name(issuer_name)
+                       .public_key(key.public_key()).serial_number(x509.random_serial_number())
+                       .not_valid_before(now - datetime.timedelta(days=1))
+                       .not_valid_after(now + datetime.timedelta(days=1))
+                       .add_extension(x509.BasicConstraints(issuer is None, None), critical=True)
+                       .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+                       .sign(signer, hashes.SHA256()))
+        (folder / f"{name}.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        (folder / f"{name}.key").write_bytes(key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+        return subject, key
+    authority = make("authority")
+    make("localhost", authority)
+    make("plane", authority)
+    make("stranger")
+    return folder
+
+
+@pytest.fixture
+def tls_server(programs, certificates):
+    program = programs(build_folder() / "xds_server_main", "127.0.0.1:0", certificates / "authority.pem",
+                       certificates / "localhost.pem", certificates / "localhost.key")
+    program.address = program.wait("listening").split()[1]
+    return program
+
+
+def credentials(folder, name):
+    files = [None, None] if name is None else [(folder / f"{name}.key").read_bytes(),
+                                               (folder / f"{name}.pem").read_bytes()]
+    return xds_client.grpc.ssl_channel_credentials((folder / "authority.pem").read_bytes(), *files)
+
+
+def test_mutual_tls_lets_in_whom_the_authority_knows(schema, certificates, tls_server, programs):
+    put(tls_server, "Route", "r", route(schema, "echo"))
+    publish(tls_server, 1)
+    address = tls_server.address.replace("127.0.0.1", "localhost")
+    known = xds_client.Client(schema, address, credentials=credentials(certificates, "plane"))
+    known.subscribe_all()
+    known.wait(has("Snapshot", "snapshot"))
+    tls_server.wait("ack grpcio-1 1.1")
+    known.close()
+    for name in (None, "stranger"):
+        other = xds_client.Client(schema, address, credentials=credentials(certificates, name))
+        other.subscribe_all()
+        other.wait(lambda c: False)
+        assert other.error.code().name == "UNAVAILABLE"
+        other.close()
+    ours = programs(build_folder() / "xds_client_main", tls_server.address, "node-7", certificates / "authority.pem",
+                    certificates / "plane.pem", certificates / "plane.key", "localhost")
+    assert ours.wait("snapshot") == "snapshot 1.0.1 edits 1 total 1"
+    tls_server.wait("ack node-7 1.1")
+    wrong = programs(build_folder() / "xds_client_main", tls_server.address, "node-8", certificates / "authority.pem",
+                     certificates / "plane.pem", certificates / "plane.key", "other.example")
+    wrong.nothing("connected")
+    tls_server.nothing("join node-8")
 
 
 # -- go-control-plane for our client --

@@ -1,5 +1,6 @@
 /* Our delta client alone, for stock servers to try: says what it adopts and refuses.
- * xds_client_main ADDRESS [NODE]; commands: dislike NAME | like | dump | counters | restart */
+ * xds_client_main ADDRESS [NODE [CA CHAIN KEY SERVER-NAME]]; commands: dislike NAME | like | dump |
+ * counters | restart */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
 
@@ -115,6 +116,10 @@ int main(int argc, char **argv)
         return 2;
     }
     struct link_options link = {.loop = program.loop, .addresses = &address, .count = 1};
+    if (argc == 7) {
+        link.tls = peer_tls(false, argv + 3);
+        link.server_name = text_of(argv[6]);
+    }
     program.link = link_new(&link);
     struct delta_client_options options = {.loop = program.loop,
                                            .link = program.link,
@@ -130,6 +135,7 @@ int main(int argc, char **argv)
     builder_fini(&input.line);
     delta_client_free(program.client);
     link_free(program.link);
+    tls_context_unref(link.tls);
     free(program.dislikes);
     for (int i = 0; i < 3; i++) /* what was closed is freed at the end of a turn */
         loop_turn(program.loop, 0);

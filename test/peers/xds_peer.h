@@ -10,6 +10,7 @@
 
 #include "base/builder.h"
 #include "event/loop.h"
+#include "net/tls.h"
 #include "schema/types.h"
 
 #define PEER_WORDS_MAX 6
@@ -79,4 +80,48 @@ static inline void peer_hex_print(struct text bytes)
 {
     for (size_t i = 0; i < bytes.len; i++)
         (void)printf("%02x", (unsigned char)bytes.data[i]);
+}
+
+static inline void peer_read_file(const char *path, struct builder *out)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    for (ssize_t got = fd < 0 ? -1 : 1; got > 0; out->len += (size_t)got) {
+        got = read(fd, builder_reserve(out, 65536), 65536);
+        if (got < 0) {
+            (void)fprintf(stderr, "%s cannot be read\n", path);
+            exit(2);
+        }
+    }
+    close(fd);
+}
+
+/* Mutual TLS from three PEM files: whom to trust, our chain, our key. */
+static inline struct tls_context *peer_tls(bool serving, char *const files[3])
+{
+    static const char *const H2[] = {"h2", NULL};
+    struct builder ca = {0}, chain = {0}, key = {0};
+    const char *why = "";
+    peer_read_file(files[0], &ca);
+    peer_read_file(files[1], &chain);
+    peer_read_file(files[2], &key);
+    struct tls_certificate *certificate =
+        tls_certificate_new(builder_text(&chain), builder_text(&key), &why);
+    struct tls_context *context = NULL;
+    struct tls_server_options server = {.certificate = certificate,
+                                        .alpn = H2,
+                                        .client_ca_pem = builder_text(&ca),
+                                        .client_certificate_required = true};
+    struct tls_client_options client = {
+        .ca_pem = builder_text(&ca), .certificate = certificate, .alpn = H2};
+    if (certificate != NULL)
+        context = serving ? tls_server_new(&server, &why) : tls_client_new(&client, &why);
+    if (context == NULL) {
+        (void)fprintf(stderr, "no TLS: %s\n", why);
+        exit(2);
+    }
+    tls_certificate_unref(certificate);
+    builder_fini(&ca);
+    builder_fini(&chain);
+    builder_fini(&key);
+    return context;
 }

@@ -1,4 +1,5 @@
 /* Our delta server alone, for stock clients to try: resources come as commands on standard input.
+ *   xds_server_main ADDRESS [CA CHAIN KEY]
  *   put TYPE NAME HEX | remove TYPE NAME | publish REVISION [EPOCH] | counters | nodes */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
@@ -127,7 +128,8 @@ int main(int argc, char **argv)
         return 2;
     program.delta = delta_server_new(program.loop, &EVENTS, &program);
     struct xds_server *server = xds_server_new(program.loop, program.delta, NULL);
-    const char *why = xds_server_listen(server, &address, NULL);
+    struct tls_context *tls = argc == 5 ? peer_tls(true, argv + 2) : NULL;
+    const char *why = xds_server_listen(server, &address, tls);
     if (why != NULL) {
         (void)fprintf(stderr, "%s\n", why);
         return 1;
@@ -140,6 +142,7 @@ int main(int argc, char **argv)
     loop_unwatch(program.loop, &input.watch);
     builder_fini(&input.line);
     xds_server_free(server);
+    tls_context_unref(tls);
     delta_server_free(program.delta);
     for (int i = 0; i < 3; i++) /* what was closed is freed at the end of a turn */
         loop_turn(program.loop, 0);
