@@ -2,6 +2,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <poll.h>
 
+#include "base/builder.h"
+#include "base/clock.h"
 #include "data/observe/exposition.h"
 #include "data/worker/rollout.h"
 #include "rig.h"

@@ -1,6 +1,6 @@
 /* A worker serves: requests through, bodies both ways, tunnels, failures and their answers. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "rig.h"
+#include "peers.h"
 
 static void a_get_goes_through_and_says_who_asked(void **state)
 {
