@@ -142,7 +142,7 @@ class Haproxy(Proxy):
         (folder / "haproxy.cfg").write_text(f"""
 global
   nbthread 1
-  maxconn 16384
+  maxconn 4096
   tune.ssl.cachesize 0
 defaults
   mode http
@@ -172,7 +172,7 @@ class Nantian(Proxy):
     def command(self, folder, backend, cert, key):
         config, state = folder / "config", folder / "state"
         for path in (config, state, state / "control", state / "proxy"):
-            path.mkdir(exist_ok=True)
+            path.mkdir(mode=0o700, exist_ok=True)
         crt, pem = pathlib.Path(cert).read_text(), pathlib.Path(key).read_text()
         indent = lambda text: "".join(f"    {line}\n" for line in text.splitlines())
         (config / "bench.yaml").write_text(f"""
