@@ -10,8 +10,8 @@
 
 static int compare(const void *a, const void *b)
 {
-    const struct value_member *const *one = a, *const *other = b;
-    return text_compare((*one)->key, (*other)->key);
+    const struct value_member *one = a, *other = b;
+    return text_compare(one->key, other->key);
 }
 
 static void add_text(struct builder *out, struct text text)
@@ -24,18 +24,19 @@ static void add_text(struct builder *out, struct text text)
 static void add_map(struct builder *out, const struct value *value)
 {
     size_t count = 0;
-    const struct value_member **sorted = memory_alloc(sizeof(*sorted) * (value->map.count + 1));
+    struct value_member *sorted =
+        memory_alloc(sizeof(struct value_member) * (value->map.count + 1));
     for (size_t i = 0; i < value->map.count; i++)
         if (value->map.members[i].value->kind != VALUE_NULL)
-            sorted[count++] = &value->map.members[i];
-    qsort(sorted, count, sizeof(*sorted), compare);
+            sorted[count++] = value->map.members[i];
+    qsort(sorted, count, sizeof(struct value_member), compare);
     builder_add_char(out, '{');
     for (size_t i = 0; i < count; i++) {
         if (i > 0)
             builder_add_char(out, ',');
-        add_text(out, sorted[i]->key);
+        add_text(out, sorted[i].key);
         builder_add_char(out, ':');
-        canonical_add(out, sorted[i]->value);
+        canonical_add(out, sorted[i].value);
     }
     builder_add_char(out, '}');
     free(sorted);

@@ -110,7 +110,7 @@ void decode_scalar(struct decode *decode, const struct decode_field *field,
 void decode_defaults(const struct decode_shape *shape, void *out);
 bool decode_expect(struct decode *decode, const struct value *value, enum value_kind kind);
 void decode_check_format(struct decode *decode, const struct decode_format *format,
-                         const struct value *at, struct text text);
+                         const struct value *where, struct text text);
 
 /* decode_map.c: labels, and the data of Secrets. */
 void decode_pairs(struct decode *decode, const struct decode_field *field,

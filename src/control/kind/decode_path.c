@@ -69,9 +69,9 @@ const char *decode_child(struct decode *decode, const char *format, ...)
     return text.data;
 }
 
-static char lower(char byte)
+static int lower(char byte)
 {
-    return byte >= 'A' && byte <= 'Z' ? (char)(byte + 32) : byte;
+    return byte >= 'A' && byte <= 'Z' ? byte + 32 : byte;
 }
 
 /* Levenshtein's distance without case; both at most NAME_LEN_MAX long. */

@@ -222,7 +222,7 @@ static bool take_part(struct text text, size_t *pos, bool with_fraction, int64_t
     }
     struct text rest = text_slice(text, i, text.len);
     bool is_ms = text_starts_with(rest, TEXT("ms"));
-    char unit = rest.len == 0 ? '\0' : rest.data[0];
+    int unit = rest.len == 0 ? '\0' : rest.data[0];
     int64_t unit_ms = is_ms         ? 1
                       : unit == 's' ? 1000
                       : unit == 'm' ? 60000

@@ -1,4 +1,4 @@
-/* Objects by key, a sorted list per kind that is put right when it is asked for, and counters. */
+/* Objects by key, a list per kind that is sorted when it is asked for, and counters. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/store/store.h"
 
@@ -9,20 +9,22 @@
 #include "control/store/index.h"
 
 struct entry {
-    struct kind_object *object; /* shares; NULL: removed, and freed with the next sorting */
+    struct kind_object *object; /* shares */
     char *key;                  /* owns */
     size_t key_len;
-    size_t place; /* in the sorted list, unless that is dirty */
+    bool is_listed;  /* in its shelf's objects, else in `added` */
+    size_t added_at; /* where there */
     struct index_links links;
 };
 
-/* The objects of one kind. `sorted` entries come first, later ones in the order they came. */
+/* The sorted objects of one kind, and what came and went since they were sorted. */
 struct shelf {
-    struct entry **entries; /* owns */
-    size_t count, cap, sorted;
-    const struct kind_object **objects; /* owns; what store_list shows, of live entries */
-    size_t live;
-    bool is_dirty;
+    struct kind_object **objects; /* owns the array; removed ones stay until the next sorting */
+    size_t count;
+    struct entry **added; /* owns the array */
+    size_t added_count, added_cap;
+    struct kind_object **removed; /* shares; they stand in objects as well */
+    size_t removed_count, removed_cap;
     uint64_t revision;
 };
 
@@ -55,12 +57,17 @@ void store_free(struct store *store)
 {
     if (store == NULL)
         return;
+    size_t at = 0;
+    struct map_entry *item;
+    while (map_next(&store->entries, &at, &item))
+        free_entry(item->value);
     for (size_t i = 0; i < KIND_COUNT; i++) {
         struct shelf *shelf = &store->shelves[i];
-        for (size_t k = 0; k < shelf->count; k++)
-            free_entry(shelf->entries[k]);
-        free(shelf->entries);
+        for (size_t k = 0; k < shelf->removed_count; k++)
+            kind_object_unref(shelf->removed[k]);
         free(shelf->objects);
+        free(shelf->added);
+        free(shelf->removed);
     }
     index_fini(&store->index);
     changes_fini(&store->changes);
@@ -99,12 +106,32 @@ static void add_new(struct store *store, struct kind_object *object)
     entry->key_len = bytes.len;
     map_put(&store->entries, text_from(entry->key, entry->key_len), entry);
     struct shelf *shelf = &store->shelves[object->id];
-    shelf->entries = memory_grow(shelf->entries, shelf->count, &shelf->cap, sizeof(struct entry *));
-    shelf->entries[shelf->count++] = entry;
-    shelf->live++;
-    shelf->is_dirty = true;
+    shelf->added =
+        memory_grow(shelf->added, shelf->added_count, &shelf->added_cap, sizeof(struct entry *));
+    entry->added_at = shelf->added_count;
+    shelf->added[shelf->added_count++] = entry;
     index_add(&store->index, &entry->links, object);
     note(store, STORE_ADDED, key_of(object));
+}
+
+static int compare(const struct kind_object *a, const struct kind_object *b)
+{
+    int order = text_compare(a->meta.namespace, b->meta.namespace);
+    return order != 0 ? order : text_compare(a->meta.name, b->meta.name);
+}
+
+/* The first place at or after `from` whose object does not stand before this one. */
+static size_t place_of(const struct shelf *shelf, const struct kind_object *object, size_t from)
+{
+    size_t low = from, high = shelf->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (compare(shelf->objects[middle], object) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
 }
 
 static bool same_place(const struct kind_meta *a, const struct kind_meta *b)
@@ -136,13 +163,27 @@ bool store_put(struct store *store, struct kind_object *object, int64_t now)
     }
     struct shelf *shelf = &store->shelves[object->id];
     index_remove(&store->index, &entry->links);
+    if (entry->is_listed)
+        shelf->objects[place_of(shelf, object, 0)] = object;
     kind_object_unref(entry->object);
     entry->object = object;
-    if (!shelf->is_dirty)
-        shelf->objects[entry->place] = object;
     index_add(&store->index, &entry->links, object);
     note(store, same ? STORE_MOVED : STORE_CHANGED, key_of(object));
     return true;
+}
+
+/* Out of the lists; the entry's count of the object goes to `removed`, or is given back. */
+static void unlist(struct shelf *shelf, struct entry *entry)
+{
+    if (!entry->is_listed) {
+        struct entry *last = shelf->added[--shelf->added_count];
+        shelf->added[entry->added_at] = last;
+        last->added_at = entry->added_at;
+        return;
+    }
+    shelf->removed = memory_grow(shelf->removed, shelf->removed_count, &shelf->removed_cap,
+                                 sizeof(struct kind_object *));
+    shelf->removed[shelf->removed_count++] = kind_object_ref(entry->object);
 }
 
 bool store_remove(struct store *store, struct store_key key)
@@ -153,10 +194,8 @@ bool store_remove(struct store *store, struct store_key key)
     note(store, STORE_REMOVED, key);
     map_remove(&store->entries, text_from(entry->key, entry->key_len));
     index_remove(&store->index, &entry->links);
-    store->shelves[key.kind].is_dirty = true;
-    store->shelves[key.kind].live--;
-    kind_object_unref(entry->object); /* last: the caller's key may point into it */
-    entry->object = NULL;
+    unlist(&store->shelves[key.kind], entry);
+    free_entry(entry); /* last: the caller's key may point into its object */
     return true;
 }
 
@@ -169,70 +208,80 @@ const struct kind_object *store_get(const struct store *store, enum kind_id kind
 
 size_t store_count(const struct store *store, enum kind_id kind)
 {
-    return store->shelves[kind].live;
+    const struct shelf *shelf = &store->shelves[kind];
+    return shelf->count + shelf->added_count - shelf->removed_count;
 }
 
-static int compare_objects(const struct kind_object *a, const struct kind_object *b)
-{
-    int order = text_compare(a->meta.namespace, b->meta.namespace);
-    return order != 0 ? order : text_compare(a->meta.name, b->meta.name);
-}
-
-static int compare_entries(const void *a, const void *b)
+static int compare_added(const void *a, const void *b)
 {
     const struct entry *const *one = a, *const *other = b;
-    return compare_objects((*one)->object, (*other)->object);
+    return compare((*one)->object, (*other)->object);
 }
 
-/* Frees what was removed; returns how many sorted ones are left. */
-static void compact(struct shelf *shelf)
+static int compare_removed(const void *a, const void *b)
 {
-    size_t kept = 0, sorted = 0;
-    for (size_t i = 0; i < shelf->count; i++) {
-        if (shelf->entries[i]->object == NULL) {
-            free_entry(shelf->entries[i]);
-            continue;
-        }
-        sorted += i < shelf->sorted;
-        shelf->entries[kept++] = shelf->entries[i];
-    }
-    shelf->count = kept;
-    shelf->sorted = sorted;
+    const struct kind_object *const *one = a, *const *other = b;
+    return compare(*one, *other);
 }
 
-/* The few new ones are sorted and merged in: a change costs a pass, not a sorting of all. */
-static void merge(struct shelf *shelf)
+/* The array being written: `from` is what of the old one was taken. */
+struct merge {
+    struct kind_object **out;
+    size_t count, from;
+};
+
+static void take_until(struct merge *merge, const struct shelf *shelf, size_t to)
 {
-    size_t news = shelf->count - shelf->sorted;
-    if (news == 0)
+    if (to > merge->from)
+        memcpy(merge->out + merge->count, shelf->objects + merge->from,
+               (to - merge->from) * sizeof(struct kind_object *));
+    merge->count += to - merge->from;
+    merge->from = to;
+}
+
+/* Copies the stretches between what came and went: a change costs a copy of pointers, and looks at
+ * no more objects than a search does. */
+static void sort(struct shelf *shelf)
+{
+    size_t removed = 0, added = 0;
+    if (shelf->removed_count + shelf->added_count == 0)
         return;
-    struct entry **tail = memory_alloc(sizeof(struct entry *) * news);
-    memcpy(tail, shelf->entries + shelf->sorted, sizeof(struct entry *) * news);
-    qsort(tail, news, sizeof(struct entry *), compare_entries);
-    size_t old = shelf->sorted, out = shelf->count;
-    while (news > 0) { /* from the end, so that nothing is overwritten before it is moved */
-        bool take_old = old > 0 && compare_entries(&shelf->entries[old - 1], &tail[news - 1]) > 0;
-        shelf->entries[--out] = take_old ? shelf->entries[--old] : tail[--news];
+    if (shelf->removed_count > 0)
+        qsort(shelf->removed, shelf->removed_count, sizeof(struct kind_object *), compare_removed);
+    if (shelf->added_count > 0)
+        qsort(shelf->added, shelf->added_count, sizeof(struct entry *), compare_added);
+    struct merge merge = {
+        .out = memory_alloc(sizeof(struct kind_object *) * (shelf->count + shelf->added_count))};
+    while (removed < shelf->removed_count || added < shelf->added_count) {
+        const struct kind_object *gone =
+            removed < shelf->removed_count ? shelf->removed[removed] : NULL;
+        struct entry *entry = added < shelf->added_count ? shelf->added[added] : NULL;
+        /* Of two of one key the old one goes first, so that the new one takes its place. */
+        if (gone != NULL && (entry == NULL || compare(gone, entry->object) <= 0)) {
+            take_until(&merge, shelf, place_of(shelf, gone, merge.from));
+            merge.from++;
+            removed++;
+        } else if (entry != NULL) {
+            take_until(&merge, shelf, place_of(shelf, entry->object, merge.from));
+            merge.out[merge.count++] = entry->object;
+            entry->is_listed = true;
+            added++;
+        }
     }
-    free(tail);
-    shelf->sorted = shelf->count;
+    take_until(&merge, shelf, shelf->count);
+    for (size_t i = 0; i < shelf->removed_count; i++)
+        kind_object_unref(shelf->removed[i]);
+    shelf->removed_count = shelf->added_count = 0;
+    free(shelf->objects);
+    shelf->objects = merge.out;
+    shelf->count = merge.count;
 }
 
 struct store_list store_list(struct store *store, enum kind_id kind)
 {
     struct shelf *shelf = &store->shelves[kind];
-    if (shelf->is_dirty) {
-        compact(shelf);
-        merge(shelf);
-        shelf->objects =
-            memory_resize(shelf->objects, sizeof(struct kind_object *) * (shelf->count + 1));
-        for (size_t i = 0; i < shelf->count; i++) {
-            shelf->objects[i] = shelf->entries[i]->object;
-            shelf->entries[i]->place = i;
-        }
-        shelf->is_dirty = false;
-    }
-    return (struct store_list){shelf->objects, shelf->live};
+    sort(shelf);
+    return (struct store_list){(const struct kind_object *const *)shelf->objects, shelf->count};
 }
 
 /* The first object whose namespace is not below, or (after) above, the wanted one. */
