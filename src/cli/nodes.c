@@ -8,7 +8,7 @@
 static int show(const struct value *answer, struct arena *arena)
 {
     const struct value *nodes = value_get(answer, "nodes");
-    bool all_synced = true;
+    bool all_synced = true, any_synced = false;
     size_t count = nodes != NULL && nodes->kind == VALUE_LIST ? nodes->list.count : 0;
     struct table table;
     table_init(&table, arena,
@@ -17,6 +17,7 @@ static int show(const struct value *answer, struct arena *arena)
     for (size_t i = 0; i < count; i++) {
         const struct value *node = nodes->list.items[i];
         struct text state = value_string(value_get(node, "state"));
+        any_synced |= text_is(state, "synced");
         all_synced &= text_is(state, "synced") || text_is(state, "gone");
         const struct text cells[] = {
             value_string(value_get(node, "node")),
@@ -42,7 +43,7 @@ static int show(const struct value *answer, struct arena *arena)
                    TEXT_ARG(value_string(value_get(node, "node"))),
                    TEXT_ARG(value_string(value_get(node, "refused"))), TEXT_ARG(why));
     }
-    return count > 0 && all_synced ? CLI_OK : CLI_NOT_READY;
+    return any_synced && all_synced ? CLI_OK : CLI_NOT_READY;
 }
 
 static int run(int argc, char **argv)
@@ -77,6 +78,7 @@ const struct cli_verb cli_nodes = {
     .name = "nodes",
     .summary = "show which data plane runs which snapshot",
     .usage = "[FLAGS]\n\n" ASK_USAGE "\n\n"
-             "exit codes: 0 all in sync, 3 nobody answers, 4 one is behind or refuses",
+             "exit codes: 0 all in sync, 3 nobody answers, 4 none is, or one is behind or\n"
+             "refuses",
     .run = run,
 };
