@@ -6,12 +6,18 @@
 #include "base/memory.h"
 #include "http/h1_codec.h"
 
+static bool is_finished(const struct h1_stream *h)
+{
+    return h->stream.head_received && h->stream.read_ended &&
+           (!h->in_switched || h->stream.write_ended);
+}
+
 static void client_reset(struct http_stream *stream, enum err why)
 {
     struct h1_stream *h = h1_stream_of(stream);
     struct http_link *link = http_link_of(stream->connection);
-    if (stream->aborted || link->ended)
-        return;
+    if (stream->aborted || link->ended || (is_finished(h) && stream->write_ended))
+        return; /* ended by itself: on_closed follows, the connection is as good as before */
     h->was_reset = true;
     stream->aborted = true;
     if (stream->why == NULL)
@@ -249,12 +255,6 @@ static void finish_exchange(struct h1_codec *codec)
         if (!link->ended && link->connection.stream.read_ready)
             stream_resume(&link->connection.stream);
     }
-}
-
-static bool is_finished(const struct h1_stream *h)
-{
-    return h->stream.head_received && h->stream.read_ended &&
-           (!h->in_switched || h->stream.write_ended);
 }
 
 static void client_on_flush(struct http_link *link)

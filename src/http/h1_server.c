@@ -19,6 +19,11 @@ static const struct http_stream_ops STREAM_OPS = {
     .reset = server_reset,
 };
 
+static bool is_finished(const struct h1_stream *h)
+{
+    return h->stream.write_ended && (!h->in_switched || h->stream.read_ended);
+}
+
 /* The exchange is over for its owner; the memory stays for the next one. */
 static void close_stream(struct h1_codec *codec, enum err err, const char *why)
 {
@@ -28,7 +33,7 @@ static void close_stream(struct h1_codec *codec, enum err err, const char *why)
     struct http_stream *stream = &h->stream;
     codec->state = H1_OVER;
     codec->link->connection.stream_count = 0;
-    bool whole = stream->write_ended && (!h->in_switched || stream->read_ended);
+    bool whole = is_finished(h);
     bool told = stream->aborted || whole || h->was_reset;
     stream->aborted |= !whole;
     if (stream->why == NULL)
@@ -62,7 +67,7 @@ static void server_reset(struct http_stream *stream, enum err why)
 {
     struct h1_stream *h = h1_stream_of(stream);
     struct h1_codec *codec = h1_codec_of(h);
-    if (stream->aborted || codec->link->ended)
+    if (stream->aborted || codec->link->ended || is_finished(h))
         return;
     h->was_reset = true;
     stream->aborted = true;
@@ -270,11 +275,6 @@ static void finish_exchange(struct h1_codec *codec)
         http_link_linger(link, ERR_NONE, "the last answer");
     else
         http_link_close_flushed(link, ERR_NONE, "the last answer");
-}
-
-static bool is_finished(const struct h1_stream *h)
-{
-    return h->stream.write_ended && (!h->in_switched || h->stream.read_ended);
 }
 
 static void server_on_flush(struct http_link *link)

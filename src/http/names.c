@@ -63,30 +63,23 @@ static unsigned slot_of(struct text name)
     return (hash ^ (hash >> 5)) & 127;
 }
 
-/* Eight bytes at once in lower case; bytes that are no letters stay what they are. */
-static uint64_t load_lower(const char *at)
+/* Eight bytes against lower-case ones: they may differ in bit 5, where the lower one is a letter.
+ */
+static bool differ(const char *any, const char *low)
 {
-    const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
-    uint64_t word;
-    memcpy(&word, at, sizeof(word));
-    uint64_t low7 = word & ~high;
-    uint64_t from_a = low7 + (0x80 - 'A') * ones, above_z = low7 + (0x80 - 'Z' - 1) * ones;
-    uint64_t is_upper = (from_a & ~above_z & high) & ~(word & high);
-    return word | (is_upper >> 2);
+    uint64_t a, b;
+    memcpy(&a, any, sizeof(a));
+    memcpy(&b, low, sizeof(b));
+    return ((a ^ b) & ~((b & 0x4040404040404040u) >> 1)) != 0;
 }
 
 static bool equal_lower(const char *any, const char *low, size_t len)
 {
     if (len >= 8) {
-        for (size_t i = 0; i + 8 <= len; i += 8) {
-            uint64_t want;
-            memcpy(&want, low + i, sizeof(want));
-            if (load_lower(any + i) != want)
+        for (size_t i = 0; i + 8 < len; i += 8)
+            if (differ(any + i, low + i))
                 return false;
-        }
-        uint64_t want;
-        memcpy(&want, low + len - 8, sizeof(want));
-        return load_lower(any + len - 8) == want;
+        return !differ(any + len - 8, low + len - 8);
     }
     for (size_t i = 0; i < len; i++)
         if (lower(any[i]) != (unsigned char)low[i])

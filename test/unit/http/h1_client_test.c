@@ -431,6 +431,27 @@ static void a_reset_stream_takes_its_connection_with_it(void **state)
     close_call(&call);
 }
 
+static void on_end_reset(void *owner, struct http_stream *stream, struct message *head, bool end)
+{
+    on_head(owner, stream, head, end);
+    http_stream_reset(stream, ERR_CLOSED);
+}
+
+static void resetting_what_has_ended_does_no_harm(void **state)
+{
+    (void)state;
+    struct call call;
+    struct http_stream_events events = STREAM;
+    events.on_head = on_end_reset;
+    open_call(&call);
+    start_request(&call, TEXT("GET"), FRAMING_NONE);
+    http_stream_own(call.stream, &events, &call);
+    answer(&call, TEXT("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
+    assert_int_equal(call.ready, 2);
+    assert_false(call.closed);
+    close_call(&call);
+}
+
 static void an_idle_connection_closes_after_its_time(void **state)
 {
     (void)state;
@@ -492,6 +513,7 @@ int main(void)
         cmocka_unit_test(after_a_switch_bytes_go_both_ways_and_ends_are_carried),
         cmocka_unit_test(a_connect_that_is_refused_is_told_later),
         cmocka_unit_test(a_reset_stream_takes_its_connection_with_it),
+        cmocka_unit_test(resetting_what_has_ended_does_no_harm),
         cmocka_unit_test(an_idle_connection_closes_after_its_time),
         cmocka_unit_test(a_large_body_waits_for_its_reader),
         cmocka_unit_test_teardown(every_hostile_answer_meets_its_verdict, say_row),
