@@ -59,7 +59,7 @@ static void forget_one(struct delta_server *server)
     delta_node_free(server->nodes[oldest]);
     server->node_count--;
     memmove(&server->nodes[oldest], &server->nodes[oldest + 1],
-            (server->node_count - oldest) * sizeof(*server->nodes));
+            (server->node_count - oldest) * sizeof(struct delta_node *));
 }
 
 struct delta_node *delta_node_join(struct delta_server *server,
@@ -71,9 +71,9 @@ struct delta_node *delta_node_join(struct delta_server *server,
     size_t at = place_of(server, id);
     if (at == server->node_count || !text_is(id, server->nodes[at]->id)) {
         server->nodes = memory_grow(server->nodes, server->node_count, &server->node_cap,
-                                    sizeof(*server->nodes));
+                                    sizeof(struct delta_node *));
         memmove(&server->nodes[at + 1], &server->nodes[at],
-                (server->node_count - at) * sizeof(*server->nodes));
+                (server->node_count - at) * sizeof(struct delta_node *));
         server->nodes[at] = memory_new(struct delta_node);
         server->nodes[at]->id = memory_string(id);
         server->node_count++;

@@ -29,7 +29,7 @@ void delta_interest_fini(struct delta_interest *interest)
     forget_owed(interest);
 }
 
-void delta_interest_owe(struct delta_interest *interest, struct text name)
+static void owe(struct delta_interest *interest, struct text name)
 {
     if (interest->everything && interest->wildcard)
         return;
@@ -38,12 +38,19 @@ void delta_interest_owe(struct delta_interest *interest, struct text name)
     interest->owed[interest->owed_count++] = memory_string(name);
 }
 
+static bool visible(const struct delta_stream *stream, enum resource_type type, struct text name)
+{
+    const struct delta_server *server = stream->server;
+    return server->events->visible == NULL ||
+           server->events->visible(server->owner, stream->node, type, name);
+}
+
 static bool covers(const struct delta_stream *stream, enum resource_type type, struct text name)
 {
     const struct delta_interest *interest = &stream->types[type];
     if (!interest->wildcard && map_get(&interest->names, name) == NULL)
         return false;
-    return delta_server_visible(stream, type, name);
+    return visible(stream, type, name);
 }
 
 static bool subscribe_name(struct delta_interest *interest, struct text name)
@@ -68,12 +75,12 @@ static void compare_all(struct delta_stream *stream, enum resource_type type,
         const char *version = map_get(stated, resource_name(one));
         if ((version == NULL || !resource_has_version(one, text_of(version))) &&
             covers(stream, type, resource_name(one)))
-            delta_interest_owe(interest, resource_name(one));
+            owe(interest, resource_name(one));
     }
     struct map_entry *entry;
     for (size_t at = 0; map_next(stated, &at, &entry);) {
         if (resource_set_get(set, type, entry->key) == NULL || !covers(stream, type, entry->key))
-            delta_interest_owe(interest, entry->key);
+            owe(interest, entry->key);
     }
 }
 
@@ -86,7 +93,7 @@ static void compare_named(struct delta_stream *stream, enum resource_type type,
         struct resource *one = resource_set_get(&stream->server->set, type, entry->key);
         const char *version = map_get(stated, entry->key);
         if (one == NULL || version == NULL || !resource_has_version(one, text_of(version)))
-            delta_interest_owe(interest, entry->key);
+            owe(interest, entry->key);
     }
 }
 
@@ -104,23 +111,21 @@ static bool add_names(struct delta_stream *stream, enum resource_type type, cons
         if (!subscribe_name(interest, name))
             return false;
         if (resend)
-            delta_interest_owe(interest, name);
+            owe(interest, name);
         if (resend && type == RESOURCE_SNAPSHOT)
             stream->stated[0] = '\0';
     }
     return true;
 }
 
-void delta_plan_first(struct delta_stream *stream, enum resource_type type, const Request *request)
+bool delta_plan_first(struct delta_stream *stream, enum resource_type type, const Request *request)
 {
     struct delta_interest *interest = &stream->types[type];
     interest->known = true;
     interest->base = stream->server->generation;
     interest->wildcard = request->n_resource_names_subscribe == 0;
-    if (!add_names(stream, type, request, false)) {
-        delta_stream_end(stream, GRPC_RESOURCE_EXHAUSTED, "too many names");
-        return;
-    }
+    if (!add_names(stream, type, request, false))
+        return false;
     struct map stated;
     map_init(&stated);
     for (size_t i = 0; i < request->n_initial_resource_versions; i++) {
@@ -134,7 +139,7 @@ void delta_plan_first(struct delta_stream *stream, enum resource_type type, cons
         memset(stream->stated, 0, sizeof(stream->stated));
         if (text.len > 0)
             memcpy(stream->stated, text.data, text.len);
-        delta_interest_owe(interest, TEXT(TYPES_SNAPSHOT_NAME));
+        owe(interest, TEXT(TYPES_SNAPSHOT_NAME));
     } else if (interest->wildcard && stated.count == 0) {
         interest->everything = true;
     } else if (interest->wildcard) {
@@ -144,6 +149,7 @@ void delta_plan_first(struct delta_stream *stream, enum resource_type type, cons
     }
     map_fini(&stated);
     stream->sums_stale = true;
+    return true;
 }
 
 bool delta_plan_subscribe(struct delta_stream *stream, enum resource_type type,
@@ -162,7 +168,7 @@ bool delta_plan_subscribe(struct delta_stream *stream, enum resource_type type,
         free(map_remove(&interest->names, name));
         /* A wildcard may still cover it: the client must hear that it stays. */
         if (interest->wildcard && resource_set_get(&stream->server->set, type, name) != NULL)
-            delta_interest_owe(interest, name);
+            owe(interest, name);
     }
     return true;
 }
@@ -241,7 +247,7 @@ static void follow_sums(struct delta_stream *stream, const struct delta_change *
 {
     const struct resource *either = change->after != NULL ? change->after : change->before;
     if (stream->server->events->visible == NULL || stream->sums_stale ||
-        !delta_server_visible(stream, (enum resource_type)either->type, resource_name(either)))
+        !visible(stream, (enum resource_type)either->type, resource_name(either)))
         return;
     if (change->before != NULL)
         resource_sums_remove(&stream->sums, change->before);
@@ -284,7 +290,7 @@ static void renew_sums(struct delta_stream *stream)
         enum resource_type type = types_push_order()[i];
         struct resource *one;
         for (size_t at = 0; (one = resource_set_next(set, type, &at)) != NULL;) {
-            if (delta_server_visible(stream, type, resource_name(one)))
+            if (visible(stream, type, resource_name(one)))
                 resource_sums_add(&stream->sums, one);
         }
     }

@@ -72,7 +72,6 @@ struct delta_stream {
     struct delta_interest types[RESOURCE_TYPES];
     struct delta_plan plan;
     uint64_t nonce;                        /* of the last response */
-    uint64_t nonces[RESOURCE_TYPES];       /* last of each type */
     bool sending;                          /* the last response waits in the connection */
     char stated[RESOURCE_VERSION_MAX + 1]; /* version of the commit record it has */
     struct delta_commit *offered;          /* shares; of the last commit record sent */
@@ -89,10 +88,6 @@ struct delta_stream {
     struct defer work;
 };
 
-/* delta_server.c */
-bool delta_server_visible(const struct delta_stream *stream, enum resource_type type,
-                          struct text name);
-
 /* delta_stream.c */
 void delta_stream_open(struct delta_server *server, struct grpc_call *call);
 void delta_stream_wake(struct delta_stream *stream); /* something may be to send */
@@ -101,11 +96,11 @@ void delta_stream_free(struct delta_stream *stream); /* the call hears of it no 
 
 /* delta_plan.c */
 void delta_interest_fini(struct delta_interest *interest);
-void delta_interest_owe(struct delta_interest *interest, struct text name);
-/* The first request of a type: compares what the client has with what it should have. */
-void delta_plan_first(struct delta_stream *stream, enum resource_type type,
+/* The first request of a type: compares what the client has with what it should have. Both return
+ * false when these are more names than one stream may have. */
+bool delta_plan_first(struct delta_stream *stream, enum resource_type type,
                       const Envoy__Service__Discovery__V3__DeltaDiscoveryRequest *request);
-/* Later ones: subscribe and unsubscribe. False: more names than one stream may have. */
+/* Later ones: subscribe and unsubscribe. */
 bool delta_plan_subscribe(struct delta_stream *stream, enum resource_type type,
                           const Envoy__Service__Discovery__V3__DeltaDiscoveryRequest *request);
 /* Fills the empty plan with all that is lacking. False: the log does not reach back that far. */

@@ -19,14 +19,6 @@ typedef Envoy__Service__Discovery__V3__Resource Resource;
 #define EARLY_MAX     64 /* requests held before the first publish */
 #define RESOURCE_COST 96 /* wire bytes of a resource beside name and content: type URL, version */
 
-bool delta_server_visible(const struct delta_stream *stream, enum resource_type type,
-                          struct text name)
-{
-    const struct delta_server *server = stream->server;
-    return server->events->visible == NULL ||
-           server->events->visible(server->owner, stream->node, type, name);
-}
-
 void delta_stream_wake(struct delta_stream *stream)
 {
     loop_defer(stream->server->loop, &stream->work);
@@ -252,9 +244,9 @@ static void on_request(struct delta_stream *stream, const Request *request, stru
     }
     if (request->response_nonce[0] != '\0')
         on_answer(stream, type, request, arena);
-    if (!stream->types[type].known)
-        delta_plan_first(stream, type, request);
-    else if (!delta_plan_subscribe(stream, type, request))
+    bool taken = stream->types[type].known ? delta_plan_subscribe(stream, type, request)
+                                           : delta_plan_first(stream, type, request);
+    if (!taken)
         delta_stream_end(stream, GRPC_RESOURCE_EXHAUSTED, "too many names");
     delta_stream_wake(stream);
 }

@@ -31,13 +31,16 @@ struct report_server {
     struct report_server_counters counters;
 };
 
-static void free_reporter(struct reporter *reporter)
+static void unlink_reporter(struct reporter *reporter)
 {
-    struct report_server *server = reporter->server;
     *reporter->slot = reporter->next;
     if (reporter->next != NULL)
         reporter->next->slot = reporter->slot;
-    server->count--;
+    reporter->server->count--;
+}
+
+static void free_reporter(struct reporter *reporter)
+{
     if (reporter->call != NULL)
         link_drop_call(reporter->call);
     free(reporter->node);
@@ -97,6 +100,7 @@ static void on_end(void *owner, struct grpc_call *call, enum grpc_status status,
     if (reporter->node != NULL && server->events->on_gone != NULL)
         server->events->on_gone(server->owner, text_of(reporter->node));
     reporter->call = NULL;
+    unlink_reporter(reporter);
     free_reporter(reporter);
 }
 
@@ -114,8 +118,10 @@ void report_server_free(struct report_server *server)
 {
     if (server == NULL)
         return;
-    while (server->reporters != NULL)
-        free_reporter(server->reporters);
+    for (struct reporter *reporter = server->reporters, *next; reporter != NULL; reporter = next) {
+        next = reporter->next;
+        free_reporter(reporter);
+    }
     free(server);
 }
 

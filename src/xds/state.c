@@ -19,11 +19,12 @@
 #include "base/memory.h"
 #include "xds/record.h"
 
-#define MAGIC        "NANTIAN\x01"
 #define HEADER_BYTES 48
 #define HEADER_FRONT 32
 #define RECORD_FRONT 13
 #define BLOCK        (1u << 20)
+
+static const char MAGIC[8] = {'N', 'A', 'N', 'T', 'I', 'A', 'N', 1};
 
 /* -- the chained digest -- */
 
@@ -106,7 +107,7 @@ static void add_part(struct writer *writer, struct text bytes)
 static void put_header(char header[HEADER_BYTES], uint64_t payload, size_t count)
 {
     memset(header, 0, HEADER_BYTES);
-    memcpy(header, MAGIC, 8);
+    memcpy(header, MAGIC, sizeof(MAGIC));
     put_u64(header + 8, STATE_FORMAT);
     put_u64(header + 16, payload);
     put_u64(header + 24, count);
@@ -271,7 +272,7 @@ static const char *judge_header(struct text bytes)
 {
     if (bytes.len < HEADER_BYTES)
         return "it is cut short";
-    if (memcmp(bytes.data, MAGIC, 8) != 0)
+    if (memcmp(bytes.data, MAGIC, sizeof(MAGIC)) != 0)
         return "it is no state file";
     if (get_u(bytes.data + 8, 8) != STATE_FORMAT)
         return "it is of another format";

@@ -130,7 +130,7 @@ struct state_writer *state_writer_new(struct loop *loop, const char *directory,
 void state_writer_submit(struct state_writer *writer, const struct resource_set *set)
 {
     size_t room = resource_set_total(set) + resource_set_count(set, RESOURCE_SNAPSHOT);
-    struct job *job = memory_alloc(sizeof(*job) + room * sizeof(job->resources[0]));
+    struct job *job = memory_alloc(sizeof(*job) + room * sizeof(struct resource *));
     for (unsigned i = 0; i < RESOURCE_TYPES; i++) {
         struct resource *one;
         for (size_t at = 0; (one = resource_set_next(set, (enum resource_type)i, &at)) != NULL;)
