@@ -253,7 +253,7 @@ static void write_certificates(const struct snapshot *snapshot, struct builder *
             builder_add(out, TEXT("nantian_certificate_not_after_timestamp_seconds{gateway=\""));
             exposition_escape(out, listener->gateway);
             builder_add(out, TEXT("\",listener=\""));
-            exposition_escape(out, listener->resource);
+            exposition_escape(out, metrics_listener_label(listener));
             builder_printf(out, "\"} %llu\n", (unsigned long long)end);
         }
     }

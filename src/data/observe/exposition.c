@@ -507,9 +507,9 @@ static void write_sample(struct builder *out, const struct exposition_sample *sa
         family(out, sample->name, sample->kind == EXPOSITION_COUNTER ? "counter" : "gauge",
                sample->help);
     if (sample->labels != NULL)
-        builder_printf(out, "%s{%s} %.17g\n", sample->name, sample->labels, sample->value);
+        builder_printf(out, "%s{%s} %.15g\n", sample->name, sample->labels, sample->value);
     else
-        builder_printf(out, "%s %.17g\n", sample->name, sample->value);
+        builder_printf(out, "%s %.15g\n", sample->name, sample->value);
 }
 
 static void write_process(const struct exposition *exposition, struct builder *out)

@@ -132,8 +132,7 @@ void metrics_adopted(struct metrics *metrics)
 
 /* -- entries -- */
 
-/* A listener's name within its gateway: a ListenerSet's entries carry the set's name. */
-static struct text listener_label(const struct listener_config *listener)
+struct text metrics_listener_label(const struct listener_config *listener)
 {
     struct text resource = listener->resource, gateway = listener->gateway;
     if (text_starts_with(resource, gateway) && resource.len > gateway.len + 1)
@@ -150,7 +149,7 @@ static struct metrics_route *entry_new(struct metrics *metrics,
     struct metrics_route *entry = memory_new(struct metrics_route);
     metrics->entries++;
     entry->gateway = copy(listener->gateway);
-    entry->listener = copy(listener_label(listener));
+    entry->listener = copy(metrics_listener_label(listener));
     entry->label = copy(label);
     entry->resource = copy(resource);
     return entry;

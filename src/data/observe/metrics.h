@@ -94,6 +94,8 @@ struct metrics {
 
 struct metrics *metrics_new(void);
 void metrics_free(struct metrics *metrics);
+/* A listener's name within its gateway: a ListenerSet's entries carry the set's name. */
+struct text metrics_listener_label(const struct listener_config *listener);
 /* Between two snapshots: what was replaced before the last one is given back. */
 void metrics_adopted(struct metrics *metrics);
 
