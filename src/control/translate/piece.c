@@ -9,7 +9,7 @@
 #include "schema/digest.h"
 #include "schema/pack.h"
 
-#define PIECE_BLOCK 1024 /* a route of one rule fits; there may be 100,000 of them */
+#define PIECE_BLOCK 256 /* small: there may be 100,000 routes */
 
 struct piece *piece_new(struct store_key key)
 {
