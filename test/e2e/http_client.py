@@ -151,9 +151,9 @@ class Load:
     requests is no failure; one that ends after a request was sent is."""
 
     def __init__(self, port, judge=lambda answer: None if answer.status == 200 else answer,
-                 clients=4, path="/", headers=None, **connection):
+                 clients=4, path="/", headers=None, host="test", **connection):
         self.port, self.judge, self.path, self.connection = port, judge, path, connection
-        self.headers = headers or {}
+        self.headers, self.host = headers or {}, host
         self.count, self.failures, self.stopping = 0, [], threading.Event()
         self.lock = threading.Lock()
         self.threads = [threading.Thread(target=self._run) for _ in range(clients)]
@@ -182,7 +182,7 @@ class Load:
             try:
                 if client is None:
                     client = Client(self.port, **self.connection)
-                answer = client.request("GET", self.path, self.headers)
+                answer = client.request("GET", self.path, self.headers, host=self.host)
                 why = self.judge(answer) if answer.whole else answer
                 if answer.get("connection") == "close":
                     client.close()

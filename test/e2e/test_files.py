@@ -155,8 +155,8 @@ def test_json_and_many_documents_are_read(served):
     gateway.write("ignored.txt", "kind: [")
     gateway.write(".hidden.yaml", "kind: [")
     gateway.apply("more.yml", "---\n---\n# nothing\n---\n" +
-                  yaml.safe_dump(route("y", rule("app", **match("/y")))))
-    assert request(port, "/y").status == 200
+                  yaml.safe_dump(route("yml", rule("app", **match("/yml")))))
+    assert request(port, "/yml").status == 200
     assert gateway.faults() == []
 
 

@@ -123,8 +123,9 @@ def test_a_certificate_changes_under_load_without_a_failed_handshake(start_gatew
     gateway = start_gateway(*fixed, authority.secret("one", "one.example", "n-0.example"))
     tls = authority.context()
     close = {"Connection": "close"}
-    with Load(port, clients=2, headers=close, tls=tls, server_name="one.example") as load, \
-            Load(port, clients=1, tls=tls, server_name="one.example") as kept:
+    with Load(port, clients=2, headers=close, host="one.example", tls=tls,
+              server_name="one.example") as load, \
+            Load(port, clients=1, host="one.example", tls=tls, server_name="one.example") as kept:
         for i in range(1, 11):
             gateway.apply("config.yaml", *fixed,
                           authority.secret("one", "one.example", f"n-{i}.example"))

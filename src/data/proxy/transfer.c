@@ -283,6 +283,14 @@ static bool is_named_method(const struct exchange *x)
     return x->hit.route != NULL && x->hit.match->method.len > 0;
 }
 
+/* RFC 9110 7.4: over TLS a request is served only by the listener whose certificate was shown. */
+static bool is_misdirected(const struct exchange *x)
+{
+    const struct stream *stream = &x->client->connection->stream;
+    return stream->tls != NULL && x->listener != NULL &&
+           binding_listener(x->binding, stream_server_name(stream)) != x->listener;
+}
+
 static bool find_route(struct transfer *t)
 {
     struct exchange *x = &t->x;
@@ -300,6 +308,11 @@ static bool find_route(struct transfer *t)
     }
     if (UNLIKELY(x->listener != NULL && x->listener->unusable != NULL)) {
         respond_status(x, 500, FLAG_NC, x->listener->unusable, "The listener cannot be used.\n");
+        return false;
+    }
+    if (UNLIKELY(is_misdirected(x))) {
+        respond_status(x, 421, FLAG_NR, "misdirected_request",
+                       "Another listener serves this host: connect to it by its name.\n");
         return false;
     }
     if (x->hit.route != NULL)
