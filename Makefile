@@ -3,7 +3,7 @@
 JOBS ?= $(shell nproc)
 
 all: build/release/build.ninja
-	@ninja -C build/release $(if $(filter 1,$(V)),-v)
+	@ninja -C build/release $(if $(filter 1,$(V)),-v) nantian nantian-control nantian-proxy
 
 build/%/build.ninja: CMakeLists.txt CMakePresets.json
 	@tools/install build
@@ -25,6 +25,7 @@ check:
 # Us beside Debian's nginx and HAProxy, in paired windows (docs/BENCH.md).
 bench: all
 	@tools/install bench
+	@ninja -C build/release bench_load bench_backend bench_floor
 	@python3 test/bench/bench.py $(BENCH)
 
 soak: all

@@ -27,7 +27,7 @@ function(module name)
 
     file(RELATIVE_PATH folder ${CMAKE_SOURCE_DIR}/src ${CMAKE_CURRENT_SOURCE_DIR})
     file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/test/unit/${folder}/*_test.c)
-    if(NOT CMOCKA_FOUND)
+    if(NOT CMOCKA_FOUND OR NOT NANTIAN_TESTS)
         return()
     endif()
     foreach(source ${tests})

@@ -46,8 +46,10 @@ def build(preset, *targets):
 
 def ctest(preset, *options, env=None):
     began = time.monotonic()
+    env = {**os.environ, **(env or {})}
+    env["PATH"] = f"{pathlib.Path(sys.executable).parent}:{env['PATH']}"  # python3 with our packages
     code, output = run(["ctest", "--test-dir", f"build/{preset}", "--output-on-failure", "-j",
-                        JOBS, "--no-tests=error", *options], env={**os.environ, **(env or {})})
+                        JOBS, "--no-tests=error", *options], env=env)
     match = re.search(r"tests passed, (\d+) tests failed out of (\d+)", output)
     failed, total = (int(match[1]), int(match[2])) if match else (1, 1)
     note(f"ctest {preset} {' '.join(options)}".strip(), total - failed, failed, began)

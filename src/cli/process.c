@@ -85,14 +85,6 @@ static void on_restart(void *owner)
     start(owner);
 }
 
-static bool any_left(const struct processes *group)
-{
-    for (size_t i = 0; i < group->count; i++)
-        if (group->items[i].pid != 0)
-            return true;
-    return false;
-}
-
 static void ended(struct process *process, int status)
 {
     struct processes *group = process->group;
@@ -115,6 +107,18 @@ static void ended(struct process *process, int status)
     process->backoff_ms = MIN(process->backoff_ms * 2, (uint32_t)BACKOFF_MAX_MS);
 }
 
+/* The last started ends first, so that a data plane drains while its control plane is there. */
+static void stop_next(struct processes *group)
+{
+    for (size_t i = group->count; i > 0; i--) {
+        if (group->items[i - 1].pid == 0)
+            continue;
+        kill(group->items[i - 1].pid, SIGTERM);
+        return;
+    }
+    loop_stop(group->loop);
+}
+
 static void reap(struct processes *group)
 {
     int status = 0;
@@ -123,8 +127,8 @@ static void reap(struct processes *group)
         for (size_t i = 0; i < group->count; i++)
             if (group->items[i].pid == pid)
                 ended(&group->items[i], status);
-    if (group->stopping && !any_left(group))
-        loop_stop(group->loop);
+    if (group->stopping)
+        stop_next(group);
 }
 
 static void on_signal(void *owner, int number)
@@ -167,15 +171,11 @@ void processes_stop(struct processes *group)
 {
     bool again = group->stopping;
     group->stopping = true;
-    for (size_t i = 0; i < group->count; i++) {
+    for (size_t i = 0; i < group->count; i++)
         loop_disarm(group->loop, &group->items[i].restart);
-        if (group->items[i].pid != 0)
-            kill(group->items[i].pid, SIGTERM);
-    }
     if (!again)
         loop_arm(group->loop, &group->kill_timer, group->stop_ms);
-    if (!any_left(group))
-        loop_stop(group->loop);
+    stop_next(group);
 }
 
 void processes_fini(struct processes *group)

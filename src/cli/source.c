@@ -19,6 +19,16 @@ static bool check_certificate(struct text chain, struct text key, struct arena *
     return certificate != NULL;
 }
 
+static bool check_ca(struct text pem, struct arena *arena, struct text *ret_why)
+{
+    (void)arena;
+    const char *why = NULL;
+    struct tls_context *context = tls_client_new(&(struct tls_client_options){.ca_pem = pem}, &why);
+    *ret_why = text_of(why);
+    tls_context_unref(context);
+    return context != NULL;
+}
+
 bool source_load(struct source *source, const struct cli_verb *verb, const char *directory,
                  enum kind_mode mode)
 {
@@ -35,6 +45,7 @@ bool source_load(struct source *source, const struct cli_verb *verb, const char 
     source->options = (struct translate_options){
         .standalone = true,
         .check_certificate = check_certificate,
+        .check_ca = check_ca,
         .check_regex = regex_check,
     };
     source->store = store_new();

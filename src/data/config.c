@@ -391,7 +391,7 @@ void config_start(struct config *config)
     struct faults faults;
     if (config->options->state_dir != NULL) {
         struct state_loaded loaded = state_load(config->options->state_dir, &config->disk);
-        if (loaded.why_current != NULL && strcmp(loaded.why_current, "there is none") != 0)
+        if (loaded.why_current != NULL && !loaded.fresh)
             log_warn("the newest snapshot on disk cannot be used",
                      log_str("why", loaded.why_current),
                      log_str("previous", loaded.loaded ? "used instead" : "not usable either"));

@@ -332,11 +332,13 @@ static const char *read_file(int fd, struct builder *out)
     return "it grew while it was read";
 }
 
+static const char NO_FILE[] = "there is none";
+
 static const char *load(int dir, const char *name, struct resource_set *set)
 {
     int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
-        return errno == ENOENT ? "there is none" : "it cannot be opened";
+        return errno == ENOENT ? NO_FILE : "it cannot be opened";
     CLEANUP(builder_fini) struct builder bytes = {0};
     const char *why = read_file(fd, &bytes);
     close(fd);
@@ -357,6 +359,7 @@ struct state_loaded state_load(const char *directory, struct resource_set *set)
         result.why_previous = load(dir, "snapshot.1", set);
     }
     result.loaded = result.why_current == NULL || result.why_previous == NULL;
+    result.fresh = result.why_current == NO_FILE && result.why_previous == NO_FILE;
     close(dir);
     return result;
 }

@@ -20,6 +20,7 @@ const char *state_write(const char *directory, struct resource *const *resources
 
 struct state_loaded {
     bool loaded;
+    bool fresh;               /* neither file is there: a first start */
     bool previous;            /* the current file was of no use */
     const char *why_current;  /* static words; NULL: it was loaded */
     const char *why_previous; /* NULL: loaded, or not looked at */

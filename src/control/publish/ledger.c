@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/builder.h"
@@ -57,6 +58,7 @@ void ledger_open(struct ledger *ledger, struct text directory, uint64_t now_s)
 {
     struct builder path = {0};
     builder_add(&path, directory);
+    (void)mkdir(path.data, 0700); /* that it cannot be written shows with the first version */
     builder_add_string(&path, "/version");
     uint64_t numbers[4] = {now_s, 0, 0, 0};
     read_numbers(path.data, numbers);
