@@ -50,7 +50,7 @@ bool source_load(struct source *source, const struct cli_verb *verb, const char 
     };
     source->store = store_new();
     source->files = files_new(text_of(directory), mode, source->store);
-    if (!files_load(source->files, 0)) {
+    if (!files_load(source->files)) {
         cli_complain(verb, "%s: %s", directory, strerrordesc_np(errno));
         source_fini(source);
         return false;

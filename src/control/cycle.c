@@ -115,7 +115,7 @@ void cycle_fini(struct cycle *cycle)
 bool cycle_start(struct cycle *cycle)
 {
     static const struct files_events events = {.on_change = on_change};
-    if (!files_load(cycle->files, (int64_t)(loop_wall_ns(cycle->loop) / 1000000000u)))
+    if (!files_load(cycle->files))
         return false;
     log_faults(cycle);
     cycle_run(cycle);

@@ -29,7 +29,6 @@ struct files {
     struct store *store; /* borrows */
     struct map by_name;  /* name -> file; owns */
     struct holdings *holdings;
-    int64_t now;
     /* following */
     struct loop *loop;
     struct directory_watch *watch;
@@ -278,13 +277,16 @@ static bool scan(struct files *files, bool *ret_changed)
     return true;
 }
 
-bool files_load(struct files *files, int64_t now)
+/* No time is handed on: an object is as old as its creationTimestamp says, else all are equally
+ * old, so that the same directory means the same at every start. */
+#define NO_TIME 0
+
+bool files_load(struct files *files)
 {
-    files->now = now;
     bool changed = false;
     if (!scan(files, &changed))
         return false;
-    holdings_settle(files->holdings, files->store, now);
+    holdings_settle(files->holdings, files->store, NO_TIME);
     return true;
 }
 
@@ -300,7 +302,6 @@ static void on_settled(void *owner)
 {
     struct files *files = owner;
     files->burst_began_ms = 0;
-    files->now = (int64_t)(loop_wall_ns(files->loop) / 1000000000u);
     bool changed = false;
     if (!files->rescan)
         read_dirty(files, &changed);
@@ -308,7 +309,7 @@ static void on_settled(void *owner)
         files->rescan = false;
     clear_dirty(files);
     if (changed) {
-        holdings_settle(files->holdings, files->store, files->now);
+        holdings_settle(files->holdings, files->store, NO_TIME);
         files->events->on_change(files->owner, files);
     }
     if (files->rescan) /* the directory is gone for now: keep what there is, look again */

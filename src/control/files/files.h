@@ -24,7 +24,7 @@ void files_free(struct files *files);
 
 /* Reads the directory once, completely. False: it cannot be read (errno is set); what was there
  * before stays. */
-MUST_USE bool files_load(struct files *files, int64_t now);
+MUST_USE bool files_load(struct files *files);
 
 /* Follows changes from now on; call after files_load. False: the kernel refuses a watch. */
 MUST_USE bool files_watch(struct files *files, struct loop *loop, const struct files_events *events,
