@@ -1,44 +1,13 @@
-/* Connections without their protocol: the transport, the choice of a codec, writing at the end of
- * the turn, lingering, and the one way to the end. */
+/* Connections from their beginning to their end: the transport's events, the choice of a codec, and
+ * who is told when it is over. Codecs stand on http/link.h; this file stands on the codecs. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 
 #include "base/limits.h"
 #include "base/memory.h"
-#include "http/connection_internal.h"
+#include "http/link.h"
 
 static const char PREFACE[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"; /* RFC 9113 3.4 */
-
-static uint32_t or_default(uint32_t value, uint32_t otherwise)
-{
-    return value == 0 ? otherwise : value;
-}
-
-uint32_t http_link_header_ms(const struct http_link *link)
-{
-    return or_default(link->connection.settings->header_ms, LIMIT_HEADER_MS);
-}
-
-uint32_t http_link_body_ms(const struct http_link *link)
-{
-    return or_default(link->connection.settings->body_ms, LIMIT_BODY_MS);
-}
-
-uint32_t http_link_idle_ms(const struct http_link *link)
-{
-    uint32_t otherwise = link->connection.serving ? LIMIT_IDLE_MS : LIMIT_UPSTREAM_IDLE_MS;
-    return or_default(link->connection.settings->idle_ms, otherwise);
-}
-
-uint32_t http_link_write_ms(const struct http_link *link)
-{
-    return or_default(link->connection.settings->write_ms, LIMIT_WRITE_MS);
-}
-
-bool http_link_is_tls(const struct http_link *link)
-{
-    return link->connection.stream.tls != NULL;
-}
 
 /* ---- the end ---- */
 
@@ -66,172 +35,13 @@ static void on_finish(void *owner)
     free_link(link);
 }
 
-void http_link_fail(struct http_link *link, enum err err, const char *why)
-{
-    if (link->ended)
-        return;
-    link->ended = true;
-    link->end_err = err;
-    link->connection.why = why;
-    stream_close(&link->connection.stream);
-    loop_disarm(link->connection.loop, &link->timer);
-    loop_disarm(link->connection.loop, &link->write_timer);
-    loop_undefer(link->connection.loop, &link->flush);
-    loop_defer(link->connection.loop, &link->finish);
-}
-
 void http_close(struct http_connection *connection, enum err why)
 {
     http_link_fail(http_link_of(connection), why,
                    connection->why == NULL ? "closed" : connection->why);
 }
 
-/* FIN now; what still comes is dropped for a moment, since closing on unread bytes would reset the
- * connection and take our last words from the peer. */
-static void begin_linger(struct http_link *link)
-{
-    link->linger_when_flushed = false;
-    link->lingering = true;
-    link->linger_left = LIMIT_LINGER_BYTES;
-    buffer_fini(&link->in);
-    buffer_init(&link->in, loop_buffers(link->connection.loop));
-    stream_end_write(&link->connection.stream);
-    loop_arm(link->connection.loop, &link->timer, LIMIT_LINGER_MS);
-    stream_resume(&link->connection.stream);
-}
-
-static void drop_input(struct http_link *link)
-{
-    for (;;) {
-        enum err err = stream_read(&link->connection.stream, &link->in, LIMIT_BUFFER_BLOCK);
-        if (err == ERR_AGAIN)
-            return;
-        size_t len = buffer_len(&link->in);
-        buffer_consume(&link->in, len);
-        if (err != ERR_NONE || len >= link->linger_left) {
-            http_link_fail(link, link->end_err, link->connection.why);
-            return;
-        }
-        link->linger_left -= len;
-    }
-}
-
-void http_link_close_flushed(struct http_link *link, enum err err, const char *why)
-{
-    link->end_err = err;
-    link->connection.why = why;
-    link->close_when_flushed = true;
-    http_link_flush(link);
-}
-
-void http_link_linger(struct http_link *link, enum err err, const char *why)
-{
-    link->end_err = err;
-    link->connection.why = why;
-    link->linger_when_flushed = true;
-    http_link_flush(link);
-}
-
-/* ---- writing ---- */
-
-void http_link_flush(struct http_link *link)
-{
-    if (!link->flushing && !link->ended)
-        loop_defer(link->connection.loop, &link->flush);
-}
-
-/* A backend may have answered and closed while we were still sending: its answer counts. */
-static void on_write_error(struct http_link *link)
-{
-    struct stream *stream = &link->connection.stream;
-    const char *why = stream->why == NULL ? "write: failed" : stream->why;
-    link->write_broken = true;
-    buffer_consume(&link->out, buffer_len(&link->out));
-    if (!link->connection.serving && link->started)
-        link->connection.ops->on_readable(link);
-    if (!link->answer_kept)
-        http_link_fail(link, ERR_CLOSED, why);
-}
-
-static void watch_progress(struct http_link *link, bool blocked, bool took)
-{
-    struct loop *loop = link->connection.loop;
-    if (!blocked)
-        loop_disarm(loop, &link->write_timer);
-    else if (took || !timer_is_armed(&link->write_timer))
-        loop_arm(loop, &link->write_timer, http_link_write_ms(link));
-}
-
-static void write_out(struct http_link *link)
-{
-    size_t before = buffer_len(&link->out);
-    if (link->write_broken)
-        return;
-    if (before > 0) {
-        enum err err = stream_write(&link->connection.stream, &link->out);
-        if (err != ERR_NONE && err != ERR_AGAIN) {
-            on_write_error(link);
-            return;
-        }
-        bool took = buffer_len(&link->out) < before;
-        watch_progress(link, err == ERR_AGAIN, took);
-        if (took && link->started && !link->lingering)
-            link->connection.ops->on_written(link);
-    }
-    if (link->ended || buffer_len(&link->out) > 0)
-        return;
-    if (link->fin_when_flushed) {
-        link->fin_when_flushed = false;
-        stream_end_write(&link->connection.stream);
-    }
-    if (link->linger_when_flushed)
-        begin_linger(link);
-    else if (link->close_when_flushed)
-        http_link_fail(link, link->end_err, link->connection.why);
-}
-
-static void on_flush(void *owner)
-{
-    struct http_link *link = owner;
-    if (link->ended)
-        return;
-    if (link->started && !link->lingering) {
-        link->flushing = true;
-        link->connection.ops->on_flush(link);
-        link->flushing = false;
-        if (link->ended)
-            return;
-    }
-    if (link->connection.stream.connected)
-        write_out(link);
-}
-
-size_t http_link_write_through(struct http_link *link, struct text bytes)
-{
-    size_t taken = 0;
-    if (link->ended || link->write_broken)
-        return 0;
-    enum err err = stream_write_more(&link->connection.stream, &link->out, bytes, &taken);
-    if (err != ERR_NONE && err != ERR_AGAIN)
-        http_link_flush(link); /* meets the error again, at the end of the turn */
-    watch_progress(link, err == ERR_AGAIN, taken > 0);
-    return taken;
-}
-
-/* ---- reading ---- */
-
-enum err http_link_read(struct http_link *link, size_t want)
-{
-    if (link->ended)
-        return ERR_AGAIN;
-    return stream_read(&link->connection.stream, &link->in, want);
-}
-
-void http_link_ready(struct http_link *link)
-{
-    link->ready_told = true;
-    link->connection.events->on_ready(link->connection.owner, &link->connection);
-}
+/* ---- the choice of a codec ---- */
 
 static void start(struct http_link *link, bool h2)
 {
@@ -297,15 +107,31 @@ static void on_event(void *owner, uint32_t events)
     if (events & STREAM_CONNECTED)
         on_connected(link);
     if (!link->ended && events & STREAM_WRITABLE)
-        write_out(link);
+        http_link_write_out(link);
     if (link->ended || (events & STREAM_READABLE) == 0)
         return;
     if (link->lingering)
-        drop_input(link);
+        http_link_drop_input(link);
     else if (!link->started)
         detect(link);
     if (!link->ended && link->started && !link->lingering && stream->read_ready)
         link->connection.ops->on_readable(link);
+}
+
+static void on_flush(void *owner)
+{
+    struct http_link *link = owner;
+    if (link->ended)
+        return;
+    if (link->started && !link->lingering) {
+        link->flushing = true;
+        link->connection.ops->on_flush(link);
+        link->flushing = false;
+        if (link->ended)
+            return;
+    }
+    if (link->connection.stream.connected)
+        http_link_write_out(link);
 }
 
 static void on_timer(void *owner)
@@ -366,7 +192,7 @@ struct http_connection *http_connect(struct loop *loop, const struct address *to
     struct http_link *link = new_link(loop, settings, events, owner);
     struct stream *stream = &link->connection.stream;
     enum err err = stream_connect(stream, loop, to, tls, server_name,
-                                  or_default(connect_ms, LIMIT_CONNECT_MS));
+                                  connect_ms == 0 ? LIMIT_CONNECT_MS : connect_ms);
     if (err != ERR_NONE)
         http_link_fail(link, err, stream->why == NULL ? "connect: failed" : stream->why);
     return &link->connection;

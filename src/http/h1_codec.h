@@ -2,7 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "http/connection_internal.h"
+#include "http/link.h"
 #include "http/h1_chunk.h"
 #include "http/h1_head.h"
 #include "http/h1_parse.h"

@@ -7,7 +7,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "http/connection_internal.h"
+#include "http/link.h"
 #include "http/h2_message.h"
 
 enum h2_news { /* in the order in which they are told */

@@ -1,5 +1,5 @@
-/* What connection.c and the codecs (h1_*.c, h2_*.c) share: the transport's buffers, timers and end.
- * connection.c owns the link and picks the codec; the codec owns `codec` and the streams. */
+/* The link: what connection.c and the codecs (h1_*.c, h2_*.c) stand on, the transport's buffers,
+ * timers and end. connection.c owns it and picks the codec; the codec owns `codec` and streams. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
@@ -60,7 +60,7 @@ struct http_connection_ops {
 
 extern const struct http_connection_ops h1_server_ops, h1_client_ops, h2_server_ops, h2_client_ops;
 
-/* Services of connection.c for the codecs. */
+/* Services for the codecs. */
 
 /* Reads once into link->in, `want` bytes of room. ERR_NONE: bytes came. ERR_AGAIN: none.
  * ERR_CLOSED: the peer's clean end, also when told again. Others: broken; call http_close. */
@@ -86,3 +86,7 @@ uint32_t http_link_body_ms(const struct http_link *link);
 uint32_t http_link_idle_ms(const struct http_link *link);
 uint32_t http_link_write_ms(const struct http_link *link);
 bool http_link_is_tls(const struct http_link *link);
+
+/* For connection.c. */
+void http_link_write_out(struct http_link *link);  /* what is in `out`, then the ends that wait */
+void http_link_drop_input(struct http_link *link); /* while lingering */
