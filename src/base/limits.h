@@ -22,6 +22,7 @@
 #define LIMIT_HANDSHAKE_MS 10000
 #define LIMIT_HEADER_MS    10000  /* 408; first byte of a request to its last header byte */
 #define LIMIT_BODY_MS      60000  /* 408; without any progress */
+#define LIMIT_PROXY_PROTOCOL 2048 /* behind the 16 bytes of a version 2 header */
 #define LIMIT_IDLE_MS      75000  /* keep-alive, as nginx */
 #define LIMIT_WRITE_MS     60000  /* a client that reads nothing */
 #define LIMIT_CONNECTIONS  100000 /* per worker; beyond: close at accept, counted */

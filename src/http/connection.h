@@ -17,8 +17,9 @@ struct http_settings {
     uint32_t stream_window; /* HTTP/2: body bytes taken ahead per stream; 0: the default */
     uint32_t ping_ms;       /* HTTP/2: a PING after so long a silence of the peer; 0: none */
     enum http_version_want version;
-    bool allow_h2;      /* serving, HTTP_AUTO: preface or ALPN h2 is taken */
-    bool merge_slashes; /* serving */
+    bool allow_h2;       /* serving, HTTP_AUTO: preface or ALPN h2 is taken */
+    bool merge_slashes;  /* serving */
+    bool proxy_protocol; /* serving: its header comes first, even before TLS, within header_ms */
 };
 
 struct http_connection_events {
@@ -27,8 +28,8 @@ struct http_connection_events {
     void (*on_stream)(void *owner, struct http_stream *stream);
     /* Calling: the connection can carry a request now (again). */
     void (*on_ready)(void *owner, struct http_connection *connection);
-    /* A request was refused before it became a stream (400, 408, 414, 431, ...): for log and
-     * counter. `reason` is a static word. May be NULL. */
+    /* A request was refused before it became a stream (400, 408, 414, 431, ...; 0: without an
+     * answer): for log and counter. `reason` is a static word. May be NULL. */
     void (*on_refused)(void *owner, struct http_connection *connection, int status,
                        const char *reason);
     /* Gone; the last call. `err` ERR_NONE or ERR_CLOSED: by choice. Before on_ready: the connect

@@ -3,8 +3,11 @@
 #include "net/stream.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 #include "base/limits.h"
+#include "base/memory.h"
+#include "net/proxy_protocol.h"
 #include "net/tls_stream.h"
 
 static struct io *io_of(const struct stream *stream)
@@ -53,6 +56,56 @@ static enum err connect_error(struct stream *stream, int number)
         return set_error(stream, ERR_SYSTEM, "connect: not permitted");
     default:
         return set_error(stream, ERR_SYSTEM, "connect: failed");
+    }
+}
+
+/* One recv of exactly what the header still lacks: not a byte behind it may be taken. */
+static enum err pull_header(struct stream *stream, size_t want)
+{
+    struct io *io = io_of(stream);
+    char *room = buffer_reserve(stream->proxy_header, want);
+    ssize_t got = io->recv(io->state, stream->watch.fd, room, want);
+    if (got > 0) {
+        stream->proxy_header->end += (uint32_t)got;
+        return ERR_NONE;
+    }
+    if (got == 0)
+        return set_error(stream, ERR_CLOSED, "proxy: closed before the header");
+    if (errno == EAGAIN)
+        return ERR_AGAIN;
+    return errno == EINTR ? ERR_NONE : set_error(stream, ERR_SYSTEM, "proxy: reset by peer");
+}
+
+static void drop_header(struct stream *stream)
+{
+    if (stream->proxy_header == NULL)
+        return;
+    buffer_fini(stream->proxy_header);
+    free(stream->proxy_header);
+    stream->proxy_header = NULL;
+}
+
+/* True once the header is read; false: not yet, or it failed and the owner was told. */
+static bool read_header(struct stream *stream)
+{
+    for (;;) {
+        struct proxy_protocol header;
+        size_t len = 0, have = buffer_len(stream->proxy_header);
+        const char *why = NULL;
+        enum err err = proxy_protocol_parse(buffer_text(stream->proxy_header), &header, &len, &why);
+        if (err == ERR_NONE) {
+            if (header.has_addresses)
+                stream->peer = header.source;
+            drop_header(stream);
+            return true;
+        }
+        err = err == ERR_AGAIN ? pull_header(stream, len - have) : set_error(stream, err, why);
+        if (err == ERR_AGAIN)
+            return false;
+        if (err != ERR_NONE) {
+            fail(stream);
+            return false;
+        }
     }
 }
 
@@ -112,6 +165,15 @@ static void on_ready(void *owner, uint32_t events)
     uint32_t news = 0;
     if (stream->write_blocked && (events & (IO_WRITE | IO_ERROR)) != 0 && unblock(stream))
         news |= STREAM_WRITABLE;
+    if (stream->proxy_header != NULL) {
+        if (!read_header(stream))
+            return;
+        may_read = true; /* bytes behind the header bring no edge of their own */
+        if (stream->tls != NULL) {
+            tls_session_wake(stream->tls);
+            loop_arm(stream->loop, &stream->timer, LIMIT_HANDSHAKE_MS);
+        }
+    }
     if (!stream->connected) {
         if (!shake_hands(stream))
             return;
@@ -131,6 +193,8 @@ static void on_deadline(void *owner)
     struct stream *stream = owner;
     if (stream->connecting)
         (void)set_error(stream, ERR_TIMEOUT, "connect: timed out");
+    else if (stream->proxy_header != NULL)
+        (void)set_error(stream, ERR_TIMEOUT, "proxy: no header came");
     else
         (void)set_error(stream, ERR_TIMEOUT, "tls: handshake timed out");
     fail(stream);
@@ -177,6 +241,19 @@ enum err stream_accept(struct stream *stream, struct loop *loop, int fd, const s
     return err;
 }
 
+enum err stream_accept_proxied(struct stream *stream, struct loop *loop, int fd,
+                               const struct address *peer, struct tls_context *tls,
+                               uint32_t header_ms)
+{
+    enum err err = stream_accept(stream, loop, fd, peer, tls);
+    if (err != ERR_NONE)
+        return err;
+    stream->proxy_header = memory_new(struct buffer);
+    buffer_init(stream->proxy_header, loop_buffers(loop));
+    loop_arm(loop, &stream->timer, header_ms);
+    return ERR_NONE;
+}
+
 enum err stream_connect(struct stream *stream, struct loop *loop, const struct address *to,
                         struct tls_context *tls, struct text server_name, uint32_t timeout_ms)
 {
@@ -207,6 +284,7 @@ void stream_close(struct stream *stream)
         loop_unwatch(stream->loop, &stream->watch);
         io->close(io->state, fd);
     }
+    drop_header(stream);
     tls_session_close(stream->tls);
     stream->tls = NULL;
     stream->loop = NULL;

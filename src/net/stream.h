@@ -35,11 +35,12 @@ struct stream {
     bool read_ready; /* there may be bytes (no short read since the last event) */
     bool read_ended; /* the peer's end was read */
     bool write_blocked;
-    bool connecting;    /* TCP is not up yet */
-    bool end_told;      /* the kernel told of the peer's end: a last read is worth it */
-    bool broken;        /* reset or hung up: what can still be read is a rest */
-    bool failed;        /* STREAM_FAILED was told */
-    struct timer timer; /* connect and handshake deadline */
+    bool connecting;             /* TCP is not up yet */
+    bool end_told;               /* the kernel told of the peer's end: a last read is worth it */
+    bool broken;                 /* reset or hung up: what can still be read is a rest */
+    bool failed;                 /* STREAM_FAILED was told */
+    struct buffer *proxy_header; /* owns; what came of it so far; NULL: none is awaited */
+    struct timer timer;          /* connect, header and handshake deadline */
     struct defer resume;
 };
 
@@ -48,6 +49,11 @@ struct stream {
  * Serving side: takes over an accepted descriptor. With `tls` the handshake comes first. */
 MUST_USE enum err stream_accept(struct stream *stream, struct loop *loop, int fd,
                                 const struct address *peer, struct tls_context *tls);
+/* The same behind a load balancer that speaks the PROXY protocol: its header must come first,
+ * within `header_ms`, and `peer` becomes the client it names; anything else is STREAM_FAILED. */
+MUST_USE enum err stream_accept_proxied(struct stream *stream, struct loop *loop, int fd,
+                                        const struct address *peer, struct tls_context *tls,
+                                        uint32_t header_ms);
 /* Calling side. `server_name` (SNI and verification) only with tls; may be empty. */
 MUST_USE enum err stream_connect(struct stream *stream, struct loop *loop, const struct address *to,
                                  struct tls_context *tls, struct text server_name,

@@ -5,6 +5,9 @@
 #include "control/kind/common.h"
 #include "control/kind/filter.h"
 
+/* "true" on a Gateway: clients come through a load balancer that sends the PROXY protocol. */
+#define KIND_ANNOTATION_PROXY "gateway.nantian.dev/proxy-protocol"
+
 enum kind_protocol {
     KIND_PROTOCOL_UNKNOWN, /* a domain-prefixed or future one: see protocol_text */
     KIND_PROTOCOL_HTTP,

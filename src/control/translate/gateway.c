@@ -67,6 +67,7 @@ static void add_listener(struct arena *arena, const struct gateway_view *view,
     message.protocol = protocol_of(listener->protocol);
     message.hostname = arena_string(arena, listener->hostname);
     message.tls = tls_of(arena, listener);
+    message.proxy_protocol = listener->is_proxied;
     struct text owner =
         arena_printf(arena, "%s " TEXT_FMT "/" TEXT_FMT, kind_name(listener->owner.kind),
                      TEXT_ARG(listener->owner.namespace), TEXT_ARG(listener->owner.name));

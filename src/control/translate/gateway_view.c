@@ -111,6 +111,25 @@ static void check_settings(struct translation *t, struct gateway_view *view,
                                      "to backends are not supported by this data plane.")});
 }
 
+/* Of a Gateway, for its ListenerSets as well: a port speaks one protocol, and whom the addresses of
+ * clients are believed from is the Gateway's owner's to say. */
+static bool is_proxied(const struct kind_object *gateway)
+{
+    return text_is(kind_pairs_get(&gateway->meta.annotations, KIND_ANNOTATION_PROXY), "true");
+}
+
+static void check_annotations(struct gateway_view *view, const struct kind_object *object)
+{
+    struct text value = kind_pairs_get(&object->meta.annotations, KIND_ANNOTATION_PROXY);
+    if (value.data == NULL || text_is(value, "true") || text_is(value, "false"))
+        return;
+    struct piece_spot spot = {FAULT_WARNING, "InvalidAnnotation", object->meta.place,
+                              TEXT("metadata.annotations"), TEXT("Write \"true\" or \"false\".")};
+    piece_fault(view->draft, object, &spot,
+                TEXT("The annotation " KIND_ANNOTATION_PROXY " is not \"true\"; the PROXY "
+                     "protocol is not expected."));
+}
+
 static void judge_set(struct translation *t, struct gateway_view *view,
                       const struct kind_object *gateway, const struct kind_object *object,
                       struct set_view *ret_set)
@@ -139,7 +158,7 @@ static void judge_set(struct translation *t, struct gateway_view *view,
                                           TEXT_ARG(view->path))};
         return;
     }
-    struct listeners_owner owner = {object, gateway->gateway};
+    struct listeners_owner owner = {object, gateway->gateway, is_proxied(gateway)};
     for (size_t i = 0; i < set->listener_count; i++)
         listeners_evaluate(t, view, &owner, &set->listeners[i],
                            &view->listeners[view->listener_count++]);
@@ -156,7 +175,7 @@ static void add_listeners(struct translation *t, struct gateway_view *view,
     for (size_t i = 0; i < set_count; i++)
         total += sets[i]->listener_set->listener_count;
     view->listeners = arena_array(&view->arena, struct listener_view, total);
-    struct listeners_owner owner = {object, object->gateway};
+    struct listeners_owner owner = {object, object->gateway, is_proxied(object)};
     for (size_t i = 0; i < object->gateway->listener_count; i++)
         listeners_evaluate(t, view, &owner, &object->gateway->listeners[i],
                            &view->listeners[view->listener_count++]);
@@ -200,6 +219,7 @@ struct gateway_view *view_new(struct translation *t, const struct kind_object *o
     view->draft = piece_new(view->key);
     find_addresses(t, view, object);
     check_settings(t, view, object);
+    check_annotations(view, object);
     add_listeners(t, view, object);
     report_conflicts(t, view);
     for (size_t i = 0; i < view->listener_count; i++) {

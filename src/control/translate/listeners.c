@@ -252,6 +252,7 @@ void listeners_evaluate(struct translation *t, struct gateway_view *view,
         .is_terminated = listener->protocol == KIND_PROTOCOL_HTTPS ||
                          (listener->protocol == KIND_PROTOCOL_TLS && listener->tls != NULL &&
                           listener->tls->mode == KIND_TLS_TERMINATE),
+        .is_proxied = owner->is_proxied && listener->protocol != KIND_PROTOCOL_UDP,
         .allowed = {.from = listener->allowed_routes.namespaces.from,
                     .selector = copy_selector(arena, listener->allowed_routes.namespaces.selector)},
         .namespace = arena_text(arena, meta->namespace),
@@ -300,7 +301,7 @@ const char *listeners_conflict(const struct listener_view *a, const struct liste
         return NULL;
     if (family != other)
         return family == 4 || other == 4 ? NULL : "ProtocolConflict";
-    if (family >= 3)
+    if (family >= 3 || a->is_proxied != b->is_proxied)
         return "ProtocolConflict";
     return text_equal(a->hostname, b->hostname) ? "HostnameConflict" : NULL;
 }

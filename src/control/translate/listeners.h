@@ -8,6 +8,7 @@
 struct listeners_owner {
     const struct kind_object *object;   /* Gateway or ListenerSet */
     const struct kind_gateway *gateway; /* whose TLS settings hold */
+    bool is_proxied;                    /* the Gateway says so, for all its listeners */
 };
 
 /* Fills in all but what depends on other listeners. */

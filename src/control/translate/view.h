@@ -13,6 +13,7 @@ struct listener_view {
     int32_t port;
     enum kind_protocol protocol;
     bool is_terminated;
+    bool is_proxied; /* a PROXY header comes first */
     uint32_t kinds; /* one bit a kind_id: allowed and supported */
     struct kind_namespaces allowed;
     struct text namespace; /* of its owner: what Same means */

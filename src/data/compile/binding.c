@@ -62,6 +62,8 @@ static void join(struct change *change, struct compile_group *group, struct part
         bool both_tls = is_tls(theirs) && is_tls(config->protocol);
         if (theirs != config->protocol && !both_tls)
             conflict(change, part, first, "protocol", "cannot share with");
+        else if (config->proxy_protocol != leader->config->proxy_protocol)
+            conflict(change, part, first, "proxy_protocol", "is not the same as that of");
         else if (config->protocol == LISTENER_TCP || config->protocol == LISTENER_UDP)
             conflict(change, part, first, "port", "has no host name to tell it from");
         else if (both_tls && (listener->client_ca != leader->client_ca ||

@@ -203,6 +203,7 @@ void compile_listener(struct change *change, struct part *part)
     config->protocol = (enum listener_protocol)message->protocol;
     config->port = (uint16_t)message->port;
     config->slot = part->slot;
+    config->proxy_protocol = message->proxy_protocol;
     if (config->protocol < LISTENER_HTTP || config->protocol > LISTENER_UDP)
         refuse(change, part, "protocol", "is none that this proxy knows");
     if (message->port == 0 || message->port > UINT16_MAX)

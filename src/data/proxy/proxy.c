@@ -66,6 +66,7 @@ void proxy_door_bind(struct proxy_door *door, const struct binding *binding)
         .body_ms = limits.body_ms,
         .version = HTTP_1,
         .merge_slashes = true,
+        .proxy_protocol = binding->listener_count > 0 && binding->listeners[0]->proxy_protocol,
     };
 }
 
