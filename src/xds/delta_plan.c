@@ -139,6 +139,7 @@ bool delta_plan_first(struct delta_stream *stream, enum resource_type type, cons
         memset(stream->stated, 0, sizeof(stream->stated));
         if (text.len > 0)
             memcpy(stream->stated, text.data, text.len);
+        stream->stated_itself = text.len > 0;
         owe(interest, TEXT(TYPES_SNAPSHOT_NAME));
     } else if (interest->wildcard && stated.count == 0) {
         interest->everything = true;
@@ -322,7 +323,11 @@ static void plan_record(struct delta_stream *stream)
         memset(stream->stated, 0, sizeof(stream->stated));
         memcpy(stream->stated, version.data, version.len);
         add_item(&stream->plan, RESOURCE_SNAPSHOT, record, TEXT_NONE);
+    } else if (stream->stated_itself && stream->plan.count == 0) {
+        /* It came back with what is current: nothing is sent, and it runs it already. */
+        delta_node_acked(server, stream->node, &server->commit->version, 0);
     }
+    stream->stated_itself = false;
     resource_unref(record);
 }
 

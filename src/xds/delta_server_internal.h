@@ -74,6 +74,7 @@ struct delta_stream {
     uint64_t nonce;                        /* of the last response */
     bool sending;                          /* the last response waits in the connection */
     char stated[RESOURCE_VERSION_MAX + 1]; /* version of the commit record it has */
+    bool stated_itself;                    /* by its own word, not by what was sent */
     struct delta_commit *offered;          /* shares; of the last commit record sent */
     uint64_t offered_nonce, offered_ns;
     bool awaiting; /* no answer to it yet: nothing else is pushed meanwhile */

@@ -138,6 +138,25 @@ static void a_refused_snapshot_names_its_fault_and_the_next_one_goes_live(void *
     loop_free(loop);
 }
 
+static void who_comes_back_with_what_is_current_has_acknowledged_it(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_new(NULL);
+    struct control control = {0};
+    struct plane plane = {0};
+    control_start(&control, loop, NULL);
+    control_put(&control, 1, RESOURCE_ROUTE, "r", "1");
+    plane_start(&plane, loop, &control.address);
+    WAIT_FOR(loop, control.acks == 1);
+    link_restart(plane.link, "test");
+    WAIT_FOR(loop, control.acks == 2);
+    assert_int_equal(control.acked_revision, 1);
+    assert_int_equal(delta_server_counters(control.delta)->snapshots, 1); /* nothing was sent */
+    plane_stop(&plane);
+    control_stop(&control);
+    loop_free(loop);
+}
+
 static void a_refused_snapshot_is_not_tried_again_after_a_new_stream(void **state)
 {
     (void)state;
@@ -396,6 +415,7 @@ int main(void)
         cmocka_unit_test(a_data_plane_gets_everything_and_says_so),
         cmocka_unit_test(one_change_among_a_hundred_thousand_costs_one_resource),
         cmocka_unit_test(a_refused_snapshot_names_its_fault_and_the_next_one_goes_live),
+        cmocka_unit_test(who_comes_back_with_what_is_current_has_acknowledged_it),
         cmocka_unit_test(a_refused_snapshot_is_not_tried_again_after_a_new_stream),
         cmocka_unit_test(while_a_snapshot_is_adopted_later_ones_become_one),
         cmocka_unit_test(a_stream_lost_while_a_snapshot_is_adopted_costs_nothing),
