@@ -101,6 +101,9 @@ static void on_event(void *owner, uint32_t events)
     if (link->ended)
         return;
     if (events & STREAM_FAILED) {
+        const struct http_connection_events *told = link->connection.events;
+        if (stream->proxy_header != NULL && told->on_refused != NULL)
+            told->on_refused(link->connection.owner, &link->connection, 0, "proxy_protocol");
         http_link_fail(link, stream->err, stream->why);
         return;
     }
@@ -177,7 +180,11 @@ struct http_connection *http_serve(struct loop *loop, int fd, const struct addre
 {
     struct http_link *link = new_link(loop, settings, events, owner);
     link->connection.serving = true;
-    if (stream_accept(&link->connection.stream, loop, fd, peer, tls) != ERR_NONE) {
+    struct stream *stream = &link->connection.stream;
+    enum err err = settings->proxy_protocol ? stream_accept_proxied(stream, loop, fd, peer, tls,
+                                                                    http_link_header_ms(link))
+                                            : stream_accept(stream, loop, fd, peer, tls);
+    if (err != ERR_NONE) {
         free_link(link);
         return NULL;
     }
