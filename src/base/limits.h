@@ -50,7 +50,7 @@
 #define LIMIT_READY_BATCH      256  /* ready descriptors told in one turn */
 #define LIMIT_DEFER_ROUNDS     16   /* work that puts off more work: the rest waits a turn */
 #define LIMIT_BLOCKS_KEPT      1024 /* free buffer blocks a loop keeps: 16 MiB */
-#define LIMIT_LISTEN_BACKLOG   4096 /* connections the kernel holds for us; it caps it to somaxconn */
+#define LIMIT_LISTEN_BACKLOG   4096 /* connections the kernel holds for us; capped by somaxconn */
 #define LIMIT_ACCEPT_PAUSE_MS  100  /* when descriptors ran out: then try again */
 #define LIMIT_TLS_BACKLOG      65536 /* encrypted bytes a stream holds for a slow peer */
 
@@ -92,7 +92,7 @@
 #define LIMIT_XDS_NODES_GONE   256    /* nodes that left and are still listed */
 #define LIMIT_XDS_LINGER_MS    1000   /* a wrong digest may mend itself before the stream is cut */
 #define LIMIT_REPORT_BYTES     (1u << 20) /* one report of a data plane */
-#define LIMIT_REPORT_RATE      20 /* reports taken per LIMIT_REPORT_MS and stream; more are dropped */
+#define LIMIT_REPORT_RATE      20 /* reports taken per LIMIT_REPORT_MS and stream; others drop */
 #define LIMIT_RECONNECT_MIN_MS 100
 #define LIMIT_RECONNECT_MAX_MS 10000
 #define LIMIT_REPORT_MS        1000 /* between two reports of a data plane */
