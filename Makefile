@@ -7,7 +7,7 @@ all: build/release/build.ninja
 
 build/%/build.ninja: CMakeLists.txt CMakePresets.json
 	@tools/install build
-	@cmake --preset $* >build-$*.log 2>&1 || { cat build-$*.log; exit 1; }
+	@cmake --preset $* >build-$*.log || { cat build-$*.log; exit 1; }
 	@rm -f build-$*.log
 
 # Builds, starts both planes over a directory of Gateway API YAML, sends a request, stays.
@@ -27,6 +27,7 @@ bench: all
 	@tools/install bench
 	@ninja -C build/release bench_load bench_backend bench_floor
 	@python3 test/bench/bench.py $(BENCH)
+	@python3 test/bench/scale.py $(SCALE)
 
 soak: all
 	@tools/test soak

@@ -57,7 +57,8 @@ def ctest(preset, *options, env=None):
 
 def pytest(preset, *options):
     began = time.monotonic()
-    env = {**os.environ, "NANTIAN_BUILD": str(ROOT / "build" / preset)}
+    env = {**os.environ, "NANTIAN_BUILD": str(ROOT / "build" / preset),
+           "PATH": f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"}  # its go
     code, output = run([sys.executable, "-m", "pytest", "-q", "-x" if "-x" in options else "-q",
                         *[o for o in options if o != "-x"]], env=env)
     counts = {word: int(n) for n, word in

@@ -1,20 +1,24 @@
 #!/usr/bin/env python3
 """Us beside Debian's nginx and HAProxy and a minimal relay, in paired windows on one machine.
 
-bench.py [--only h1,tls,...] [--pairs N] [--window SECONDS] [--json FILE] [--gate]
+bench.py [--only h1,tls,...] [--pairs N] [--window SECONDS] [--json FILE] [--markdown] [--gate]
 
 Every proxy runs one worker pinned to core 0; backend and load generator share core 1. Windows
 alternate (A B B A ...); a ratio is taken per adjacent pair, the median is what counts. The primary
 figure is on-CPU time of all threads of the proxy per completed request. Absolute figures depend on
 the machine and its neighbours; ratios of adjacent windows much less.
+--markdown prints the tables of docs/BENCH.md, with the machine, the versions and the date.
 --gate runs the deterministic part alone: instructions and system calls per request against
 test/bench/gates.json.
 """
 import argparse
+import datetime
 import json
 import os
 import pathlib
+import platform
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -29,6 +33,7 @@ BUILD = pathlib.Path(os.environ.get("NANTIAN_BUILD", ROOT / "build/release"))
 BENCH = BUILD / "bench"
 BIN = BUILD / "bin"
 HERE = pathlib.Path(__file__).resolve().parent
+CONTENDED = 0.10  # others' share of a core beyond which absolute figures mean nothing
 
 
 def free_port():
@@ -50,6 +55,64 @@ def wait_port(port, seconds=10):
 
 def pinned(core, command):
     return ["taskset", "-c", str(core), *map(str, command)] if os.cpu_count() > 1 else command
+
+
+def busy_ns(core=""):
+    """What ran so far on one core, or on all."""
+    line = re.search(rf"^cpu{core} (.*)$", pathlib.Path("/proc/stat").read_text(), re.M)[1]
+    user, nice, system, _idle, _iowait, irq, softirq = map(int, line.split()[:7])
+    ticks = user + nice + system + irq + softirq
+    return ticks * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+
+
+def first_line(*command):
+    try:
+        out = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
+        return (out.stdout or out.stderr).splitlines()[0].strip()
+    except (OSError, subprocess.CalledProcessError, IndexError):
+        return ""
+
+
+class Machine:
+    """Where a measurement was made, and how much of it others took meanwhile."""
+    def __init__(self):
+        self.shares = []  # others' share of the measured core, a window each
+        self.began, self.busy, self.ours = time.monotonic(), busy_ns(), self.own_ns()
+
+    @staticmethod
+    def own_ns():
+        """Ours and that of children that have ended."""
+        return sum(int((usage.ru_utime + usage.ru_stime) * 1e9) for usage in
+                   (resource.getrusage(who) for who in
+                    (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
+
+    def others(self):
+        if self.shares:
+            return statistics.median(self.shares)
+        seconds = (time.monotonic() - self.began) * os.cpu_count()
+        others = busy_ns() - self.busy - (self.own_ns() - self.ours)
+        return max(0.0, others / 1e9 / seconds)
+
+    def markdown(self):
+        """Call it once all children have ended."""
+        info = pathlib.Path("/proc/cpuinfo").read_text()
+        model = re.search(r"^model name\s*: (.*)$", info, re.M)
+        memory = int(re.search(r"^MemTotal: +(\d+)",
+                               pathlib.Path("/proc/meminfo").read_text(), re.M)[1])
+        others = self.others()
+        versions = [first_line(BIN / "nantian", "version"), first_line("nginx", "-v"),
+                    first_line("haproxy", "-v"), first_line("gcc", "--version")]
+        lines = [
+            f"- {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d}, commit "
+            f"{first_line('git', '-C', ROOT, 'rev-parse', '--short', 'HEAD') or 'unknown'}",
+            f"- {os.cpu_count()} cores ({model[1] if model else platform.machine()}), "
+            f"{memory >> 20} GiB, Linux {platform.release()}",
+            f"- {'; '.join(filter(None, versions))}",
+            f"- others took {others:.0%} of the {'proxy core' if self.shares else 'machine'}"
+            + (": **contended**, only ratios and counts say something" if others > CONTENDED
+               else ""),
+        ]
+        return "\n".join(lines)
 
 
 class Proxy:
@@ -247,13 +310,16 @@ WORKLOADS = {
 }
 
 
-def window(proxy, workload, seconds):
+def window(proxy, workload, seconds, machine):
     uses_tls, arguments = WORKLOADS[workload]
     port = proxy.tls_port if uses_tls else proxy.port
-    before = proxy.cpu_ns()
+    before, busy, began = proxy.cpu_ns(), busy_ns(0), time.monotonic()
     out = subprocess.run(pinned(1, [BENCH / "bench_load", "--port", port, "--seconds", seconds,
                                     *arguments]), capture_output=True, text=True)
     used = proxy.cpu_ns() - before
+    if os.cpu_count() > 1:
+        others = busy_ns(0) - busy - used
+        machine.shares.append(max(0.0, others / 1e9 / (time.monotonic() - began)))
     result = json.loads(out.stdout)
     if result["errors"] or result["bad"]:
         raise SystemExit(f"{proxy.name} {workload}: {result['errors']} errors, "
@@ -261,15 +327,15 @@ def window(proxy, workload, seconds):
     return used / 1000 / result["requests"], result["rps"], result["p50_us"]
 
 
-def paired(ours, peer, workload, pairs, seconds):
+def paired(ours, peer, workload, options, machine):
     """[(ours, peer)] of CPU per request; the order flips with each pair."""
     rows = []
-    for number in range(pairs):
+    for number in range(options.pairs):
         order = (ours, peer) if number % 2 == 0 else (peer, ours)
         got = {}
         for proxy in order:
             time.sleep(0.2)
-            got[proxy.name] = window(proxy, workload, seconds)
+            got[proxy.name] = window(proxy, workload, options.window, machine)
         rows.append((got[ours.name], got[peer.name]))
     return rows
 
@@ -290,16 +356,15 @@ def compare(options):
             peers.append(cls(name))
         else:
             print(f"{name} is not installed: left out (tools/install bench)")
-    report = []
+    report, memory, machine = [], {}, Machine()
     try:
-        os.environ["PATH"] += ":/usr/sbin"
         for proxy in (ours, *peers):
             proxy.start(folder, backend_port, cert, key)
         for workload in options.only:
             for peer in peers:
                 if WORKLOADS[workload][0] and peer.name == "floor":
                     continue
-                rows = paired(ours, peer, workload, options.pairs, options.window)
+                rows = paired(ours, peer, workload, options, machine)
                 ratios = [a[0] / b[0] for a, b in rows]
                 row = {"workload": workload, "peer": peer.name, "pairs": len(rows),
                        "ours_us": statistics.median(a[0] for a, _ in rows),
@@ -312,16 +377,35 @@ def compare(options):
                 print(f"{workload:12} vs {peer.name:8} CPU/request {row['ours_us']:7.1f} us "
                       f"against {row['peer_us']:7.1f} us   ratio min/median/max {row['ratios']}   "
                       f"ahead in {row['ahead']} of {row['pairs']}   rps {row['ours_rps']:.0f} "
-                      f"against {row['peer_rps']:.0f}", flush=True)
-        for proxy in (ours, *peers):
-            print(f"memory (PSS) {proxy.name}: {proxy.memory_kb()} kB")
+                      f"against {row['peer_rps']:.0f}", file=sys.stderr, flush=True)
+        memory = {proxy.name: proxy.memory_kb() for proxy in (ours, *peers)}
     finally:
         for proxy in (ours, *peers):
             proxy.stop()
         backend.kill()
+        backend.wait()
+    print(", ".join(f"{name} {kb} kB" for name, kb in memory.items()),
+          "of memory (PSS) after it", file=sys.stderr)
+    if options.markdown:
+        print(markdown(report, memory, machine))
     if options.json:
         pathlib.Path(options.json).write_text(json.dumps(report, indent=1) + "\n")
     return 0
+
+
+def markdown(report, memory, machine):
+    lines = [machine.markdown(), "",
+             "| workload | beside | CPU a request, ours / theirs | min/median/max | ahead in | "
+             "us | requests/s |", "|---|---|---|---|---|---|---|"]
+    for row in report:
+        lines.append(f"| {row['workload']} | {row['peer']} | **{row['ratio']:.2f}** | "
+                     f"{row['ratios']} | {row['ahead']} of {row['pairs']} | "
+                     f"{row['ours_us']:.1f} / {row['peer_us']:.1f} | "
+                     f"{row['ours_rps']:.0f} / {row['peer_rps']:.0f} |")
+    lines += ["", "| | " + " | ".join(memory) + " |", "|---" * (len(memory) + 1) + "|",
+              "| memory after it (PSS, MiB) | "
+              + " | ".join(f"{kb / 1024:.1f}" for kb in memory.values()) + " |"]
+    return "\n".join(lines)
 
 
 def gate():
@@ -391,8 +475,10 @@ def main():
     parser.add_argument("--pairs", type=int, default=11)
     parser.add_argument("--window", type=float, default=1.0)
     parser.add_argument("--json")
+    parser.add_argument("--markdown", action="store_true")
     parser.add_argument("--gate", action="store_true")
     options = parser.parse_args()
+    os.environ["PATH"] += ":/usr/sbin"
     return gate() if options.gate else compare(options)
 
 

@@ -375,7 +375,7 @@ def test_mutual_tls_lets_in_whom_the_authority_knows(schema, certificates, tls_s
 @pytest.fixture(scope="session")
 def go_server(tmp_path_factory):
     if shutil.which("go") is None:
-        pytest.skip("go is not installed")
+        pytest.fail("go is missing: it is one of test/requirements.txt (tools/install venv)")
     folder = tmp_path_factory.mktemp("xds_go")
     subprocess.run(["go", "build", "-mod=readonly", "-o", folder / "xds_go", "."], cwd=ROOT / "test/peers/xds_go",
                    check=True, timeout=900)

@@ -1,0 +1,337 @@
+#!/usr/bin/env python3
+"""One change among many routes: real planes over a directory of N HTTPRoutes.
+
+scale.py [--routes N] [--edits N] [--json FILE] [--markdown] [--gate]
+
+N routes in files of 10,000, and a file with one more route, which is edited. Prints how long the
+control plane needs to load and translate, what goes over the wire, how long the data plane needs to
+apply it, what a route costs in memory, how soon an edit is live and what it costs, and how long the
+data plane needs to serve again from its disk alone.
+--gate judges by counts (one resource and at most 2 KiB an edit) and, generously, by time (the
+median edit live within 100 ms).
+"""
+# SPDX-License-Identifier: Apache-2.0
+import argparse
+import http.client
+import json
+import os
+import pathlib
+import re
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.dont_write_bytecode = True
+import bench  # noqa: E402
+
+PER_FILE = 10000
+WIRE_MAX, LIVE_MAX_MS = 2048, 100
+SERVICES = 100
+POLLS = 200  # requests that tell what one poll costs the proxy
+
+
+def route(name, host, path, backend):
+    return (f"apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\n"
+            f"metadata: {{name: {name}, namespace: default}}\nspec:\n"
+            f"  parentRefs: [{{name: web}}]\n  hostnames: [{host}]\n  rules:\n"
+            f"  - matches: [{{path: {{type: PathPrefix, value: {path}}}}}]\n"
+            f"    backendRefs: [{{name: {backend}, port: 80}}]\n---\n")
+
+
+def edited(version):
+    """The one route: a redirect, so that an answer tells which version is served."""
+    return ("apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\n"
+            "metadata: {name: edited, namespace: default}\nspec:\n"
+            "  parentRefs: [{name: web}]\n  hostnames: [edited.example.com]\n  rules:\n"
+            "  - filters:\n    - type: RequestRedirect\n"
+            f"      requestRedirect: {{hostname: v{version}.example.com, statusCode: 302}}\n")
+
+
+def gateway(port):
+    text = ("apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n"
+            "metadata: {name: web, namespace: default}\nspec:\n  gatewayClassName: nantian\n"
+            f"  listeners: [{{name: http, protocol: HTTP, port: {port}}}]\n")
+    for number in range(SERVICES):
+        text += ("---\napiVersion: v1\nkind: Service\n"
+                 f"metadata:\n  name: app-{number}\n  namespace: default\n  annotations: "
+                 f"{{gateway.nantian.dev/address: \"127.0.0.1:{9000 + number}\"}}\n"
+                 "spec: {ports: [{port: 80}]}\n")
+    return text
+
+
+def wait_for(condition, what, seconds=600, step=0.005):
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = condition()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            raise SystemExit(f"after {seconds} s still not: {what}")
+        time.sleep(step)
+
+
+class Scale:
+    """Both planes over a directory, measured from outside."""
+    def __init__(self, routes):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nantian-scale-"))
+        self.config, self.state = self.folder / "config", self.folder / "state"
+        for path in (self.config, self.state, self.state / "control", self.state / "proxy"):
+            path.mkdir(mode=0o700)
+        self.port, self.admin = bench.free_port(), bench.free_port()
+        self.control = self.proxy = self.connection = None
+        self.version = 0
+        (self.config / "gateway.yaml").write_text(gateway(self.port))
+        for first in range(0, routes, PER_FILE):
+            numbers = range(first, min(first + PER_FILE, routes))
+            (self.config / f"routes-{first}.yaml").write_text("".join(
+                route(f"r{i}", f"h{i // 10}.example.com", f"/app-{i}", f"app-{i % SERVICES}")
+                for i in numbers))
+        (self.config / "edited.yaml").write_text(edited(0))
+
+    def start(self, name, command):
+        log = open(self.folder / f"{name}.log", "w")
+        process = subprocess.Popen([str(word) for word in command], stdout=log, stderr=log,
+                                   stdin=subprocess.DEVNULL, start_new_session=True)
+        setattr(self, name, process)
+        return process
+
+    def start_control(self):
+        """Seconds until everything is translated."""
+        began = time.monotonic()
+        self.start("control", [
+            bench.BIN / "nantian-control", "--directory", self.config, "--state-dir",
+            self.state / "control", "--xds", f"unix:{self.state}/xds.sock", "--admin",
+            f"unix:{self.state}/control.sock", "--default-address", "127.0.0.1", "--log-level",
+            "warn"])
+        wait_for(lambda: self.counter("cycles_total") > 0, "the control plane has translated")
+        return time.monotonic() - began
+
+    def start_proxy(self):
+        """Seconds until it serves the edited route."""
+        began = time.monotonic()
+        self.start("proxy", [
+            bench.BIN / "nantian-proxy", "--xds", f"unix:{self.state}/xds.sock", "--state-dir",
+            self.state / "proxy", "--admin", f"127.0.0.1:{self.admin}", "--workers", "1",
+            "--access-log", "off", "--log-level", "warn"])
+        wait_for(lambda: self.served() == self.version, "the data plane serves")
+        return time.monotonic() - began
+
+    def end(self, name):
+        process = getattr(self, name)
+        if process and process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        setattr(self, name, None)
+
+    def close(self):
+        self.end("proxy")
+        self.end("control")
+        shutil.rmtree(self.folder)
+
+    def control_metrics(self):
+        connection = http.client.HTTPConnection("localhost", timeout=60)
+        try:
+            connection.sock = socket.socket(socket.AF_UNIX)
+            connection.sock.connect(str(self.state / "control.sock"))
+            connection.request("GET", "/metrics")
+            return connection.getresponse().read().decode()
+        except OSError:
+            if self.control.poll() is not None:
+                raise SystemExit((self.folder / "control.log").read_text()[-2000:]) from None
+            return ""
+        finally:
+            connection.close()
+
+    def counter(self, name):
+        values = re.findall(rf"^nantian_control_{name}(?:{{[^}}]*}})? (\S+)$",
+                            self.control_metrics(), re.M)
+        return int(sum(float(value) for value in values))
+
+    def served(self):
+        """The version that the edited route answers with, or None."""
+        try:
+            if self.connection is None:
+                self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+            self.connection.request("GET", "/", headers={"Host": "edited.example.com"})
+            answer = self.connection.getresponse()
+            answer.read()
+            found = re.search(r"//v(\d+)\.", answer.headers.get("Location", ""))
+            return int(found[1]) if found else None
+        except (OSError, http.client.HTTPException):
+            self.connection = None
+            if self.proxy.poll() is not None:
+                raise SystemExit((self.folder / "proxy.log").read_text()[-2000:]) from None
+            return None
+
+    def rss(self, name):
+        text = pathlib.Path(f"/proc/{getattr(self, name).pid}/smaps_rollup").read_text()
+        return int(re.search(r"^Rss:\s+(\d+)", text, re.M)[1]) * 1024
+
+    def cpu_ms(self, name):
+        total = 0
+        for task in pathlib.Path(f"/proc/{getattr(self, name).pid}/task").glob("*"):
+            try:
+                total += int((task / "schedstat").read_text().split()[0])
+            except OSError:
+                pass
+        return total / 1e6
+
+    def poll_cost(self):
+        """Milliseconds of the proxy that one of our polls takes."""
+        before = self.cpu_ms("proxy")
+        for _ in range(POLLS):
+            self.served()
+        return (self.cpu_ms("proxy") - before) / POLLS
+
+    def edit(self, poll_ms):
+        """One atomic rename of the one route's file, until a request meets it."""
+        before = {name: self.counter(f"xds_sent_{name}_total") for name in ("bytes", "resources")}
+        pushes = self.counter("xds_pushes_total")
+        self.version += 1
+        new = self.folder / "edited.new"
+        new.write_text(edited(self.version))
+        cpu = {name: self.cpu_ms(name) for name in ("control", "proxy")}
+        polls, began = 1, time.monotonic()
+        new.rename(self.config / "edited.yaml")
+        while self.served() != self.version:
+            polls += 1
+            time.sleep(0.001)
+            if time.monotonic() - began > 60:
+                raise SystemExit("an edit is not live after 60 s")
+        live = time.monotonic() - began
+        settled = self.settle()
+        return {"live_ms": live * 1e3,
+                "control_ms": settled["control"] - cpu["control"],
+                "proxy_ms": settled["proxy"] - cpu["proxy"] - polls * poll_ms,
+                "bytes": self.counter("xds_sent_bytes_total") - before["bytes"],
+                "resources": self.counter("xds_sent_resources_total") - before["resources"],
+                "pushes": self.counter("xds_pushes_total") - pushes}
+
+    def settle(self):
+        """The CPU of both once they rest: what follows an edit (disk, status) belongs to it."""
+        last = None
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            now = {name: self.cpu_ms(name) for name in ("control", "proxy")}
+            if last and all(now[name] - last[name] < 0.3 for name in now):
+                return now
+            last = now
+            time.sleep(0.1)
+        return last
+
+
+def measure(options):
+    base = Scale(0)
+    try:
+        base.start_control()
+        base.start_proxy()
+        base.settle()
+        empty = {name: base.rss(name) for name in ("control", "proxy")}
+    finally:
+        base.close()
+    scale = Scale(options.routes)
+    result = {"routes": options.routes}
+    try:
+        result["control_start_s"] = scale.start_control()
+        result["resources"] = scale.counter("resources")
+        result["cold_apply_s"] = scale.start_proxy()
+        result["first_push_bytes"] = scale.counter("xds_sent_bytes_total")
+        scale.settle()
+        poll_ms = scale.poll_cost()
+        result["edits"] = [scale.edit(poll_ms) for _ in range(options.edits)]
+        for name in ("control", "proxy"):
+            result[f"{name}_rss"] = scale.rss(name)
+            result[f"{name}_bytes_per_route"] = (scale.rss(name) - empty[name]) / options.routes
+        scale.end("proxy")
+        scale.end("control")
+        scale.connection = None
+        result["disk_start_s"] = scale.start_proxy()
+    finally:
+        scale.close()
+    return result
+
+
+def spread(edits, key, digits=1):
+    values = [edit[key] for edit in edits]
+    return "/".join(f"{v:.{digits}f}" for v in
+                    (min(values), statistics.median(values), max(values)))
+
+
+def rows(result):
+    edits = result["edits"]
+    mib = 1 << 20
+    return [
+        ("routes", f"{result['routes']:,} and the one that is edited"),
+        ("control plane: load and translate", f"{result['control_start_s']:.2f} s"),
+        ("resources", f"{result['resources']:,}"),
+        ("first push", f"{result['first_push_bytes'] / mib:.1f} MiB"),
+        ("data plane: start to serving, over xDS", f"{result['cold_apply_s']:.2f} s"),
+        ("data plane: start to serving, from disk, no control plane",
+         f"{result['disk_start_s']:.2f} s"),
+        ("control plane: memory (RSS), bytes a route",
+         f"{result['control_rss'] / mib:.0f} MiB, {result['control_bytes_per_route']:.0f}"),
+        ("data plane: memory (RSS), bytes a route",
+         f"{result['proxy_rss'] / mib:.0f} MiB, {result['proxy_bytes_per_route']:.0f}"),
+        (f"an edit, from rename to served ({len(edits)} edits)",
+         f"{spread(edits, 'live_ms')} ms"),
+        ("control plane: CPU an edit", f"{spread(edits, 'control_ms')} ms"),
+        ("data plane: CPU an edit", f"{spread(edits, 'proxy_ms')} ms"),
+        ("bytes on the wire an edit", spread(edits, "bytes", 0)),
+        ("resources on the wire an edit", spread(edits, "resources", 0)),
+    ]
+
+
+def judge(result):
+    edits = result["edits"]
+    median = statistics.median(edit["live_ms"] for edit in edits)
+    checks = [
+        (f"bytes on the wire an edit, at most {WIRE_MAX}",
+         max(edit["bytes"] for edit in edits), WIRE_MAX),
+        # The route; its commit record is not counted as one.
+        ("resources on the wire an edit, at most 1", max(e["resources"] for e in edits), 1),
+        (f"median of edits live within {LIVE_MAX_MS} ms", median, LIVE_MAX_MS),
+    ]
+    failed = 0
+    for what, value, limit in checks:
+        failed += value > limit
+        print(f"{what}: {value:.0f} {'ok' if value <= limit else 'TOO MUCH'}")
+    print(f"{len(checks) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--routes", type=int, default=100000)
+    parser.add_argument("--edits", type=int, default=11)
+    parser.add_argument("--json")
+    parser.add_argument("--markdown", action="store_true")
+    parser.add_argument("--gate", action="store_true")
+    options = parser.parse_args()
+    if options.routes < 1 or options.edits < 1:
+        parser.error("--routes and --edits are at least 1")
+    watch = bench.Machine()
+    result = measure(options)
+    if options.markdown:
+        print(watch.markdown())
+        print("\n| | min/median/max where three |\n|---|---|")
+        for name, value in rows(result):
+            print(f"| {name} | {value} |")
+    else:
+        for name, value in rows(result):
+            print(f"{name}: {value}")
+    if options.json:
+        pathlib.Path(options.json).write_text(json.dumps(result, indent=1) + "\n")
+    return judge(result) if options.gate else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
