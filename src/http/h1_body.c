@@ -112,16 +112,8 @@ struct text h1_body_peek(struct http_stream *stream)
     if (stream->read_ended || stream->aborted || link->ended || h->in_err != ERR_NONE ||
         !stream->head_received)
         return TEXT_NONE;
-    if (!h1_body_advance(h)) {
-        if (h->continue_due && !stream->head_sent) {
-            h->continue_due = false;
-            struct message head;
-            message_init(&head);
-            head.status = 100;
-            h1_write_informational(stream, &head);
-        }
+    if (!h1_body_advance(h))
         return TEXT_NONE;
-    }
     struct text bytes = buffer_text(&link->in);
     if (h->in_framing == FRAMING_LENGTH)
         bytes.len = MIN(bytes.len, h->in_left);

@@ -7,6 +7,22 @@
 
 #define REQUESTS_A_TURN 32
 
+/* A look at a body that did not come yet is what the client waits for with Expect: 100-continue. */
+static struct text server_peek(struct http_stream *stream)
+{
+    struct h1_stream *h = h1_stream_of(stream);
+    struct text bytes = h1_body_peek(stream);
+    if (bytes.len > 0 || !h->continue_due || stream->head_sent || stream->read_ended ||
+        !stream->head_received)
+        return bytes;
+    h->continue_due = false;
+    struct message head;
+    message_init(&head);
+    head.status = 100;
+    h1_write_informational(stream, &head);
+    return TEXT_NONE;
+}
+
 static void server_reset(struct http_stream *stream, enum err why);
 
 static const struct http_stream_ops STREAM_OPS = {
@@ -14,7 +30,7 @@ static const struct http_stream_ops STREAM_OPS = {
     .send_head = h1_write_response,
     .write = h1_write_body,
     .send_trailers = h1_write_trailers,
-    .peek = h1_body_peek,
+    .peek = server_peek,
     .consume = h1_body_consume,
     .reset = server_reset,
 };
