@@ -110,8 +110,8 @@ const struct decode_shape kind_shape_gateway_ref = {
     .count = 4,
 };
 
-/* The first five are a BackendObjectReference, six a BackendRef. */
-static const struct decode_field http_backend_fields[] = {
+/* The first five are a BackendObjectReference, all a BackendRef. */
+static const struct decode_field backend_fields[] = {
     {"group", DECODE_TEXT, .offset = offsetof(struct kind_backend_ref, group), .otherwise = "",
      .format = &format_group},
     {"kind", DECODE_TEXT, .offset = offsetof(struct kind_backend_ref, kind), .otherwise = "Service",
@@ -124,27 +124,6 @@ static const struct decode_field http_backend_fields[] = {
      .max = 65535},
     {"weight", DECODE_INT32, .offset = offsetof(struct kind_backend_ref, weight), .number = 1,
      .min = 0, .max = 1000000},
-    {"filters", DECODE_LIST, .offset = offsetof(struct kind_backend_ref, filters),
-     .second = offsetof(struct kind_backend_ref, filter_count), .shape = &kind_shape_http_filter,
-     .max = 16},
-};
-
-static const struct decode_field grpc_backend_fields[] = {
-    {"group", DECODE_TEXT, .offset = offsetof(struct kind_backend_ref, group), .otherwise = "",
-     .format = &format_group},
-    {"kind", DECODE_TEXT, .offset = offsetof(struct kind_backend_ref, kind), .otherwise = "Service",
-     .format = &format_kind},
-    {"namespace", DECODE_TEXT, .offset = offsetof(struct kind_backend_ref, namespace),
-     .format = &format_label},
-    {"name", DECODE_TEXT, .is_required = true, .offset = offsetof(struct kind_backend_ref, name),
-     .format = &format_object_name},
-    {"port", DECODE_INT32, .offset = offsetof(struct kind_backend_ref, port), .min = 1,
-     .max = 65535},
-    {"weight", DECODE_INT32, .offset = offsetof(struct kind_backend_ref, weight), .number = 1,
-     .min = 0, .max = 1000000},
-    {"filters", DECODE_LIST, .offset = offsetof(struct kind_backend_ref, filters),
-     .second = offsetof(struct kind_backend_ref, filter_count), .shape = &kind_shape_grpc_filter,
-     .max = 16},
 };
 
 static void init_backend(void *out)
@@ -152,7 +131,7 @@ static void init_backend(void *out)
     ((struct kind_backend_ref *)out)->weight = 1;
 }
 
-static void check_backend(struct decode *decode, void *out, const struct value *map)
+void kind_check_backend(struct decode *decode, void *out, const struct value *map)
 {
     const struct kind_backend_ref *backend = out;
     const struct value *port = value_get(map, "port");
@@ -170,38 +149,17 @@ static void check_backend(struct decode *decode, void *out, const struct value *
 
 const struct decode_shape kind_shape_backend = {
     .size = sizeof(struct kind_backend_ref),
-    .fields = http_backend_fields,
+    .fields = backend_fields,
     .count = 5,
     .init = init_backend,
-    .check = check_backend,
+    .check = kind_check_backend,
 };
 
 const struct decode_shape kind_shape_backend_ref = {
     .size = sizeof(struct kind_backend_ref),
-    .fields = http_backend_fields,
-    .count = 6,
-    .check = check_backend,
-};
-
-static void check_backend_filters(struct decode *decode, void *out, const struct value *map)
-{
-    const struct kind_backend_ref *backend = out;
-    check_backend(decode, out, map);
-    kind_check_filters(decode, map, backend->filters, backend->filter_count);
-}
-
-const struct decode_shape kind_shape_http_backend = {
-    .size = sizeof(struct kind_backend_ref),
-    .fields = http_backend_fields,
-    .count = ARRAY_LEN(http_backend_fields),
-    .check = check_backend_filters,
-};
-
-const struct decode_shape kind_shape_grpc_backend = {
-    .size = sizeof(struct kind_backend_ref),
-    .fields = grpc_backend_fields,
-    .count = ARRAY_LEN(grpc_backend_fields),
-    .check = check_backend_filters,
+    .fields = backend_fields,
+    .count = ARRAY_LEN(backend_fields),
+    .check = kind_check_backend,
 };
 
 static const struct decode_field secret_ref_fields[] = {

@@ -21,15 +21,19 @@ extern const struct decode_shape kind_shape_session;
 extern const struct decode_shape kind_shape_header_match; /* visible ASCII values */
 extern const struct decode_shape kind_shape_grpc_header_match, kind_shape_query_match;
 extern const struct decode_name kind_names_from[], kind_names_scope[];
+/* Rules over one backendRef, its filters apart. */
+void kind_check_backend(struct decode *decode, void *out, const struct value *map);
 
 /* filter.c */
 extern const struct decode_shape kind_shape_http_filter, kind_shape_grpc_filter;
 extern const struct decode_shape kind_shape_listener_filter;
-extern const struct decode_shape kind_shape_http_backend; /* backendRef and HTTPRoute filters */
-extern const struct decode_shape kind_shape_grpc_backend; /* backendRef and GRPCRoute filters */
 /* Rules over `filters` of one rule or backend: which may not be repeated or combined. */
 void kind_check_filters(struct decode *decode, const struct value *map,
                         const struct kind_filter *filters, size_t count);
+
+/* backend.c */
+extern const struct decode_shape kind_shape_http_backend; /* backendRef and HTTPRoute filters */
+extern const struct decode_shape kind_shape_grpc_backend; /* backendRef and GRPCRoute filters */
 
 /* gateway.c */
 extern const struct decode_shape kind_shape_listener;
