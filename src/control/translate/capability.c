@@ -14,7 +14,7 @@ static const struct {
     [CAPABILITY_TCP_ROUTE] = {"TCPRoute traffic", false},
     [CAPABILITY_UDP_ROUTE] = {"UDPRoute traffic", false},
     [CAPABILITY_REQUEST_MIRROR] = {"request mirroring", false},
-    [CAPABILITY_CORS] = {"CORS", false},
+    [CAPABILITY_CORS] = {"CORS", true},
     [CAPABILITY_EXTERNAL_AUTH] = {"external authorization", false},
     [CAPABILITY_SESSION_PERSISTENCE] = {"session persistence", false},
     [CAPABILITY_RETRY_CODES] = {"retry on status codes", false},

@@ -130,16 +130,7 @@ static enum filters_verdict cors(struct job *job, const struct kind_cors *from)
 {
     if (!route_needs(job->build, CAPABILITY_CORS, &job->spot))
         return FILTERS_GOOD;
-    Nantian__Config__V1__Cors *out = arena_new(job->arena, Nantian__Config__V1__Cors);
-    nantian__config__v1__cors__init(out);
-    out->allow_origins = strings(job->arena, &from->allow_origins, &out->n_allow_origins);
-    out->allow_methods = strings(job->arena, &from->allow_methods, &out->n_allow_methods);
-    out->allow_headers = strings(job->arena, &from->allow_headers, &out->n_allow_headers);
-    out->expose_headers = strings(job->arena, &from->expose_headers, &out->n_expose_headers);
-    out->allow_credentials = from->allow_credentials;
-    out->max_age_s = (uint32_t)MAX(from->max_age, 0);
-    job->out->kind_case = NANTIAN__CONFIG__V1__FILTER__KIND_CORS;
-    job->out->cors = out;
+    *job->out = *policies_cors(job->arena, from);
     return FILTERS_GOOD;
 }
 
@@ -292,6 +283,8 @@ bool filters_of_backend(struct route_build *build, const struct filters_list *li
     backend->filters = arena_array(arena, Nantian__Config__V1__Filter *, list->count);
     enum filters_verdict verdict =
         build_all(build, list, &effect, backend->filters, &backend->n_filters);
+    if (effect.cors != NULL)
+        backend->filters[backend->n_filters++] = effect.cors;
     if (effect.filter_count == 0)
         return verdict == FILTERS_GOOD;
     size_t count = effect.filter_count + backend->n_filters;

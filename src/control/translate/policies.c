@@ -175,6 +175,55 @@ static void add_rate_limits(struct translation *t, const struct kind_object *obj
     effect->filters = filters;
 }
 
+static char **strings(struct arena *arena, const struct kind_texts *texts, size_t *ret_count)
+{
+    char **out = arena_array(arena, char *, texts->count);
+    for (size_t i = 0; i < texts->count; i++)
+        out[i] = arena_string(arena, texts->items[i]);
+    *ret_count = texts->count;
+    return out;
+}
+
+Nantian__Config__V1__Filter *policies_cors(struct arena *arena, const struct kind_cors *from)
+{
+    Nantian__Config__V1__Filter *filter = arena_new(arena, Nantian__Config__V1__Filter);
+    Nantian__Config__V1__Cors *out = arena_new(arena, Nantian__Config__V1__Cors);
+    nantian__config__v1__filter__init(filter);
+    nantian__config__v1__cors__init(out);
+    out->allow_origins = strings(arena, &from->allow_origins, &out->n_allow_origins);
+    out->allow_methods = strings(arena, &from->allow_methods, &out->n_allow_methods);
+    out->allow_headers = strings(arena, &from->allow_headers, &out->n_allow_headers);
+    out->expose_headers = strings(arena, &from->expose_headers, &out->n_expose_headers);
+    out->allow_credentials = from->allow_credentials;
+    out->max_age_s = (uint32_t)MAX(from->max_age, 0);
+    filter->kind_case = NANTIAN__CONFIG__V1__FILTER__KIND_CORS;
+    filter->cors = out;
+    return filter;
+}
+
+static Nantian__Config__V1__Filter *cors_of_policy(struct arena *arena,
+                                                   const struct kind_policy_cors *from)
+{
+    struct kind_cors same = {
+        .allow_origins = from->allow_origins,
+        .allow_methods = from->allow_methods,
+        .allow_headers = from->allow_headers,
+        .expose_headers = from->expose_headers,
+        .allow_credentials = from->allow_credentials,
+        .max_age = from->max_age,
+    };
+    return policies_cors(arena, &same);
+}
+
+/* The closest CORS policy counts: a later one takes the place of those before. */
+static void add_security(struct translation *t, const struct kind_object *object,
+                         struct policies_effect *effect)
+{
+    add_rate_limits(t, object, effect);
+    if (object->security_policy->cors != NULL)
+        effect->cors = cors_of_policy(&t->scratch, object->security_policy->cors);
+}
+
 /* The one policy of this level: two on one target cancel each other. */
 static const struct kind_route_policy *find_level(struct translation *t, struct store_list list,
                                                   const struct store_key *target)
@@ -225,13 +274,21 @@ void policies_collect(struct route_build *build, const struct gateway_view *view
         store_list_namespace(t->store, KIND_SECURITY_POLICY, view->key.namespace);
     for (size_t i = 0; i < list.count; i++) {
         if (security_policy_targets(list.items[i], view->key))
-            add_rate_limits(t, list.items[i], ret_effect);
+            add_security(t, list.items[i], ret_effect);
     }
     list = store_list_namespace(t->store, KIND_SECURITY_POLICY, self.namespace);
     for (size_t i = 0; i < list.count; i++) {
         if (security_policy_targets(list.items[i], self))
-            add_rate_limits(t, list.items[i], ret_effect);
+            add_security(t, list.items[i], ret_effect);
     }
+}
+
+static bool has_cors(const Nantian__Config__V1__Route *rule)
+{
+    for (size_t i = 0; i < rule->n_filters; i++)
+        if (rule->filters[i]->kind_case == NANTIAN__CONFIG__V1__FILTER__KIND_CORS)
+            return true;
+    return false;
 }
 
 void policies_apply(const struct policies_effect *effect, const struct route_own *own,
@@ -242,14 +299,18 @@ void policies_apply(const struct policies_effect *effect, const struct route_own
     if (!own->backend_timeout && effect->backend_timeout_ms > 0)
         rule->backend_request_timeout_ms =
             (uint32_t)MIN(effect->backend_timeout_ms, (int64_t)UINT32_MAX);
-    if (effect->filter_count == 0)
+    bool adds_cors = effect->cors != NULL && !has_cors(rule); /* the rule's own is closer */
+    if (effect->filter_count == 0 && !adds_cors)
         return;
-    size_t count = effect->filter_count + rule->n_filters;
+    size_t count = effect->filter_count + rule->n_filters + adds_cors;
     Nantian__Config__V1__Filter **filters =
         arena_array(arena, Nantian__Config__V1__Filter *, count);
-    memcpy(filters, effect->filters, effect->filter_count * sizeof(*filters));
+    if (effect->filter_count > 0)
+        memcpy(filters, effect->filters, effect->filter_count * sizeof(*filters));
     if (rule->n_filters > 0)
         memcpy(filters + effect->filter_count, rule->filters, rule->n_filters * sizeof(*filters));
+    if (adds_cors)
+        filters[count - 1] = effect->cors;
     rule->filters = filters;
     rule->n_filters = count;
 }
@@ -287,7 +348,7 @@ bool policies_extension(struct route_build *build, const struct kind_ref *ref,
     else if (kind == KIND_ROUTE_POLICY)
         take(object->route_policy, effect);
     else
-        add_rate_limits(t, object, effect);
+        add_security(t, object, effect);
     return true;
 }
 

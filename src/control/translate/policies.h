@@ -10,6 +10,7 @@ struct policies_effect {
     int64_t request_timeout_ms, backend_timeout_ms; /* -1: nothing said */
     Nantian__Config__V1__Filter **filters;          /* before those of the rule */
     size_t filter_count;
+    Nantian__Config__V1__Filter *cors; /* of the closest policy; NULL: none */
 };
 
 /* Fails closed: a SecurityPolicy that the data plane cannot obey refuses the routes it targets. */
@@ -22,6 +23,9 @@ void policies_apply(const struct policies_effect *effect, const struct route_own
 /* An ExtensionRef filter of a rule. False: the kind or the object is not known (500). */
 bool policies_extension(struct route_build *build, const struct kind_ref *ref,
                         const struct route_spot *spot, struct policies_effect *effect);
+
+/* CORS on the wire, whoever wrote it. */
+Nantian__Config__V1__Filter *policies_cors(struct arena *arena, const struct kind_cors *from);
 
 /* The status of the policy itself. */
 struct piece *policies_piece(struct translation *t, const struct kind_object *object);

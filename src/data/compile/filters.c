@@ -16,7 +16,7 @@ static const struct row ROWS[] = {
     {KIND(URL_REWRITE), "url_rewrite", &filter_url_rewrite},
     {KIND(RATE_LIMIT), "rate_limit", &filter_rate_limit},
     {KIND(MIRROR), "mirror", NULL},
-    {KIND(CORS), "cors", NULL},
+    {KIND(CORS), "cors", &filter_cors},
     {KIND(EXTERNAL_AUTH), "external_auth", NULL},
 };
 

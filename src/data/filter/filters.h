@@ -35,6 +35,7 @@ extern const struct filter_type filter_response_headers;
 extern const struct filter_type filter_redirect;
 extern const struct filter_type filter_url_rewrite;
 extern const struct filter_type filter_rate_limit;
+extern const struct filter_type filter_cors;
 
 /* Place in the order of registry.c. */
 uint32_t filter_rank(const struct filter_type *type);
