@@ -113,13 +113,14 @@ static size_t print_faults(const struct value *faults)
         const struct value *fault = faults->list.items[i];
         struct text level = value_string(value_get(fault, "level"));
         errors += text_is(level, "error");
-        printf(TEXT_FMT ":%lld:%lld: " TEXT_FMT ": " TEXT_FMT " " TEXT_FMT ": " TEXT_FMT "\n",
+        struct text object = value_string(value_get(fault, "object"));
+        struct text field = value_string(value_get(fault, "field"));
+        printf(TEXT_FMT ":%lld:%lld: " TEXT_FMT ": " TEXT_FMT "%s" TEXT_FMT "%s" TEXT_FMT "\n",
                TEXT_ARG(value_string(value_get(fault, "file"))),
                (long long)value_int(value_get(fault, "line"), 0),
                (long long)value_int(value_get(fault, "column"), 0), TEXT_ARG(level),
-               TEXT_ARG(value_string(value_get(fault, "object"))),
-               TEXT_ARG(value_string(value_get(fault, "field"))),
-               TEXT_ARG(value_string(value_get(fault, "what"))));
+               TEXT_ARG(object), field.len > 0 ? " " : "", TEXT_ARG(field),
+               object.len > 0 ? ": " : "", TEXT_ARG(value_string(value_get(fault, "what"))));
     }
     return errors;
 }

@@ -100,6 +100,7 @@ void cycle_init(struct cycle *cycle, const struct cycle_options *options)
         .events = &events,
         .owner = cycle,
     });
+    files_keep(cycle->files, options->state_dir);
     defer_init(&cycle->again, cycle, on_again);
 }
 

@@ -6,9 +6,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/builder.h"
 #include "base/limits.h"
 #include "base/map.h"
 #include "base/memory.h"
+#include "control/files/copies.h"
 #include "control/files/directory.h"
 #include "control/files/holding.h"
 
@@ -25,6 +27,7 @@ struct file {
 
 struct files {
     char *directory; /* owns */
+    char *copies;    /* owns; where last good contents are kept, or NULL */
     enum kind_mode mode;
     struct store *store; /* borrows */
     struct map by_name;  /* name -> file; owns */
@@ -50,6 +53,20 @@ struct files *files_new(struct text directory, enum kind_mode mode, struct store
     map_init(&files->dirty);
     files->holdings = holdings_new();
     return files;
+}
+
+void files_keep(struct files *files, struct text state_dir)
+{
+    struct builder path = {0};
+    builder_add(&path, state_dir);
+    builder_add_string(&path, "/files");
+    if (!copies_make(path.data)) {
+        builder_fini(&path);
+        return;
+    }
+    copies_purge(path.data, files->directory);
+    free(files->copies);
+    files->copies = path.data;
 }
 
 static void clear_holdings(struct files *files, struct file *file)
@@ -93,6 +110,7 @@ void files_free(struct files *files)
     clear_dirty(files);
     holdings_free(files->holdings);
     free(files->directory);
+    free(files->copies);
     free(files);
 }
 
@@ -121,14 +139,25 @@ static bool is_json(const char *name)
     return text_ends_with(text_of(name), TEXT(".json"));
 }
 
-static bool parse(struct file *file, struct text content, struct text path, struct arena *arena,
-                  struct value_documents *documents)
+/* The objects of a content; false: it has a syntax error. */
+static bool parse(const struct files *files, const struct file *file, struct text content,
+                  struct text path, struct kind_objects *objects, struct faults *faults)
 {
-    if (!is_json(file->name))
-        return value_parse_yaml(content, path, arena, documents, &file->faults);
-    documents->items = arena_array(arena, struct value *, 1);
-    documents->count = 1;
-    return value_parse_json(content, path, arena, &documents->items[0], &file->faults);
+    struct arena arena;
+    arena_init(&arena, 65536);
+    struct value_documents documents = {0};
+    struct value *only = NULL;
+    bool parsed = false;
+    if (is_json(file->name)) {
+        parsed = value_parse_json(content, path, &arena, &only, faults);
+        documents = (struct value_documents){&only, 1};
+    } else {
+        parsed = value_parse_yaml(content, path, &arena, &documents, faults);
+    }
+    for (size_t i = 0; parsed && i < documents.count; i++)
+        kind_decode(documents.items[i], path, files->mode, objects, faults);
+    arena_fini(&arena);
+    return parsed;
 }
 
 /* The last good form of an object that this file holds in a bad form now. */
@@ -186,34 +215,66 @@ static void unreadable(struct file *file, struct text path, const char *why)
                "cannot be read: %s", why);
 }
 
+static size_t error_count(const struct faults *faults)
+{
+    size_t errors = faults->dropped;
+    for (size_t i = 0; i < faults->count; i++)
+        errors += faults->items[i].level == FAULT_ERROR;
+    return errors;
+}
+
+/* A file that is faulty at its first sight: what it held when it was good last counts as before. */
+static void remember(struct files *files, struct file *file, struct text path)
+{
+    struct arena arena;
+    struct faults faults;
+    struct kind_objects objects = {0};
+    struct text content = TEXT_NONE;
+    arena_init(&arena, 0);
+    faults_init(&faults, &arena);
+    if (copies_load(files->copies, file->name, &arena, &content) &&
+        parse(files, file, content, path, &objects, &faults))
+        take_objects(files, file, &objects);
+    kind_objects_fini(&objects);
+    faults_fini(&faults);
+    arena_fini(&arena);
+}
+
+static void take_content(struct files *files, struct file *file, struct text path,
+                         struct text content)
+{
+    struct kind_objects objects = {0};
+    clear_faults(file);
+    file->broken = !parse(files, file, content, path, &objects, &file->faults);
+    bool clean = !file->broken && error_count(&file->faults) == 0;
+    if (!clean && file->holding_count == 0 && files->copies != NULL)
+        remember(files, file, path);
+    if (!file->broken)
+        take_objects(files, file, &objects);
+    kind_objects_fini(&objects);
+    if (clean && files->copies != NULL)
+        copies_save(files->copies, file->name, content);
+}
+
 /* True: what it holds or its faults changed. */
 static bool read_file(struct files *files, struct file *file, const struct directory_stamp *stamp)
 {
     struct arena arena;
-    arena_init(&arena, 65536);
+    arena_init(&arena, 0);
     struct text path = arena_printf(&arena, "%s/%s", files->directory, file->name);
     struct text content = TEXT_NONE;
     const char *why = directory_read(path.data, &arena, &content);
     struct digest digest = hash_digest(content);
     file->stamp = *stamp;
-    bool changed = true;
+    bool changed = why != NULL || !digest_equal(digest, file->content);
     if (why != NULL) {
         unreadable(file, path, why);
         file->content = (struct digest){0};
-    } else if (digest_equal(digest, file->content)) {
-        changed = false;
-    } else {
+        if (file->holding_count == 0 && files->copies != NULL)
+            remember(files, file, path);
+    } else if (changed) {
         file->content = digest;
-        clear_faults(file);
-        struct value_documents documents = {0};
-        file->broken = !parse(file, content, path, &arena, &documents);
-        if (!file->broken) {
-            struct kind_objects objects = {0};
-            for (size_t i = 0; i < documents.count; i++)
-                kind_decode(documents.items[i], path, files->mode, &objects, &file->faults);
-            take_objects(files, file, &objects);
-            kind_objects_fini(&objects);
-        }
+        take_content(files, file, path, content);
     }
     arena_fini(&arena);
     return changed;
@@ -222,8 +283,11 @@ static bool read_file(struct files *files, struct file *file, const struct direc
 static void forget_file(struct files *files, struct text name)
 {
     struct file *file = map_remove(&files->by_name, name);
-    if (file != NULL)
-        free_file(files, file);
+    if (file == NULL)
+        return;
+    if (files->copies != NULL)
+        copies_forget(files->copies, file->name);
+    free_file(files, file);
 }
 
 /* Looks at one name: new, changed, or gone. */
@@ -387,14 +451,6 @@ void files_faults(const struct files *files, struct faults *faults)
         faults->dropped += all[i]->faults.dropped;
     }
     free(all);
-}
-
-static size_t error_count(const struct faults *faults)
-{
-    size_t errors = faults->dropped;
-    for (size_t i = 0; i < faults->count; i++)
-        errors += faults->items[i].level == FAULT_ERROR;
-    return errors;
 }
 
 struct files_file *files_list(const struct files *files, struct arena *arena, size_t *ret_count)

@@ -2,8 +2,8 @@
  * Every *.yaml, *.yml and *.json directly in it counts; names that begin with '.' do not.
  *
  * A broken file harms nobody: while it has a syntax error all its objects keep their last good
- * form, and an object with errors keeps its own; everything else goes live. When two files hold the
- * same object, the file whose name sorts first wins and the other is a fault. */
+ * form, and an object with errors keeps its own; everything else goes live; over restarts too. When
+ * two files hold the same object, the file whose name sorts first wins and the other is a fault. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
@@ -21,6 +21,9 @@ struct files_events {
 /* `mode` as in kind_decode. Reads nothing yet. `directory` is copied. */
 struct files *files_new(struct text directory, enum kind_mode mode, struct store *store);
 void files_free(struct files *files);
+/* Keeps the last good content of every file under "STATE/files" from now on, and uses it for files
+ * that are faulty when they are first read. Before files_load. */
+void files_keep(struct files *files, struct text state_dir);
 
 /* Reads the directory once, completely. False: it cannot be read (errno is set); what was there
  * before stays. */
