@@ -170,3 +170,19 @@ def test_an_object_in_two_files_is_named_and_one_of_them_serves(served):
     serving = "/first" if request(port, "/first").status == 200 else "/second"
     (gateway.config / ("a.yaml" if serving == "/first" else "b.yaml")).unlink()
     becomes(port, "/second" if serving == "/first" else "/first", 200)
+
+
+def test_a_broken_file_harms_nobody_when_the_control_plane_starts_again(served):
+    gateway, port = served
+    gateway.apply("routes.yaml", route("a", rule("app", **match("/a"))))
+    before = gateway.status()["snapshot"]
+    gateway.write("routes.yaml", "kind: [HTTPRoute\nmetadata: {")
+    wait_for(gateway_faults(gateway), "the broken file is named")
+    gateway.control.kill()
+    gateway.control.start()
+    gateway.wait_synced()
+    assert gateway.status()["snapshot"] == before  # as it was: nothing was sent
+    assert request(port, "/a").status == 200
+    assert any(f["file"].endswith("routes.yaml") for f in gateway.faults())
+    gateway.apply("routes.yaml", route("a", rule("app", **match("/a2"))))
+    assert request(port, "/a2").status == 200
