@@ -249,7 +249,6 @@ def test_references_that_lead_nowhere_are_500_and_named_in_status(start_gateway,
 UNSUPPORTED = {
     "mirror": {"filters": [{"type": "RequestMirror",
                             "requestMirror": {"backendRef": {"name": "app", "port": 80}}}]},
-    "cors": {"filters": [{"type": "CORS", "cors": {"allowOrigins": ["https://a.example"]}}]},
     "session": {"sessionPersistence": {"type": "Cookie", "cookie": {"name": "s"}}},
     "retry": {"retry": {"codes": [503], "attempts": 2}},
 }
