@@ -25,11 +25,12 @@ struct cli_verb {
     int (*run)(int argc, char **argv); /* argv[0] is the verb's last word */
 };
 
-extern const struct cli_verb cli_check, cli_completion, cli_config, cli_demo, cli_echo, cli_explain,
-    cli_nodes, cli_routes, cli_status, cli_up, cli_version;
+extern const struct cli_verb cli_check, cli_config, cli_demo, cli_echo, cli_explain, cli_nodes,
+    cli_routes, cli_status, cli_up, cli_version;
 
-/* The verbs in the order of `nantian help`; NULL ends. */
-const struct cli_verb *const *cli_verbs(void);
+/* What `self` does: a script that completes `verbs`, NULL-terminated. */
+int completion_run(const struct cli_verb *self, const struct cli_verb *const *verbs, int argc,
+                   char **argv);
 
 /* Reads arguments one by one: flags as --name VALUE, --name=VALUE or -x VALUE. */
 struct cli_args {

@@ -16,67 +16,61 @@ static void print_flags(const char *usage)
     }
 }
 
-static void print_verbs(void)
+static void print_verbs(const struct cli_verb *const *verbs)
 {
-    for (size_t i = 0; cli_verbs()[i] != NULL; i++)
-        printf("%s%s", i > 0 ? " " : "", cli_verbs()[i]->name);
+    for (size_t i = 0; verbs[i] != NULL; i++)
+        printf("%s%s", i > 0 ? " " : "", verbs[i]->name);
 }
 
-static void print_bash(void)
+static void print_bash(const struct cli_verb *const *verbs)
 {
     printf("# source <(nantian completion bash)\n_nantian() {\n"
            "    local word=${COMP_WORDS[COMP_CWORD]}\n"
            "    if [ \"$COMP_CWORD\" = 1 ]; then\n        COMPREPLY=($(compgen -W '");
-    print_verbs();
+    print_verbs(verbs);
     printf("' -- \"$word\"))\n        return\n    fi\n    case ${COMP_WORDS[1]} in\n");
-    for (size_t i = 0; cli_verbs()[i] != NULL; i++) {
-        printf("    %s) COMPREPLY=($(compgen -W '--help", cli_verbs()[i]->name);
-        print_flags(cli_verbs()[i]->usage);
+    for (size_t i = 0; verbs[i] != NULL; i++) {
+        printf("    %s) COMPREPLY=($(compgen -W '--help", verbs[i]->name);
+        print_flags(verbs[i]->usage);
         printf("' -- \"$word\") $(compgen -f -- \"$word\")) ;;\n");
     }
     printf("    esac\n}\ncomplete -o filenames -F _nantian nantian\n");
 }
 
-static void print_zsh(void)
+static void print_zsh(const struct cli_verb *const *verbs)
 {
     printf("#compdef nantian\nautoload -U +X bashcompinit && bashcompinit\n");
-    print_bash();
+    print_bash(verbs);
 }
 
-static void print_fish(void)
+static void print_fish(const struct cli_verb *const *verbs)
 {
     printf("# nantian completion fish | source\n");
-    for (size_t i = 0; cli_verbs()[i] != NULL; i++) {
-        printf("complete -c nantian -n __fish_use_subcommand -a %s -d '%s'\n", cli_verbs()[i]->name,
-               cli_verbs()[i]->summary);
+    for (size_t i = 0; verbs[i] != NULL; i++) {
+        printf("complete -c nantian -n __fish_use_subcommand -a %s -d '%s'\n", verbs[i]->name,
+               verbs[i]->summary);
         printf("for flag in");
-        print_flags(cli_verbs()[i]->usage);
+        print_flags(verbs[i]->usage);
         printf("; complete -c nantian -n '__fish_seen_subcommand_from %s' -l "
                "(string sub -s 3 -- $flag); end\n",
-               cli_verbs()[i]->name);
+               verbs[i]->name);
     }
 }
 
-static int run(int argc, char **argv)
+int completion_run(const struct cli_verb *self, const struct cli_verb *const *verbs, int argc,
+                   char **argv)
 {
     if (argc == 2 && text_is(text_of(argv[1]), "bash"))
-        print_bash();
+        print_bash(verbs);
     else if (argc == 2 && text_is(text_of(argv[1]), "zsh"))
-        print_zsh();
+        print_zsh(verbs);
     else if (argc == 2 && text_is(text_of(argv[1]), "fish"))
-        print_fish();
+        print_fish(verbs);
     else if (argc == 2 && text_is(text_of(argv[1]), "--help"))
-        cli_print_usage(&cli_completion);
+        cli_print_usage(self);
     else {
-        cli_complain(&cli_completion, "say which shell: bash, zsh or fish");
+        cli_complain(self, "say which shell: bash, zsh or fish");
         return CLI_USAGE;
     }
     return CLI_OK;
 }
-
-const struct cli_verb cli_completion = {
-    .name = "completion",
-    .summary = "print a completion script for bash, zsh or fish",
-    .usage = "bash|zsh|fish",
-    .run = run,
-};

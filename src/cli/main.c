@@ -4,14 +4,24 @@
 
 #include "cli/cli.h"
 
-static const struct cli_verb *const VERBS[] = {
-    &cli_demo,  &cli_up,     &cli_check, &cli_explain,    &cli_routes,  &cli_status,
-    &cli_nodes, &cli_config, &cli_echo,  &cli_completion, &cli_version, NULL,
+static int run_completion(int argc, char **argv);
+
+static const struct cli_verb COMPLETION = {
+    .name = "completion",
+    .summary = "print a completion script for bash, zsh or fish",
+    .usage = "bash|zsh|fish",
+    .run = run_completion,
 };
 
-const struct cli_verb *const *cli_verbs(void)
+/* In the order of `nantian help`. */
+static const struct cli_verb *const VERBS[] = {
+    &cli_demo,  &cli_up,     &cli_check, &cli_explain, &cli_routes,  &cli_status,
+    &cli_nodes, &cli_config, &cli_echo,  &COMPLETION,  &cli_version, NULL,
+};
+
+static int run_completion(int argc, char **argv)
 {
-    return VERBS;
+    return completion_run(&COMPLETION, VERBS, argc, argv);
 }
 
 static void print_help(FILE *out)
