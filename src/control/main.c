@@ -187,7 +187,7 @@ static bool start(struct control *control)
 int main(int argc, char **argv)
 {
     struct control control = {0};
-    int code = options_read(&control.options, argc, argv);
+    int code = control_options_read(&control.options, argc, argv);
     if (code >= 0)
         return code;
     log_setup("control", control.options.log_as_text, control.options.log_level);
@@ -205,6 +205,6 @@ int main(int argc, char **argv)
     tls_context_unref(control.tls);
     signals_fini(&control.signals);
     loop_free(control.loop);
-    options_fini(&control.options);
+    control_options_fini(&control.options);
     return started ? 0 : 1;
 }

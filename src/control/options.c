@@ -96,7 +96,7 @@ static int check(const struct options *options)
     return -1;
 }
 
-int options_read(struct options *options, int argc, char **argv)
+int control_options_read(struct options *options, int argc, char **argv)
 {
     *options = (struct options){.log_level = LOG_INFO};
     arena_init(&options->arena, 0);
@@ -122,7 +122,7 @@ int options_read(struct options *options, int argc, char **argv)
     return check(options);
 }
 
-void options_fini(struct options *options)
+void control_options_fini(struct options *options)
 {
     arena_fini(&options->arena);
 }

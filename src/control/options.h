@@ -19,5 +19,5 @@ struct options {
 };
 
 /* -1: go on. Else what the program should exit with (help was printed, or what is wrong). */
-int options_read(struct options *options, int argc, char **argv);
-void options_fini(struct options *options);
+int control_options_read(struct options *options, int argc, char **argv);
+void control_options_fini(struct options *options);
