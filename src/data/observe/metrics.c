@@ -9,19 +9,19 @@
 
 #define MS UINT64_C(1000000)
 
-const uint64_t METRICS_DURATION_BOUNDS_NS[METRICS_DURATIONS] = {
+static const uint64_t DURATION_BOUNDS_NS[METRICS_DURATIONS] = {
     5 * MS,   10 * MS,  25 * MS,   50 * MS,   75 * MS,   100 * MS,  250 * MS,
     500 * MS, 750 * MS, 1000 * MS, 2500 * MS, 5000 * MS, 7500 * MS, 10000 * MS,
 };
 
-const uint64_t METRICS_SIZE_BOUNDS[METRICS_SIZES] = {
+static const uint64_t SIZE_BOUNDS[METRICS_SIZES] = {
     0, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000,
 };
 
 static void duration_add(struct metrics_duration *duration, uint64_t ns)
 {
     uint32_t i = 0;
-    while (i < METRICS_DURATIONS && ns > METRICS_DURATION_BOUNDS_NS[i])
+    while (i < METRICS_DURATIONS && ns > DURATION_BOUNDS_NS[i])
         i++;
     metrics_add(&duration->buckets[i], 1);
     metrics_add(&duration->sum_ns, ns);
@@ -30,7 +30,7 @@ static void duration_add(struct metrics_duration *duration, uint64_t ns)
 static void size_add(struct metrics_size *size, uint64_t bytes)
 {
     uint32_t i = 0;
-    while (i < METRICS_SIZES && bytes > METRICS_SIZE_BOUNDS[i])
+    while (i < METRICS_SIZES && bytes > SIZE_BOUNDS[i])
         i++;
     metrics_add(&size->buckets[i], 1);
     metrics_add(&size->sum, bytes);

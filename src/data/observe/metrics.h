@@ -37,9 +37,6 @@ struct metrics_size {
     metrics_counter sum;
 };
 
-extern const uint64_t METRICS_DURATION_BOUNDS_NS[METRICS_DURATIONS];
-extern const uint64_t METRICS_SIZE_BOUNDS[METRICS_SIZES];
-
 /* Tries of one route at one backend. */
 struct metrics_backend {
     struct text name; /* owns */
