@@ -31,6 +31,17 @@ struct directory_watch {
     void (*on_name)(void *owner, struct text name);
 };
 
+static char *join(const char *path, struct text name)
+{
+    size_t len = strlen(path);
+    char *full = memory_resize(NULL, len + name.len + 2);
+    memcpy(full, path, len);
+    full[len] = '/';
+    memcpy(full + len + 1, name.data, name.len);
+    full[len + 1 + name.len] = '\0';
+    return full;
+}
+
 bool directory_counts(struct text name)
 {
     if (name.len == 0 || name.data[0] == '.')
@@ -74,12 +85,7 @@ bool directory_list(const char *path, struct arena *arena, struct text **ret_nam
 
 bool directory_stamp(const char *path, struct text name, struct directory_stamp *ret_stamp)
 {
-    char *full = memory_resize(NULL, strlen(path) + name.len + 2);
-    size_t len = strlen(path);
-    memcpy(full, path, len);
-    full[len] = '/';
-    memcpy(full + len + 1, name.data, name.len);
-    full[len + 1 + name.len] = '\0';
+    char *full = join(path, name);
     struct stat target, itself;
     bool there = stat(full, &target) == 0 && S_ISREG(target.st_mode) && lstat(full, &itself) == 0;
     free(full);
@@ -89,8 +95,8 @@ bool directory_stamp(const char *path, struct text name, struct directory_stamp 
         .device = target.st_dev,
         .inode = target.st_ino,
         .size = (uint64_t)target.st_size,
-        .changed_ns =
-            (uint64_t)target.st_mtim.tv_sec * 1000000000u + (uint64_t)target.st_mtim.tv_nsec,
+        .changed_ns = /* also when only rights change: it may be readable now */
+        (uint64_t)target.st_ctim.tv_sec * 1000000000u + (uint64_t)target.st_ctim.tv_nsec,
         .is_link = S_ISLNK(itself.st_mode),
     };
     return true;
@@ -139,6 +145,20 @@ static void watch_again(struct directory_watch *watch)
     watch->inside = inotify_add_watch(watch->watch.fd, watch->path, CHANGES);
 }
 
+/* A file that was just made is still empty or half: its writer's close is told as well. Links of
+ * both kinds are whole at once, and tell nothing more. */
+static bool is_unfinished(const struct directory_watch *watch, const struct inotify_event *event,
+                          struct text name)
+{
+    struct stat facts;
+    if ((event->mask & IN_CREATE) == 0)
+        return false;
+    char *path = join(watch->path, name);
+    bool unfinished = lstat(path, &facts) == 0 && S_ISREG(facts.st_mode) && facts.st_nlink == 1;
+    free(path);
+    return unfinished;
+}
+
 static void on_event(struct directory_watch *watch, const struct inotify_event *event)
 {
     struct text name = event->len > 0 ? text_of(event->name) : TEXT_NONE;
@@ -154,7 +174,8 @@ static void on_event(struct directory_watch *watch, const struct inotify_event *
         watch_again(watch);
         watch->on_name(watch->owner, TEXT_NONE);
     } else if (directory_counts(name)) {
-        watch->on_name(watch->owner, name);
+        if (!is_unfinished(watch, event, name))
+            watch->on_name(watch->owner, name);
     } else if (name.len > 0 && name.data[0] == '.' && name.len > 1 && name.data[1] == '.') {
         watch->on_name(watch->owner, TEXT_NONE); /* a mounted volume swaps its "..data" link */
     }

@@ -387,6 +387,8 @@ static void arm(struct files *files)
     if (files->burst_began_ms == 0)
         files->burst_began_ms = now;
     uint64_t waited = now - files->burst_began_ms;
+    if (waited >= LIMIT_DEBOUNCE_MAX_MS && timer_is_armed(&files->debounce))
+        return; /* it is due: armed anew with every event, it would never come */
     uint64_t left = waited >= LIMIT_DEBOUNCE_MAX_MS ? 0 : LIMIT_DEBOUNCE_MAX_MS - waited;
     loop_arm(files->loop, &files->debounce, MIN((uint64_t)LIMIT_DEBOUNCE_MS, left));
 }

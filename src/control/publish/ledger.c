@@ -15,7 +15,8 @@
 
 #define LEDGER_KIND "directory"
 
-static bool read_numbers(const char *path, uint64_t numbers[4])
+/* All four or none: a cut file is as good as none. */
+static bool read_numbers(const char *path, uint64_t ret_numbers[4])
 {
     char content[256];
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -26,12 +27,16 @@ static bool read_numbers(const char *path, uint64_t numbers[4])
     if (len <= 0)
         return false;
     struct text rest = text_from(content, (size_t)len), word = TEXT_NONE;
+    uint64_t numbers[4];
+    if (rest.data[rest.len - 1] != '\n')
+        return false;
     if (!text_split(&rest, ' ', &word) || !text_is(word, "nantian-version-1"))
         return false;
     for (int i = 0; i < 4; i++)
         if (!text_split(&rest, i < 3 ? ' ' : '\n', &word) ||
             !(i < 2 ? text_to_u64(word, &numbers[i]) : text_hex_to_u64(word, &numbers[i])))
             return false;
+    memcpy(ret_numbers, numbers, sizeof(numbers));
     return true;
 }
 
