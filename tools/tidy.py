@@ -149,7 +149,7 @@ def check_folders():
         cmake = folder / "CMakeLists.txt"
         listed = cmake.read_text() if cmake.exists() else ""
         for source in folder.glob("*.c"):
-            if source.name not in listed:
+            if not re.search(rf"(?<![\w./-]){re.escape(source.name)}(?![\w.])", listed):
                 breach(source, 1, "no CMakeLists.txt names it")
 
 
@@ -168,22 +168,33 @@ def check_architecture():
 
 
 def objects(build):
-    for path in sorted(pathlib.Path(build).rglob("*.c.o")):
-        match = re.search(r"/src/(.*)/CMakeFiles/[^/]+\.dir/(.*)\.c\.o$", str(path))
+    top = pathlib.Path(build).resolve() / "src"
+    for path in sorted(top.rglob("*.c.o")):
+        match = re.match(r"(.*)/CMakeFiles/[^/]+\.dir/(.*)\.c\.o$", str(path.relative_to(top)))
         if match and "/" not in match.group(2):
             yield path, match.group(1), match.group(2)
 
 
+def tables(build):
+    """The external symbols of each object whose source is still there, by one run of nm."""
+    units = {str(path): (folder, stem) for path, folder, stem in objects(build)
+             if (SRC / folder / f"{stem}.c").exists()}
+    if not units:
+        return
+    out = subprocess.run(["nm", "-gA", *units], capture_output=True, text=True, check=True).stdout
+    found = collections.defaultdict(list)
+    for line in out.splitlines():
+        path, rest = line.rsplit(":", 1)
+        found[path].append(tuple(rest.split()[-2:]))
+    for path, table in found.items():
+        yield *units[path], table
+
+
 def check_symbols(build):
     defined, used, where = {}, collections.defaultdict(set), {}
-    for path, folder, stem in objects(build):
-        if not (SRC / folder / f"{stem}.c").exists():
-            continue
+    for folder, stem, table in tables(build):
         unit = f"{folder}/{stem}"
-        out = subprocess.run(["nm", "-g", str(path)], capture_output=True, text=True).stdout
-        for line in out.splitlines():
-            parts = line.split()
-            kind, symbol = parts[-2], parts[-1]
+        for kind, symbol in table:
             if symbol.startswith("__") or "asan" in symbol or "ubsan" in symbol:
                 continue
             if kind == "U":
@@ -194,6 +205,8 @@ def check_symbols(build):
                            f"exported name {symbol} is taken by {defined[symbol]}.c")
                 defined[symbol] = unit
                 where[symbol] = SRC / folder / f"{stem}.c"
+    if not defined:
+        breaches.append(f"{build}: no object files there: build first")
     for symbol, unit in sorted(defined.items()):
         folder, stem = unit.rsplit("/", 1)
         last = folder.split("/")[-1]
