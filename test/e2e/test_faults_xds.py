@@ -203,7 +203,7 @@ def bad_others():
     found += [("Secret", "default/x", field, fields) for field, fields in (
         ("certificate_chain", {}),
         ("private_key", {"certificate_chain": chain, "private_key": other_key}),
-        ("certificate_chain", {"certificate_chain": b"x", "private_key": key}),
+        ("", {"certificate_chain": b"x", "private_key": key}),  # either half may be blamed
         ("private_key", {"certificate_chain": chain}), ("ca", {"ca": b"garbage"}))]
     return found
 

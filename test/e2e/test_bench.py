@@ -1,0 +1,19 @@
+"""The deterministic figures: instructions and system calls per request stay under test/bench/gates.json."""
+# SPDX-License-Identifier: Apache-2.0
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from harness import BUILD, ROOT, environment
+
+
+@pytest.mark.release
+def test_instructions_and_system_calls_per_request_stay_under_their_gates():
+    if not shutil.which("valgrind") or not (BUILD / "bench").is_dir():
+        pytest.skip("valgrind or the bench programs are not there")
+    done = subprocess.run([sys.executable, ROOT / "test/bench/bench.py", "--gate"],
+                          env=environment(NANTIAN_BUILD=str(BUILD)), capture_output=True, text=True,
+                          timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

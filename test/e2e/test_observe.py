@@ -1,0 +1,177 @@
+"""What an operator sees: access log, metrics, health, logs."""
+# SPDX-License-Identifier: Apache-2.0
+import json
+import re
+import shutil
+import signal
+import subprocess
+
+import pytest
+
+from certificates import Authority
+from harness import (DEADLINE, free_port, gateway_of, listener, metric_sum, route, rule, service,
+                     simple, wait_for)
+from http_backend import named
+from http_client import Client, request
+
+pytestmark = pytest.mark.sanitized
+KEYS = {"start_time", "method", "x-envoy-origin-path", "protocol", "response_code", "response_flags",
+        "response_code_details", "bytes_received", "bytes_sent", "duration", "x-forwarded-for",
+        "user-agent", "x-request-id", ":authority", "upstream_host", "upstream_cluster",
+        "downstream_local_address", "downstream_remote_address", "requested_server_name",
+        "route_name", "route_kind", "route_namespace", "route", "rule", "gateway", "listener",
+        "backend", "snapshot", "node", "attempts", "trace_id"}
+
+
+@pytest.fixture
+def app(start_gateway, start_backend):
+    port, behind = free_port(), start_backend(named("app"))
+    return start_gateway(*simple(port, behind.port)), port, behind
+
+
+@pytest.mark.quick
+def test_each_request_is_a_line_of_json_with_all_keys(app):
+    gateway, port, behind = app
+    request(port, "/a%20b?q=%22x", headers={"User-Agent": 'a "quoted"\tagent', "X-Request-Id": "i-1"})
+    request(port, "/b", "POST", body=b"12345")
+    first, second = gateway.log_lines(2)
+    assert KEYS <= set(first), KEYS - set(first)
+    assert first["response_code"] == 200 and first["method"] == "GET"
+    assert first["x-envoy-origin-path"] == "/a%20b?q=%22x"
+    assert first["user-agent"] == 'a "quoted"\tagent'
+    assert first["response_flags"] == "-" and first["bytes_sent"] == 3
+    assert first["route_name"] == "HTTPRoute/default/all/0"
+    assert (first["route_kind"], first["route"], first["rule"]) == ("HTTPRoute", "all", 0)
+    assert (first["gateway"], first["listener"]) == ("default/web", "http")
+    assert first["upstream_host"] == f"127.0.0.1:{behind.port}"
+    assert first["node"] == "test" and first["attempts"] == 1
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", first["start_time"])
+    assert (second["method"], second["bytes_received"]) == ("POST", 5)
+    assert first["x-request-id"] != second["x-request-id"]
+
+
+def test_refusals_have_flags_and_details_in_the_log(start_gateway):
+    port = free_port()
+    gateway = start_gateway(gateway_of(listener("http", port)),
+                            route("r", rule("gone", matches=[{"path": {"value": "/gone"}}]),
+                                  rule("dead", matches=[{"path": {"value": "/dead"}}])),
+                            service("dead", free_port()))
+    for path, status in (("/none", 404), ("/gone", 500), ("/dead", 503)):
+        assert request(port, path).status == status
+    lines = {line["x-envoy-origin-path"]: line for line in gateway.log_lines(3)}
+    assert (lines["/none"]["response_flags"], lines["/none"]["route"]) == ("NR", None)
+    assert lines["/gone"]["response_flags"] == "NC"
+    assert lines["/dead"]["response_flags"] == "UF"
+    assert all(line["response_code_details"] for line in lines.values())
+
+
+def test_tls_facts_are_in_the_log(start_gateway, backend):
+    authority, port = Authority(), free_port()
+    gateway = start_gateway(
+        gateway_of(listener("s", port, "HTTPS", tls={"certificateRefs": [{"name": "c"}]})),
+        authority.secret("c", "one.example"), route("r", rule("app")), service("app", backend.port))
+    request(port, host="one.example", tls=authority.context(), server_name="one.example")
+    [line] = gateway.log_lines(1)
+    assert line["requested_server_name"] == "one.example"
+    assert line["tls_version"] in ("TLSv1.3", "TLS 1.3")
+    ends = [value for name, value in gateway.metrics().items()
+            if name.startswith("nantian_certificate_not_after_timestamp_seconds")]
+    assert len(ends) == 1 and ends[0] > 1.7e9
+
+
+def test_the_log_follows_a_rotation(app):
+    gateway, port, _ = app
+    request(port, "/one")
+    gateway.log_lines(1)
+    gateway.access_log.rename(gateway.folder / "access.log.1")
+    gateway.proxy.signal(signal.SIGUSR1)
+    wait_for(gateway.access_log.exists, "the log is opened anew")
+    wait_for(lambda: request(port, "/two") and gateway.log_lines(1), "new lines come there")
+    assert "/one" not in gateway.access_log.read_text(encoding="utf-8")
+
+
+@pytest.mark.quick
+def test_counters_move_with_requests(app):
+    gateway, port, _ = app
+    before = gateway.metrics()
+    with Client(port) as client:
+        for _ in range(10):
+            client.request("GET", "/")
+        client.request("POST", "/", body=b"x" * 100)
+        during = gateway.metrics()
+        assert metric_sum(during, "nantian_downstream_connections") >= 1
+    after = gateway.metrics()
+
+    def moved(name, **labels):
+        return metric_sum(after, name, **labels) - metric_sum(before, name, **labels)
+
+    count = "http_server_request_duration_seconds_count"
+    assert moved(count, http_request_method="GET", http_response_status_code="2xx") == 10
+    assert moved(count, http_request_method="POST") == 1
+    assert moved(count, route="HTTPRoute/default/all/0") == 11
+    assert moved("http_client_request_duration_seconds_count", backend="default/app:80") == 11
+    assert moved("http_server_request_body_size_bytes_sum") == 100
+    assert moved("http_server_response_body_size_bytes_sum") == 33
+    assert moved("nantian_access_log_lines_total") == 11
+    assert metric_sum(after, "http_server_active_requests") == 0
+    assert after["nantian_ready"] == after["nantian_xds_connected"] == 1
+
+
+def test_counters_do_not_go_back_when_the_configuration_changes(app):
+    gateway, port, behind = app
+    last, count = 0, "http_server_request_duration_seconds_count"
+    for i in range(5):
+        request(port)
+        gateway.apply("config.yaml", *simple(port, behind.port, timeouts={"request": f"{i + 1}s"}))
+        request(port)
+        now = metric_sum(gateway.metrics(), count)
+        assert now == last + 2
+        last = now
+
+
+def test_promtool_finds_no_fault_in_the_metrics(app):
+    if not shutil.which("promtool"):
+        pytest.skip("promtool is not installed")
+    gateway, port, _ = app
+    request(port)
+    request(port, "/", "BREW")
+    for text in (gateway.ask("/metrics")[1], gateway.ask_control("/metrics", as_json=False)):
+        done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True,
+                              text=True, timeout=DEADLINE, check=False)
+        # Three of its words are of taste: names that OpenTelemetry and Prometheus see differently.
+        assert done.returncode in (0, 3), done
+        assert "error" not in (done.stdout + done.stderr).lower(), done
+
+
+def test_health_and_readiness(app, start_gateway, tmp_path):
+    gateway, _, _ = app
+    assert gateway.ask("/healthz") == (200, "ok\n") and gateway.ask("/readyz")[0] == 200
+    assert gateway.ask_control("/readyz", as_json=False) == "ok\n"
+    assert gateway.ask("/nothing")[0] == 404
+    assert gateway.ask("/metrics", "DELETE")[0] in (404, 405)
+    alone = start_gateway(control=False, xds=f"unix:{tmp_path}/nobody.sock")
+    wait_for(lambda: alone.ask("/healthz")[0] == 200, "it lives")
+    assert alone.ask("/readyz")[0] == 503
+
+
+def test_every_line_of_the_planes_logs_is_json(app):
+    gateway, port, behind = app
+    gateway.write("config.yaml", "kind: [")
+    wait_for(gateway.faults, "the file is broken")
+    gateway.apply("config.yaml", *simple(port, behind.port, timeouts={"request": "3s"}))
+    gateway.control.kill()
+    wait_for(lambda: gateway.metrics()["nantian_xds_connected"] == 0, "the loss is noticed")
+    for plane in gateway.planes():
+        for line in plane.text().splitlines():
+            fields = json.loads(line)
+            assert {"time", "level", "component", "msg"} <= set(fields), line
+    assert any(line["level"] == "error" and "config.yaml" in str(line)
+               for line in gateway.control.lines())
+
+
+def test_the_admin_port_dumps_what_is_served_and_no_key(app):
+    gateway, port, behind = app
+    dump = gateway.dump()
+    assert dump["bindings"][0]["address"] == f"127.0.0.1:{port}"
+    assert dump["backends"][0]["endpoints"][0]["address"] == f"127.0.0.1:{behind.port}"
+    assert dump["digest"] == gateway.status()["digest"]
