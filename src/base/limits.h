@@ -62,6 +62,7 @@
 #define LIMIT_TUNNEL_END_MS    10000 /* for the second direction, once the first has ended */
 #define LIMIT_CONNECT_RETRIES  3     /* other endpoints tried when a connect fails */
 #define LIMIT_ENDPOINTS        10000 /* per backend */
+#define LIMIT_RETRY_PAUSE_MS   25    /* before the first retry that a route names; then doubled */
 #define LIMIT_RETRY_ATTEMPTS   100   /* as the conformance suite uses */
 
 /* Host names of backends. */

@@ -1,5 +1,7 @@
 """What rules do with requests beyond routing: CORS, retries, mirrors; TLS to backends."""
 # SPDX-License-Identifier: Apache-2.0
+import asyncio
+
 import pytest
 
 from harness import free_port, gateway_of, listener, route, service
@@ -105,3 +107,102 @@ def test_a_policy_brings_cors_unless_the_rule_has_its_own(start_gateway, start_b
                                   ("/own", FOO, None)):
         answer = request(port, path, headers={"Origin": origin})
         assert answer.get("access-control-allow-origin") == allowed, (path, origin, answer)
+
+
+# ---- retries ----
+
+class Flaky:
+    """Fails as often as /?n=N says for each id, then answers; keeps what it got."""
+
+    def __init__(self, start_backend):
+        self.seen = {}
+        self.backend = start_backend(self.answer)
+
+    async def answer(self, req):
+        asked = dict(pair.split("=") for pair in req.target.split("?")[1].split("&"))
+        times = self.seen.setdefault(asked["id"], [])
+        times.append(req.body)
+        if "delay" in asked:
+            await asyncio.sleep(float(asked["delay"]))
+        if len(times) > int(asked["n"]):
+            await req.answer(b"done " + req.body)
+        elif asked["code"] == "reset":
+            req.writer.transport.abort()
+        else:
+            await req.answer(b"failed", status=f"{asked['code']} No")
+
+
+def retry_route(path, retry, **timeouts):
+    return {"matches": match(path), "backendRefs": refs("app"), "retry": retry,
+            **({"timeouts": timeouts} if timeouts else {})}
+
+
+@pytest.fixture
+def flaky(start_gateway, start_backend):
+    """(port, backend) behind routes that retry."""
+    port, made = free_port(), Flaky(start_backend)
+    codes = [500, 502, 503, 504]
+    gateway = start_gateway(
+        gateway_of(listener("http", port)), service("app", made.backend.port),
+        route("r", retry_route("/one", {"codes": [500], "attempts": 3}),
+              retry_route("/two", {"codes": codes, "attempts": 2}),
+              retry_route("/none", {"codes": codes, "attempts": 0}),
+              retry_route("/clock", {"codes": codes, "attempts": 5, "backoff": "10ms"},
+                          request="500ms"),
+              retry_route("/slow", {"codes": codes, "attempts": 5, "backoff": "10ms"},
+                          request="10s", backendRequest="500ms")))
+    assert gateway.route_condition("r", "Accepted")["status"] == "True"
+    return port, made
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("path, fails, code, status, tries", [
+    ("/one", 2, "500", 200, 3), ("/one", 4, "500", 500, 4), ("/one", 2, "503", 503, 1),
+    ("/one", 2, "reset", 200, 3),
+    ("/two", 1, "503", 200, 2), ("/two", 3, "502", 502, 3), ("/two", 3, "504", 504, 3),
+    ("/none", 1, "500", 500, 1)])
+def test_retries_are_counted_and_only_for_the_named_codes(flaky, path, fails, code, status, tries):
+    port, made = flaky
+    answer = request(port, f"{path}?id=1&n={fails}&code={code}", "POST", body=b"payload")
+    assert (answer.status, len(made.seen["1"])) == (status, tries), answer
+    assert set(made.seen["1"]) == {b"payload"}
+    if status == 200:
+        assert answer.body == b"done payload"
+
+
+def test_a_body_too_long_to_keep_is_sent_once(flaky):
+    port, made = flaky
+    answer = request(port, "/one?id=1&n=1&code=500", "POST", body=b"x" * 200_000)
+    assert answer.status == 500 and [len(body) for body in made.seen["1"]] == [200_000]
+
+
+@pytest.mark.parametrize("path, fails, delay, status", [
+    ("/clock", 1, 0.1, 200), ("/clock", 2, 0.3, 504), ("/slow", 2, 0.1, 200)])
+def test_both_clocks_bound_retries(flaky, path, fails, delay, status):
+    port, _ = flaky
+    answer = request(port, f"{path}?id=1&n={fails}&code=503&delay={delay}")
+    assert answer.status == status, answer
+
+
+def test_a_try_over_its_own_clock_is_repeated(start_gateway, start_backend):
+    port, count = free_port(), []
+
+    async def slow_once(req):
+        count.append(req.target)
+        if len(count) == 1:
+            await asyncio.sleep(5)
+        await req.answer(b"ok")
+
+    start_gateway(gateway_of(listener("http", port)), service("app", start_backend(slow_once).port),
+                  route("r", retry_route("/", {"attempts": 1}, request="10s",
+                                         backendRequest="300ms")))
+    assert request(port).body == b"ok" and len(count) == 2
+
+
+def test_a_refused_connection_goes_to_the_healthy_endpoint(start_gateway, start_backend):
+    port = free_port()
+    start_gateway(
+        gateway_of(listener("http", port)),
+        service("app", start_backend(named("app")).port, free_port()),
+        route("r", retry_route("/", {"attempts": 100})))
+    assert [request(port).status for _ in range(10)] == [200] * 10

@@ -1,6 +1,6 @@
-/* One exchange's tries at a backend. Safe to repeat: a connect that failed (another endpoint), a
- * kept connection that was closed under us (once), and what the route's retry policy names, as long
- * as no byte of the body was used. */
+/* One exchange's tries at a backend. Safe to repeat: a connect that failed (another endpoint), what
+ * an HTTP/2 backend says it did not look at, a kept connection that was closed under us (once), and
+ * what the route's retry policy names, as long as no byte of the body was used that is not kept. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "data/upstream/call.h"
 
@@ -67,6 +67,7 @@ static void fail(struct call *call, enum err err, enum response_flag flag, const
         return;
     drop_try(call);
     call->is_over = true;
+    replay_fini(&call->replay);
     call->events->on_failed(call->owner, err, flag, details);
 }
 
@@ -76,6 +77,7 @@ void call_cancel(struct call *call)
         return;
     call->is_over = true;
     drop_try(call);
+    replay_fini(&call->replay);
 }
 
 void call_finish(struct call *call)
@@ -87,7 +89,7 @@ void call_finish(struct call *call)
 
 static bool can_repeat(const struct call *call)
 {
-    return !call->body_taken && !call->has_head;
+    return !call->has_head && (!call->body_taken || replay_is_whole(&call->replay));
 }
 
 static bool policy_allows(struct call *call, bool is_connect)
@@ -104,17 +106,37 @@ static void remember_tried(struct call *call, struct pool_endpoint *endpoint)
         call->tried[call->tried_count++] = &endpoint->item;
 }
 
-/* After the pause that the policy names, with full jitter on top so that retries do not march. */
+/* Each endpoint once before any of them again, and the one that failed last not next. */
+static void avoid_endpoint(struct call *call, struct pool_endpoint *endpoint)
+{
+    uint32_t size = pool_size(pool_of(call->pools, call->backend));
+    if (call->tried_count + 1 >= MIN(size, CALL_TRIED_MAX))
+        call->tried_count = 0;
+    if (size > 1)
+        remember_tried(call, endpoint);
+}
+
+/* What the policy names, doubled with each try up to tenfold, and jitter on top so that retries do
+ * not march. */
+static uint64_t pause_ms(struct call *call)
+{
+    uint64_t base = call->x->hit.route->retry.backoff_ms;
+    if (base == 0)
+        base = LIMIT_RETRY_PAUSE_MS;
+    uint64_t pause = base << MIN(call->policy_retries, 4u);
+    pause = MIN(pause, base * 10);
+    return pause + random_below(loop_random(call->x->loop), pause / 2 + 1);
+}
+
 static void retry_later(struct call *call, int status)
 {
-    uint64_t pause = call->x->hit.route->retry.backoff_ms;
+    uint64_t pause = pause_ms(call);
     call->policy_retries++;
+    avoid_endpoint(call, call->endpoint != NULL ? call->endpoint : call->waiter.endpoint);
     drop_try(call);
     call->events->on_retry(call->owner, status);
     if (call->is_over)
         return;
-    if (pause > 0)
-        pause += random_below(loop_random(call->x->loop), pause / 2 + 1);
     call->is_pausing = true;
     loop_arm(call->x->loop, &call->timer, pause);
 }
@@ -134,7 +156,6 @@ static void connect_failed(struct call *call, struct pool_endpoint *endpoint, en
         return;
     }
     if (policy_allows(call, true)) {
-        call->tried_count = 0;
         retry_later(call, 0);
         return;
     }
@@ -161,6 +182,8 @@ static void on_head(void *owner, struct http_stream *stream, struct message *hea
         return;
     }
     call->has_head = true;
+    if (replay_is_sent(&call->replay))
+        replay_fini(&call->replay);
     call->events->on_head(call->owner, head, end);
 }
 
@@ -180,9 +203,35 @@ static void on_readable(void *owner, struct http_stream *stream)
 
 static void on_writable(void *owner, struct http_stream *stream)
 {
-    (void)stream;
     struct call *call = owner;
-    call->events->on_writable(call->owner);
+    if (replay_send(&call->replay, stream))
+        call->events->on_writable(call->owner);
+}
+
+/* REFUSED_STREAM, or GOAWAY below ours: not processed (RFC 9113 8.7). Elsewhere, if there is any.
+ */
+static bool retry_refused(struct call *call)
+{
+    struct pool_endpoint *endpoint = call->endpoint;
+    if (!can_repeat(call) || call->connect_retries >= LIMIT_CONNECT_RETRIES)
+        return false;
+    call->connect_retries++;
+    drop_try(call);
+    call->events->on_retry(call->owner, 0);
+    if (call->is_over)
+        return true;
+    remember_tried(call, endpoint);
+    if (call->tried_count >= pool_size(pool_of(call->pools, call->backend)))
+        call->tried_count = 0;
+    try_once(call, false);
+    return true;
+}
+
+/* The connection broke, not just the stream. */
+static bool is_broken_line(const struct http_stream *stream, enum err err)
+{
+    return (err == ERR_CLOSED || err == ERR_SYSTEM) &&
+           (stream->connection->version < 20 || !http_can_open(stream->connection));
 }
 
 static void report_abort(struct call *call, enum err err)
@@ -207,9 +256,11 @@ static void report_abort(struct call *call, enum err err)
 static void on_abort(void *owner, struct http_stream *stream, enum err err)
 {
     struct call *call = owner;
-    bool is_broken_line = err == ERR_CLOSED || err == ERR_SYSTEM;
+    bool is_broken = is_broken_line(stream, err);
     call->x->upstream_failure = stream->why;
-    if (is_broken_line && call->is_reused && !call->is_raced && can_repeat(call) &&
+    if (err == ERR_REFUSED && retry_refused(call))
+        return;
+    if (is_broken && call->is_reused && !call->is_raced && can_repeat(call) &&
         method_is_idempotent(call->x->request->method)) {
         call->is_raced = true;
         drop_try(call);
@@ -218,7 +269,7 @@ static void on_abort(void *owner, struct http_stream *stream, enum err err)
             try_once(call, true);
         return;
     }
-    if (is_broken_line && policy_allows(call, false)) {
+    if (is_broken && policy_allows(call, false)) {
         retry_later(call, 0);
         return;
     }
@@ -272,7 +323,10 @@ static void use_connection(struct call *call, struct pool_connection *connection
     x->upstream_local = arena_text(x->arena, pool_local(connection));
     x->connect_ns = is_reused ? 0 : connection->ready_ns - connection->started_ns;
     http_stream_send_head(stream, x->request, call->request_ends);
-    if (call->stream == stream)
+    if (call->stream != stream)
+        return;
+    replay_rewind(&call->replay);
+    if (replay_send(&call->replay, stream))
         call->events->on_sent(call->owner);
 }
 
@@ -329,7 +383,13 @@ static void try_once(struct call *call, bool fresh)
     x->upstream_started_ns = loop_now_ns(x->loop);
     call->waiter.endpoint = NULL;
     struct pool *pool = pool_of(call->pools, call->backend);
-    switch (pool_acquire(pool, call->tried, call->tried_count, fresh, &call->waiter, &connection)) {
+    enum err err =
+        pool_acquire(pool, call->tried, call->tried_count, fresh, &call->waiter, &connection);
+    if (err == ERR_REFUSED && call->policy_retries > 0 && call->tried_count > 0) {
+        call->tried_count = 0; /* the pool shrank meanwhile */
+        err = pool_acquire(pool, call->tried, 0, fresh, &call->waiter, &connection);
+    }
+    switch (err) {
     case ERR_NONE:
         arm_deadline(call);
         use_connection(call, connection, true);
@@ -366,6 +426,8 @@ void call_start(struct call *call, struct exchange *x, struct pool_set *pools,
         .waiter = {.owner = call, .on_connection = on_connection, .on_failed = on_connect_failed},
     };
     timer_init(&call->timer, call, on_timer);
+    replay_init(&call->replay, loop_buffers(x->loop),
+                !request_ends && x->hit.route->retry.attempts > 0);
     x->call = call;
     try_once(call, false);
 }
@@ -374,14 +436,18 @@ size_t call_write(struct call *call, struct text bytes, bool end)
 {
     if (call->stream == NULL)
         return 0;
-    size_t taken = http_stream_write(call->stream, bytes, end);
+    bool is_first = replay_is_sent(&call->replay);
+    size_t taken = is_first ? http_stream_write(call->stream, bytes, end) : 0;
     call->body_taken = call->body_taken || taken > 0 || end;
+    replay_took(&call->replay, text_slice(bytes, 0, taken), end && taken == bytes.len);
     return taken;
 }
 
 void call_send_trailers(struct call *call, const struct message *trailers)
 {
+    bool is_first = replay_is_sent(&call->replay);
     call->body_taken = true;
-    if (call->stream != NULL)
+    replay_took_trailers(&call->replay, trailers);
+    if (call->stream != NULL && is_first)
         http_stream_send_trailers(call->stream, trailers);
 }

@@ -5,6 +5,7 @@
 
 #include "data/exchange/exchange.h"
 #include "data/upstream/pool.h"
+#include "data/upstream/replay.h"
 
 #define CALL_TRIED_MAX 8 /* endpoints remembered as tried in one exchange */
 
@@ -36,7 +37,8 @@ struct call {
     uint32_t tried_count;
     uint32_t connect_retries, policy_retries;
     bool request_ends; /* the request has no body */
-    bool body_taken;   /* a byte of the body went upstream: no other try */
+    bool body_taken;   /* a byte of the body went upstream: no other try without `replay` */
+    struct replay replay;
     bool is_reused, is_raced;
     bool is_pausing, is_over, has_head;
 };
