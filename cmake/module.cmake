@@ -2,6 +2,11 @@
 # A static library of this folder that may use NEEDS alone. Each test/unit/<folder>/*_test.c becomes
 # a program linked with the whole archive and its NEEDS, so a call upwards does not link.
 # NEEDS are modules (folders written with _: data_snapshot), USES third-party libraries (deps_*).
+# Tests with several threads in one process have the label "threads" as well: the tsan preset runs
+# them too.
+set(NANTIAN_THREAD_TESTS unit/base/shared_counter_test unit/event/mailbox_test
+    unit/data/snapshot/route_random_test unit/data/upstream/resolve_test
+    unit/data/worker/rollout_test unit/xds/state_test)
 function(module name)
     cmake_parse_arguments(M "" "" "SOURCES;NEEDS;USES" ${ARGN})
     list(TRANSFORM M_USES PREPEND deps_)
@@ -23,7 +28,11 @@ function(module name)
             ${M_NEEDS} ${M_USES} PkgConfig::CMOCKA)
         add_test(NAME unit/${folder}/${stem} COMMAND ${test}
             WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
-        set_tests_properties(unit/${folder}/${stem} PROPERTIES LABELS unit TIMEOUT 120)
+        set(labels unit)
+        if(unit/${folder}/${stem} IN_LIST NANTIAN_THREAD_TESTS)
+            list(APPEND labels threads)
+        endif()
+        set_tests_properties(unit/${folder}/${stem} PROPERTIES LABELS "${labels}" TIMEOUT 120)
     endforeach()
 endfunction()
 

@@ -3,7 +3,7 @@
  * what they dislike. In the end every data plane holds what a fresh translation gives, less what is
  * refused; on the way its version never goes back.
  * Real here: the cycle, publishing with its ledger (a file), delta xDS over gRPC, the compiler. Not
- * here: reading a directory, the workers. Arguments: seeds to replay; none: the first hundred. */
+ * here: reading a directory, the workers. Arguments: seeds to replay; none: the first two hundred. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +19,7 @@
 #include "test.h"
 #include "xds/link.h"
 
-enum { SEEDS = 100, STEPS = 60, PLANES = 2, SLOTS = 20, PATIENCE_MS = 600000 };
+enum { SEEDS = 200, STEPS = 60, PLANES = 2, SLOTS = 20, PATIENCE_MS = 600000 };
 
 #define POISON "poison" /* in a resource: data planes refuse it */
 
