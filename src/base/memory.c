@@ -19,6 +19,14 @@ void *memory_alloc(size_t size)
     return memory;
 }
 
+void *memory_aligned(size_t alignment, size_t size)
+{
+    void *memory = NULL;
+    if (posix_memalign(&memory, alignment, size) != 0)
+        out_of_memory(size);
+    return memset(memory, 0, size);
+}
+
 void *memory_resize(void *old, size_t size)
 {
     void *memory = realloc(old, size == 0 ? 1 : size);

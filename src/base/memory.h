@@ -7,6 +7,8 @@
 #include "base/text.h"
 
 void *memory_alloc(size_t size); /* zeroed */
+/* Zeroed; `alignment` is a power of two, at least that of a pointer. Given back with free(). */
+void *memory_aligned(size_t alignment, size_t size);
 void *memory_resize(void *old, size_t size);
 char *memory_string(struct text text);
 #define memory_new(type) ((type *)memory_alloc(sizeof(type)))

@@ -17,9 +17,14 @@ void route_set_unref(struct route_set *set)
 {
     if (set == NULL || atomic_fetch_sub_explicit(&set->refs, 1, memory_order_acq_rel) > 1)
         return;
+    route_set_fini(set);
+    free(set);
+}
+
+void route_set_fini(struct route_set *set)
+{
     for (uint32_t i = 0; i < set->count; i++)
         route_unref(set->items[i].route);
-    free(set);
 }
 
 /* The byte at `at` of "<namespace>/<name>", or -1 behind its end. */
@@ -83,10 +88,13 @@ static size_t set_size(size_t count)
 
 static void add(struct route_set *set, struct route *route, const struct route_match *match)
 {
+    enum method method = message_method(match->method);
     set->items[set->count++] = (struct route_candidate){
         .route = route_ref(route),
         .match = match,
-        .any = match->method.len == 0 && match->header_count == 0 && match->query_count == 0,
+        .method = (uint8_t)method,
+        .plain = (match->method.len == 0 || method != METHOD_OTHER) && match->header_count == 0 &&
+                 match->query_count == 0,
     };
 }
 
@@ -120,10 +128,11 @@ struct route_set *route_set_edit(const struct route_set *old, struct text path,
     }
     if (set->count > 1)
         qsort(set->items, set->count, sizeof(set->items[0]), compare_items);
-    set = memory_resize(set, set_size(set->count) + path.len + 1);
+    set->path_len = (uint32_t)path.len;
+    set = memory_resize(set, route_set_size(set));
     char *copy = (char *)&set->items[set->count];
     if (path.len > 0)
         memcpy(copy, path.data, path.len);
-    set->path = text_from(copy, path.len);
+    copy[path.len] = '\0';
     return set;
 }

@@ -5,21 +5,36 @@
 
 #include "data/snapshot/route.h"
 
+/* What tells most candidates apart stands here, so that a match reads no other memory for it. */
 struct route_candidate {
     struct route *route; /* shares */
     const struct route_match *match;
-    bool any; /* nothing but the path is asked for: the match itself need not be read */
+    uint8_t method; /* enum method; METHOD_OTHER: not told here */
+    bool plain;     /* with the method all is said: the match itself need not be read */
 };
 
 struct route_set {
     _Atomic uint32_t refs;
-    uint32_t count;   /* never 0 */
-    struct text path; /* of the place, behind the items; empty for a list */
+    uint32_t count;    /* never 0 */
+    uint32_t path_len; /* of the place, behind the items; 0 for a list */
     struct route_candidate items[];
 };
 
+static inline struct text route_set_path(const struct route_set *set)
+{
+    return text_from((const char *)&set->items[set->count], set->path_len);
+}
+
+/* Bytes of the whole. */
+static inline size_t route_set_size(const struct route_set *set)
+{
+    return sizeof(*set) + sizeof(struct route_candidate) * set->count + set->path_len + 1;
+}
+
 struct route_set *route_set_ref(struct route_set *set);
 void route_set_unref(struct route_set *set);
+/* For one that stands in other memory: gives back its routes alone. */
+void route_set_fini(struct route_set *set);
 
 /* One candidate that comes or goes at a place of the table. */
 struct route_place {

@@ -1,116 +1,22 @@
-/* The router: see route_table.h. A host name leads to a virtual host; there exact paths and
- * prefixes stand in persistent hash maps, by the hash of the path and of its first elements;
- * regular expressions in a list. Each place holds its candidates in order of precedence
- * (route_set.h). */
+/* The router: see route_table.h. A host name leads to a virtual host (route_host.h); there exact
+ * paths and prefixes stand in persistent hash maps, a prefix by the hash of its elements, of which
+ * only the depths in use are asked for; regular expressions in a list. Each place holds its
+ * candidates in order of precedence (route_set.h). */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "data/snapshot/route_table.h"
 
 #include <stdlib.h>
 
-#include "base/hash.h"
 #include "base/memory.h"
 #include "base/regex.h"
-#include "data/snapshot/host_table.h"
+#include "data/snapshot/route_host.h"
 #include "data/snapshot/route_match.h"
-#include "data/snapshot/route_set.h"
-
-/* Prefixes of more elements than this stand in a list: nobody writes them. */
-#define DEPTH_MAX 63u
-
-enum place_kind { PLACE_EXACT, PLACE_REGEX, PLACE_DEEP, PLACE_PREFIX }; /* in order of precedence */
-
-struct virtual_host {
-    _Atomic uint32_t refs;
-    uint32_t depth_len;
-    struct text hostname;    /* behind depth_counts */
-    struct shard_map *exact; /* shares -> route_set */
-    struct shard_map *prefix;
-    struct route_set *regexes, *deep; /* shares */
-    uint64_t depths;                  /* bit d: there are prefixes of d elements */
-    uint32_t depth_counts[];          /* depth_len */
-};
 
 struct route_table {
     _Atomic uint32_t refs;
     size_t count;
-    struct host_table *hosts; /* owns; -> virtual_host */
+    struct host_table *hosts; /* owns; -> route_host */
 };
-
-/* ---- what the maps must know ---- */
-
-static void *ref_set(void *value)
-{
-    return route_set_ref(value);
-}
-
-static void unref_set(void *value)
-{
-    route_set_unref(value);
-}
-
-static struct text set_key(const void *value)
-{
-    return ((const struct route_set *)value)->path;
-}
-
-static const struct shard_ops SET_OPS = {.ref = ref_set, .unref = unref_set, .key = set_key};
-
-static void *ref_host(void *value)
-{
-    struct virtual_host *host = value;
-    atomic_fetch_add_explicit(&host->refs, 1, memory_order_relaxed);
-    return host;
-}
-
-static void unref_host(void *value)
-{
-    struct virtual_host *host = value;
-    if (atomic_fetch_sub_explicit(&host->refs, 1, memory_order_acq_rel) > 1)
-        return;
-    shard_map_unref(host->exact, &SET_OPS);
-    shard_map_unref(host->prefix, &SET_OPS);
-    route_set_unref(host->regexes);
-    route_set_unref(host->deep);
-    free(host);
-}
-
-static struct text host_key(const void *value)
-{
-    return ((const struct virtual_host *)value)->hostname;
-}
-
-static const struct host_ops HOST_OPS = {
-    .exact = {.ref = ref_host, .unref = unref_host, .key = host_key},
-    .wild = {.ref = ref_host, .unref = unref_host, .key = host_key, .key_skip = 1},
-};
-
-/* ---- the hash of a path's first elements, in one pass ---- */
-
-#define HASH_START 0x9E3779B97F4A7C15u
-
-/* `element` has its leading '/'. */
-static uint64_t hash_element(uint64_t hash, struct text element)
-{
-    hash = (hash ^ hash_text(element)) * 0xD6E8FEB86659FD93u;
-    return hash ^ (hash >> 32);
-}
-
-static size_t element_end(struct text path, size_t from)
-{
-    return text_find(path, '/', from + 1);
-}
-
-static uint64_t prefix_hash(struct text prefix, uint32_t *ret_depth)
-{
-    uint64_t hash = HASH_START;
-    *ret_depth = 0;
-    for (size_t at = 0; at < prefix.len; ++*ret_depth) {
-        size_t end = element_end(prefix, at);
-        hash = hash_element(hash, text_slice(prefix, at, end));
-        at = end;
-    }
-    return hash;
-}
 
 /* ---- the table's life ---- */
 
@@ -132,7 +38,7 @@ void route_table_unref(struct route_table *table)
 {
     if (table == NULL || atomic_fetch_sub_explicit(&table->refs, 1, memory_order_acq_rel) > 1)
         return;
-    host_table_free(table->hosts, &HOST_OPS);
+    host_table_free(table->hosts, &ROUTE_HOST_OPS);
     free(table);
 }
 
@@ -164,22 +70,20 @@ static void places_add(struct places *places, struct route *route, bool remove)
                                           .hostname = hostname,
                                           .host_hash = hash_text(hostname),
                                           .remove = remove};
-            uint32_t depth;
             switch (match->path_kind) {
             case PATH_EXACT:
                 place->kind = PLACE_EXACT;
-                place->path_hash = hash_text(match->path);
                 break;
             case PATH_REGEX:
                 place->kind = PLACE_REGEX;
                 break;
             case PATH_PREFIX:
-                place->path_hash = prefix_hash(match->path, &depth);
-                place->kind = depth > DEPTH_MAX ? PLACE_DEEP : PLACE_PREFIX;
+                place->kind =
+                    route_host_depth(match->path) > ROUTE_DEPTH_MAX ? PLACE_DEEP : PLACE_PREFIX;
                 break;
             }
-            if (place->kind == PLACE_DEEP || place->kind == PLACE_REGEX)
-                place->path_hash = 0; /* a list is one place */
+            if (place->kind == PLACE_EXACT || place->kind == PLACE_PREFIX)
+                place->path_hash = hash_text(match->path); /* else 0: a list is one place */
         }
     }
 }
@@ -187,14 +91,6 @@ static void places_add(struct places *places, struct route *route, bool remove)
 static bool same_host(const struct route_place *a, const struct route_place *b)
 {
     return a->host_hash == b->host_hash && text_equal(a->hostname, b->hostname);
-}
-
-static bool same_place(const struct route_place *a, const struct route_place *b)
-{
-    if (a->kind != b->kind || a->path_hash != b->path_hash)
-        return false;
-    return a->kind == PLACE_REGEX || a->kind == PLACE_DEEP ||
-           text_equal(a->match->path, b->match->path);
 }
 
 static int place_compare(const void *left, const void *right)
@@ -205,94 +101,7 @@ static int place_compare(const void *left, const void *right)
     int order = text_compare(a->hostname, b->hostname);
     if (order != 0)
         return order;
-    if (a->kind != b->kind)
-        return a->kind < b->kind ? -1 : 1;
-    if (a->path_hash != b->path_hash)
-        return a->path_hash < b->path_hash ? -1 : 1;
-    if (a->kind == PLACE_REGEX || a->kind == PLACE_DEEP)
-        return 0;
-    return text_compare(a->match->path, b->match->path);
-}
-
-/* `places` are of one kind, EXACT or PREFIX; `counts` (of prefixes by depth) may be NULL. */
-static struct shard_map *edit_paths(const struct shard_map *old, const struct route_place *places,
-                                    size_t count, uint32_t *counts)
-{
-    if (count == 0)
-        return shard_map_ref((struct shard_map *)(uintptr_t)old);
-    struct shard_edit *edits = memory_alloc(sizeof(*edits) * count);
-    size_t edit_count = 0;
-    for (size_t from = 0, to; from < count; from = to) {
-        for (to = from + 1; to < count && same_place(&places[from], &places[to]); to++)
-            continue;
-        struct text path = places[from].match->path;
-        uint64_t hash = places[from].path_hash;
-        const struct route_set *before = shard_map_get(old, &SET_OPS, hash, path);
-        struct route_set *set = route_set_edit(before, path, places + from, to - from);
-        edits[edit_count++] = (struct shard_edit){hash, path, set};
-        if (counts != NULL) {
-            uint32_t depth;
-            prefix_hash(path, &depth);
-            counts[depth] = counts[depth] + (set != NULL) - (before != NULL);
-        }
-    }
-    struct shard_map *made = shard_map_edit(old, &SET_OPS, edits, edit_count);
-    for (size_t i = 0; i < edit_count; i++)
-        route_set_unref(edits[i].value);
-    free(edits);
-    return made;
-}
-
-static struct route_set *edit_list(struct route_set *old, const struct route_place *places,
-                                   size_t count)
-{
-    return count == 0 ? route_set_ref(old) : route_set_edit(old, TEXT(""), places, count);
-}
-
-static size_t kind_end(const struct route_place *places, size_t count, size_t from, uint8_t kind)
-{
-    while (from < count && places[from].kind == kind)
-        from++;
-    return from;
-}
-
-/* The virtual host with these changes, or NULL when it has no rule left. */
-static struct virtual_host *edit_host(const struct virtual_host *old,
-                                      const struct route_place *places, size_t count)
-{
-    static const struct virtual_host NOTHING = {0};
-    const struct virtual_host *from = old == NULL ? &NOTHING : old;
-    size_t exact = kind_end(places, count, 0, PLACE_EXACT);
-    size_t regex = kind_end(places, count, exact, PLACE_REGEX);
-    size_t deep = kind_end(places, count, regex, PLACE_DEEP);
-    uint32_t counts[DEPTH_MAX + 1] = {0};
-    if (from->depth_len > 0)
-        memcpy(counts, from->depth_counts, sizeof(uint32_t) * from->depth_len);
-    struct virtual_host made = {
-        .exact = edit_paths(from->exact, places, exact, NULL),
-        .regexes = edit_list(from->regexes, places + exact, regex - exact),
-        .deep = edit_list(from->deep, places + regex, deep - regex),
-        .prefix = edit_paths(from->prefix, places + deep, count - deep, counts),
-    };
-    if (made.exact == NULL && made.prefix == NULL && made.regexes == NULL && made.deep == NULL)
-        return NULL;
-    for (uint32_t d = 0; d <= DEPTH_MAX; d++) {
-        if (counts[d] > 0) {
-            made.depth_len = d + 1;
-            made.depths |= UINT64_C(1) << d;
-        }
-    }
-    struct text hostname = places[0].hostname;
-    size_t counts_size = sizeof(uint32_t) * made.depth_len;
-    struct virtual_host *host = memory_alloc(sizeof(*host) + counts_size + hostname.len + 1);
-    memcpy(host, &made, sizeof(made));
-    atomic_init(&host->refs, 1);
-    memcpy(host->depth_counts, counts, counts_size);
-    char *name = (char *)host->depth_counts + counts_size;
-    if (hostname.len > 0)
-        memcpy(name, hostname.data, hostname.len);
-    host->hostname = text_from(name, hostname.len);
-    return host;
+    return route_host_compare(a, b);
 }
 
 struct route_table *route_table_edit(const struct route_table *table,
@@ -319,14 +128,14 @@ struct route_table *route_table_edit(const struct route_table *table,
         const struct route_place *first = &places.items[from];
         for (to = from + 1; to < places.count && same_host(first, &places.items[to]); to++)
             continue;
-        const struct virtual_host *old = host_table_get(table->hosts, &HOST_OPS, first->hostname);
-        hosts[host_count++] = (struct host_edit){first->hostname, edit_host(old, first, to - from)};
+        const struct route_host *old =
+            host_table_get(table->hosts, &ROUTE_HOST_OPS, first->hostname);
+        hosts[host_count++] =
+            (struct host_edit){first->hostname, route_host_edit(old, first, to - from)};
     }
-    made->hosts = host_table_edit(table->hosts, &HOST_OPS, hosts, host_count);
-    for (size_t i = 0; i < host_count; i++) {
-        if (hosts[i].value != NULL)
-            unref_host(hosts[i].value);
-    }
+    made->hosts = host_table_edit(table->hosts, &ROUTE_HOST_OPS, hosts, host_count);
+    for (size_t i = 0; i < host_count; i++)
+        route_host_unref(hosts[i].value);
     free(hosts);
     free(places.items);
     return made;
@@ -341,44 +150,68 @@ struct search {
     bool won;
     uint64_t exact_hash;
     bool exact_known;
-    /* Hash and end of the first d elements, for d < known; filled as far as anybody asked. */
-    uint32_t known;
-    uint64_t hashes[DEPTH_MAX + 1];
-    size_t ends[DEPTH_MAX + 1];
+    /* Where the first d elements of the path end: sought up to `depth`, found up to `elements`. */
+    bool elements_known;
+    uint32_t depth, elements;
+    size_t ends[ROUTE_DEPTH_MAX + 1];
 };
 
-/* Tells the recorder; true: the search is over. */
-static bool settle(struct search *search, const struct virtual_host *host,
-                   const struct route_candidate *candidate, struct route_match_loss loss)
+/* Is this the one? As the request path asks: where it failed is told to nobody. */
+static inline bool fits(const struct search *search, const struct route_candidate *candidate)
 {
-    if (UNLIKELY(search->recorder != NULL)) {
-        if (search->won)
-            loss = (struct route_match_loss){"lower rank", TEXT_NONE};
-        search->recorder->on_candidate(search->recorder->owner, candidate->route, candidate->match,
-                                       host->hostname, loss.words, loss.detail);
-    }
-    if (loss.words == NULL)
-        search->won = true;
-    return loss.words == NULL && search->recorder == NULL;
+    const struct message *request = search->request;
+    struct route_match_loss loss;
+    if (candidate->method != METHOD_OTHER && candidate->method != request->method)
+        return false;
+    return candidate->plain || route_match_request(candidate->match, request, &loss);
 }
 
-static bool try_one(struct search *search, const struct virtual_host *host,
-                    const struct route_candidate *candidate, size_t prefix_len)
+static inline void win(struct search *search, const struct route_host *host,
+                       const struct route_candidate *candidate, size_t prefix_len)
+{
+    search->won = true;
+    *search->hit = (struct route_hit){.route = candidate->route,
+                                      .match = candidate->match,
+                                      .hostname = route_host_name(host),
+                                      .prefix_len = prefix_len};
+}
+
+static void tell(const struct search *search, const struct route_host *host,
+                 const struct route_candidate *candidate, struct route_match_loss loss)
+{
+    if (search->won)
+        loss = (struct route_match_loss){"lower rank", TEXT_NONE};
+    search->recorder->on_candidate(search->recorder->owner, candidate->route, candidate->match,
+                                   route_host_name(host), loss.words, loss.detail);
+}
+
+/* As `fits`, and `win`, but every candidate is told of and the search goes on. */
+static void explain_one(struct search *search, const struct route_host *host,
+                        const struct route_candidate *candidate, size_t prefix_len)
 {
     struct route_match_loss loss = {NULL, TEXT_NONE};
-    if (!search->won &&
-        (candidate->any || route_match_request(candidate->match, search->request, &loss)))
-        *search->hit = (struct route_hit){.route = candidate->route,
-                                          .match = candidate->match,
-                                          .hostname = host->hostname,
-                                          .prefix_len = prefix_len};
-    else if (LIKELY(search->recorder == NULL))
-        return false;
-    return settle(search, host, candidate, loss);
+    bool wins = !search->won && route_match_request(candidate->match, search->request, &loss);
+    tell(search, host, candidate, loss);
+    if (wins)
+        win(search, host, candidate, prefix_len);
 }
 
-static bool try_set(struct search *search, const struct virtual_host *host,
-                    const struct route_set *set, size_t prefix_len)
+/* True: the search is over. */
+static inline bool try_one(struct search *search, const struct route_host *host,
+                           const struct route_candidate *candidate, size_t prefix_len)
+{
+    if (UNLIKELY(search->recorder != NULL)) {
+        explain_one(search, host, candidate, prefix_len);
+        return false;
+    }
+    if (!fits(search, candidate))
+        return false;
+    win(search, host, candidate, prefix_len);
+    return true;
+}
+
+static inline bool try_set(struct search *search, const struct route_host *host,
+                           const struct route_set *set, size_t prefix_len)
 {
     for (uint32_t i = 0; i < set->count; i++) {
         if (try_one(search, host, &set->items[i], prefix_len))
@@ -387,40 +220,49 @@ static bool try_set(struct search *search, const struct virtual_host *host,
     return false;
 }
 
-static bool try_exact(struct search *search, const struct virtual_host *host)
+static bool try_exact(struct search *search, const struct route_host *host)
 {
     struct text path = search->request->path;
     if (!search->exact_known) {
         search->exact_hash = hash_text(path);
         search->exact_known = true;
     }
-    const struct route_set *set = shard_map_get(host->exact, &SET_OPS, search->exact_hash, path);
+    const struct route_set *set =
+        shard_map_get(route_host_paths(host)->exact, &ROUTE_SET_OPS, search->exact_hash, path);
     return set != NULL && try_set(search, host, set, path.len);
 }
 
-static bool try_regexes(struct search *search, const struct virtual_host *host)
+static bool try_regexes(struct search *search, const struct route_host *host)
 {
-    for (uint32_t i = 0; i < host->regexes->count; i++) {
-        const struct route_candidate *candidate = &host->regexes->items[i];
+    const struct route_set *regexes = route_host_paths(host)->regexes;
+    for (uint32_t i = 0; i < regexes->count; i++) {
+        const struct route_candidate *candidate = &regexes->items[i];
         if (regex_matches(candidate->match->path_regex, search->request->path)) {
             if (try_one(search, host, candidate, 0))
                 return true;
         } else if (search->recorder != NULL) {
             struct route_match_loss loss = {"path does not match", candidate->match->path};
-            settle(search, host, candidate, loss);
+            tell(search, host, candidate, loss);
         }
     }
     return false;
 }
 
-static bool try_deep(struct search *search, const struct virtual_host *host)
+/* Whole elements alone: "/a" begins "/a/b", not "/ab". */
+static bool begins(struct text path, struct text prefix)
 {
-    struct text path = search->request->path;
-    for (uint32_t i = 0; i < host->deep->count; i++) {
-        const struct route_candidate *candidate = &host->deep->items[i];
+    return prefix.len == 0 ||
+           (path.len >= prefix.len && memcmp(path.data, prefix.data, prefix.len) == 0 &&
+            (path.len == prefix.len || path.data[prefix.len] == '/'));
+}
+
+static bool try_deep(struct search *search, const struct route_host *host)
+{
+    const struct route_set *deep = route_host_paths(host)->deep;
+    for (uint32_t i = 0; i < deep->count; i++) {
+        const struct route_candidate *candidate = &deep->items[i];
         struct text prefix = candidate->match->path;
-        if (!text_starts_with(path, prefix) ||
-            (path.len > prefix.len && path.data[prefix.len] != '/'))
+        if (!begins(search->request->path, prefix))
             continue;
         if (try_one(search, host, candidate, prefix.len))
             return true;
@@ -428,50 +270,77 @@ static bool try_deep(struct search *search, const struct virtual_host *host)
     return false;
 }
 
-/* Elements of the path that are hashed, at most `depth`. */
-static uint32_t hash_up_to(struct search *search, uint32_t depth)
+/* The top bit of each byte of `word` that is `byte`. */
+static uint64_t bytes_equal(uint64_t word, char byte)
 {
-    struct text path = search->request->path;
-    if (search->known == 0) {
-        search->hashes[0] = HASH_START;
-        search->ends[0] = 0;
-        search->known = 1;
-    }
-    while (search->known <= depth) {
-        uint32_t last = search->known - 1;
-        size_t at = search->ends[last];
-        if (at >= path.len)
-            break;
-        size_t end = element_end(path, at);
-        search->hashes[last + 1] = hash_element(search->hashes[last], text_slice(path, at, end));
-        search->ends[last + 1] = end;
-        search->known++;
-    }
-    return MIN(depth, search->known - 1);
+    const uint64_t low = 0x7F7F7F7F7F7F7F7Fu;
+    word ^= 0x0101010101010101u * (uint8_t)byte;
+    return ~(((word & low) + low) | word | low);
 }
 
-static bool try_prefixes(struct search *search, const struct virtual_host *host)
+/* Elements of the path of which the end is known, at most `depth`. */
+static uint32_t find_ends(struct search *search, uint32_t depth)
 {
-    uint32_t deepest = hash_up_to(search, host->depth_len - 1);
-    uint64_t depths = host->depths & (UINT64_MAX >> (DEPTH_MAX - deepest));
+    if (search->elements_known && search->depth >= depth)
+        return MIN(depth, search->elements);
+    struct text path = search->request->path;
+    uint32_t count = 0;
+    search->ends[0] = 0;
+    for (size_t at = 0; at < path.len && count < depth; at += sizeof(uint64_t)) {
+        uint64_t word = 0; /* bytes behind the path are no slash */
+        if (LIKELY(path.len - at >= sizeof(word)))
+            memcpy(&word, path.data + at, sizeof(word));
+        else
+            memcpy(&word, path.data + at, path.len - at);
+        uint64_t slashes = bytes_equal(word, '/');
+        if (at == 0)
+            slashes &= ~(uint64_t)0xFF; /* the first byte ends nothing */
+        for (; slashes != 0 && count < depth; slashes &= slashes - 1)
+            search->ends[++count] = at + (size_t)__builtin_ctzll(slashes) / 8;
+    }
+    if (count < depth && path.len > 0)
+        search->ends[++count] = path.len;
+    search->elements_known = true;
+    search->depth = depth;
+    search->elements = count;
+    return count;
+}
+
+static bool try_prefixes(struct search *search, const struct route_host *host)
+{
+    const struct route_host_paths *paths = route_host_paths(host);
+    uint32_t deepest = find_ends(search, paths->depth_len - 1);
+    uint64_t depths = paths->depths & (UINT64_MAX >> (ROUTE_DEPTH_MAX - deepest));
     while (depths != 0) {
-        uint32_t depth = DEPTH_MAX - (uint32_t)__builtin_clzll(depths);
+        uint32_t depth = ROUTE_DEPTH_MAX - (uint32_t)__builtin_clzll(depths);
         depths &= ~(UINT64_C(1) << depth);
         struct text prefix = text_slice(search->request->path, 0, search->ends[depth]);
         const struct route_set *set =
-            shard_map_get(host->prefix, &SET_OPS, search->hashes[depth], prefix);
+            shard_map_get(paths->prefix, &ROUTE_SET_OPS, hash_text(prefix), prefix);
         if (set != NULL && try_set(search, host, set, prefix.len))
             return true;
     }
     return false;
 }
 
-static bool try_host(struct search *search, const struct virtual_host *host)
+static bool try_lone(struct search *search, const struct route_host *host)
 {
-    return (host->exact != NULL && try_exact(search, host)) ||
-           (host->regexes != NULL && try_regexes(search, host)) ||
-           (host->deep != NULL && try_deep(search, host)) ||
-           (host->prefix != NULL && try_prefixes(search, host));
+    const struct route_set *set = route_host_lone(host);
+    struct text path = route_set_path(set);
+    bool fits = host->lone_kind == PLACE_EXACT ? text_equal(search->request->path, path)
+                                               : begins(search->request->path, path);
+    return fits && try_set(search, host, set, path.len);
+}
+
+static bool try_host(struct search *search, const struct route_host *host)
+{
+    if (host->is_lone)
+        return try_lone(search, host);
+    const struct route_host_paths *paths = route_host_paths(host);
+    return (paths->exact != NULL && try_exact(search, host)) ||
+           (paths->regexes != NULL && try_regexes(search, host)) ||
+           (paths->deep != NULL && try_deep(search, host)) ||
+           (paths->prefix != NULL && try_prefixes(search, host));
 }
 
 bool route_table_match(const struct route_table *table, const struct message *request,
@@ -479,15 +348,15 @@ bool route_table_match(const struct route_table *table, const struct message *re
 {
     if (table->hosts == NULL)
         return false;
-    struct search search; /* the hashes are filled as they are needed */
+    struct search search; /* the ends are filled as they are needed */
     search.request = request;
     search.recorder = recorder;
     search.hit = ret_hit;
-    search.won = search.exact_known = false;
-    search.known = 0;
+    search.won = search.exact_known = search.elements_known = false;
     struct host_cursor cursor = {0};
-    const struct virtual_host *host;
-    while ((host = host_table_next(table->hosts, &HOST_OPS, request->host, &cursor)) != NULL) {
+    const struct route_host *host;
+    while ((host = host_table_next(table->hosts, &ROUTE_HOST_OPS, request->host, &cursor)) !=
+           NULL) {
         if (try_host(&search, host))
             return true;
     }
@@ -505,34 +374,27 @@ struct entry {
 struct entries {
     struct entry *items;
     size_t count, cap;
-    const struct virtual_host *host;
-    uint8_t kind;
+    const struct route_host *host;
 };
 
-static void collect_set(void *owner, void *value)
+static void collect_set(void *owner, enum place_kind kind, const struct route_set *set)
 {
     struct entries *entries = owner;
-    const struct route_set *set = value;
-    for (uint32_t i = 0; set != NULL && i < set->count; i++) {
+    /* The deep ones are the longest of the prefixes. */
+    uint8_t rank = (uint8_t)(kind == PLACE_DEEP ? PLACE_PREFIX : kind);
+    for (uint32_t i = 0; i < set->count; i++) {
         entries->items =
             memory_grow(entries->items, entries->count, &entries->cap, sizeof(struct entry));
         entries->items[entries->count++] =
-            (struct entry){entries->host->hostname, entries->kind, set->items[i]};
+            (struct entry){route_host_name(entries->host), rank, set->items[i]};
     }
 }
 
 static void collect_host(void *owner, void *value)
 {
     struct entries *entries = owner;
-    const struct virtual_host *host = value;
-    entries->host = host;
-    entries->kind = PLACE_EXACT;
-    shard_map_walk(host->exact, entries, collect_set);
-    entries->kind = PLACE_REGEX;
-    collect_set(entries, host->regexes);
-    entries->kind = PLACE_PREFIX; /* the deep ones are the longest of them */
-    collect_set(entries, host->deep);
-    shard_map_walk(host->prefix, entries, collect_set);
+    entries->host = value;
+    route_host_walk(value, entries, collect_set);
 }
 
 static int hostname_rank(struct text hostname)

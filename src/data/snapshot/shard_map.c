@@ -1,5 +1,6 @@
 /* The persistent hash map: see shard_map.h. Inner nodes are indexed by the hash from its high end,
- * shards are probed from its low end. */
+ * shards are probed from its low end. A shard is made of groups, a cache line each: a byte of every
+ * hash, and the values; so that a look-up reads one line of it, and that of the value it finds. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "data/snapshot/shard_map.h"
 
@@ -8,108 +9,125 @@
 
 #include "base/memory.h"
 
-#define FAN_BITS  4
-#define FAN       (1u << FAN_BITS)
-#define SHIFT_TOP (64 - FAN_BITS)
+#define FAN       SHARD_FAN
+#define SHIFT_TOP SHARD_SHIFT_TOP
+#define FAN_BITS  SHARD_FAN_BITS
+#define LINE      SHARD_LINE
 /* An inner node whose entries fit a shard this well becomes one again. */
 #define SHARD_JOIN (SHARD_MAX / 2)
 
+#define GROUP_FULL 4u /* values a group when a shard is made, rounded up: few groups spill */
+
+/* Behind the groups of a shard, and behind the children of an inner node: a look-up reads neither.
+ */
+struct shard_tail {
+    _Atomic uint32_t refs;
+    size_t count; /* entries under this node */
+};
+
+struct shard_inner {
+    struct shard_map *children[FAN]; /* shares; NULL: empty */
+    struct shard_tail tail;
+};
+
 struct shard_entry {
     uint64_t hash;
-    void *value; /* shares; NULL: free */
+    void *value;
 };
 
-struct shard_map {
-    _Atomic uint32_t refs;
-    uint32_t cap; /* of a shard, a power of two; 0: an inner node */
-    size_t count; /* entries under this node */
-    union {
-        struct shard_map *children[FAN]; /* shares; NULL: empty */
-        struct shard_entry entries[1];   /* cap of them */
-    };
-};
-
-static size_t node_size(uint32_t cap)
+static struct shard_inner *inner_of(const struct shard_map *map)
 {
-    size_t head = offsetof(struct shard_map, children);
-    if (cap == 0)
-        return head + sizeof(struct shard_map *) * FAN;
-    return head + sizeof(struct shard_entry) * cap;
+    return (struct shard_inner *)(uintptr_t)map;
 }
 
-static struct shard_map *node_new(uint32_t cap)
+static struct shard_group *groups_of(const struct shard_map *map)
 {
-    struct shard_map *node = memory_alloc(node_size(cap));
-    atomic_init(&node->refs, 1);
-    node->cap = cap;
-    return node;
+    return (struct shard_group *)(uintptr_t)shard_map_groups(map);
+}
+
+static size_t group_count(const struct shard_map *map)
+{
+    return shard_map_bits(map) == 0 ? 0 : (size_t)1 << (shard_map_bits(map) - 1);
+}
+
+static struct shard_tail *tail_of(const struct shard_map *map)
+{
+    if (shard_map_bits(map) == 0)
+        return &inner_of(map)->tail;
+    return (struct shard_tail *)(void *)(groups_of(map) + group_count(map));
+}
+
+/* Behind the tail of a shard, SHARD_GROUP_MAX a group: only edits read them. */
+static uint64_t *hashes_of(const struct shard_map *shard)
+{
+    return (uint64_t *)(void *)(tail_of(shard) + 1);
+}
+
+static struct shard_map *inner_new(void)
+{
+    struct shard_inner *inner = memory_aligned(LINE, sizeof(*inner));
+    atomic_init(&inner->tail.refs, 1);
+    return (struct shard_map *)(void *)inner;
+}
+
+static struct shard_map *shard_new(size_t count)
+{
+    uint32_t bits = 1;
+    while (count > SHARD_GROUP_MAX && ((size_t)GROUP_FULL << (bits - 1)) < count)
+        bits++;
+    size_t groups = (size_t)1 << (bits - 1);
+    size_t size = sizeof(struct shard_group) * groups + sizeof(struct shard_tail) +
+                  sizeof(uint64_t) * SHARD_GROUP_MAX * groups;
+    uintptr_t node = (uintptr_t)memory_aligned(LINE, size) | bits;
+    atomic_init(&tail_of((struct shard_map *)node)->refs, 1);
+    return (struct shard_map *)node;
 }
 
 struct shard_map *shard_map_ref(struct shard_map *map)
 {
     if (map != NULL)
-        atomic_fetch_add_explicit(&map->refs, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&tail_of(map)->refs, 1, memory_order_relaxed);
     return map;
 }
 
 /* Recursion is bounded by the digits of a hash: sixteen. */
 void shard_map_unref(struct shard_map *map, const struct shard_ops *ops)
 {
-    if (map == NULL || atomic_fetch_sub_explicit(&map->refs, 1, memory_order_acq_rel) > 1)
+    if (map == NULL || atomic_fetch_sub_explicit(&tail_of(map)->refs, 1, memory_order_acq_rel) > 1)
         return;
-    if (map->cap == 0) {
+    if (shard_map_bits(map) == 0) {
         for (uint32_t i = 0; i < FAN; i++)
-            shard_map_unref(map->children[i], ops);
+            shard_map_unref(inner_of(map)->children[i], ops);
     }
-    for (uint32_t i = 0; i < map->cap; i++) {
-        if (map->entries[i].value != NULL)
-            ops->unref(map->entries[i].value);
+    for (size_t i = 0; i < group_count(map) * SHARD_GROUP_MAX; i++) {
+        void *value = groups_of(map)[i / SHARD_GROUP_MAX].values[i % SHARD_GROUP_MAX];
+        if (value != NULL)
+            ops->unref(value);
     }
-    free(map);
+    free(groups_of(map));
 }
 
 size_t shard_map_count(const struct shard_map *map)
 {
-    return map == NULL ? 0 : map->count;
-}
-
-static bool key_equal(const struct shard_ops *ops, const void *value, struct text key)
-{
-    struct text own = ops->key(value);
-    return own.len == key.len + ops->key_skip &&
-           (key.len == 0 || memcmp(own.data + ops->key_skip, key.data, key.len) == 0);
-}
-
-void *shard_map_get(const struct shard_map *map, const struct shard_ops *ops, uint64_t hash,
-                    struct text key)
-{
-    uint32_t shift = SHIFT_TOP;
-    while (map != NULL && map->cap == 0) {
-        map = map->children[(hash >> shift) & (FAN - 1)];
-        shift -= FAN_BITS;
-    }
-    if (map == NULL)
-        return NULL;
-    uint32_t mask = map->cap - 1;
-    uint32_t at = (uint32_t)hash & mask;
-    for (uint32_t i = 0; i < map->cap; i++, at = (at + 1) & mask) {
-        const struct shard_entry *entry = &map->entries[at];
-        if (entry->value == NULL)
-            return NULL;
-        if (entry->hash == hash && key_equal(ops, entry->value, key))
-            return entry->value;
-    }
-    return NULL;
+    return map == NULL ? 0 : tail_of(map)->count;
 }
 
 static void shard_insert(struct shard_map *node, uint64_t hash, void *value)
 {
-    uint32_t mask = node->cap - 1;
-    uint32_t at = (uint32_t)hash & mask;
-    while (node->entries[at].value != NULL)
+    struct shard_group *groups = groups_of(node);
+    size_t mask = group_count(node) - 1, at = hash & mask;
+    while (groups[at].values[SHARD_GROUP_MAX - 1] != NULL) {
+        groups[at].tags |= SHARD_SPILT;
         at = (at + 1) & mask;
-    node->entries[at] = (struct shard_entry){hash, value};
-    node->count++;
+    }
+    struct shard_group *group = &groups[at];
+    uint32_t slot = 0;
+    while (group->values[slot] != NULL)
+        slot++;
+    group->values[slot] = value;
+    group->tags |= shard_map_tag(hash) << (slot * 8);
+    hashes_of(node)[at * SHARD_GROUP_MAX + slot] = hash;
+    tail_of(node)->count++;
 }
 
 static int entry_compare(const void *left, const void *right)
@@ -126,22 +144,19 @@ static struct shard_map *node_build(const struct shard_entry *entries, size_t co
         return NULL;
     /* Out of digits: entries of one hash share a shard, however many they are. */
     if (count <= SHARD_MAX || shift > SHIFT_TOP) {
-        uint32_t cap = 1;
-        while (cap < count || (count > 2 && (size_t)cap * 3 < count * 4))
-            cap *= 2;
-        struct shard_map *node = node_new(cap);
+        struct shard_map *node = shard_new(count);
         for (size_t i = 0; i < count; i++)
             shard_insert(node, entries[i].hash, entries[i].value);
         return node;
     }
-    struct shard_map *node = node_new(0);
-    node->count = count;
+    struct shard_map *node = inner_new();
+    tail_of(node)->count = count;
     for (size_t from = 0; from < count;) {
         uint64_t digit = (entries[from].hash >> shift) & (FAN - 1);
         size_t to = from;
         while (to < count && ((entries[to].hash >> shift) & (FAN - 1)) == digit)
             to++;
-        node->children[digit] = node_build(entries + from, to - from, shift - FAN_BITS);
+        inner_of(node)->children[digit] = node_build(entries + from, to - from, shift - FAN_BITS);
         from = to;
     }
     return node;
@@ -158,21 +173,21 @@ static void gather(const struct shard_map *map, const struct shard_ops *ops,
 {
     if (map == NULL)
         return;
-    if (map->cap == 0) {
+    if (shard_map_bits(map) == 0) {
         for (uint32_t i = 0; i < FAN; i++)
-            gather(map->children[i], ops, edits, edit_count, into);
+            gather(inner_of(map)->children[i], ops, edits, edit_count, into);
         return;
     }
-    for (uint32_t i = 0; i < map->cap; i++) {
-        const struct shard_entry *entry = &map->entries[i];
-        if (entry->value == NULL)
+    const uint64_t *hashes = hashes_of(map);
+    for (size_t i = 0; i < group_count(map) * SHARD_GROUP_MAX; i++) {
+        void *value = groups_of(map)[i / SHARD_GROUP_MAX].values[i % SHARD_GROUP_MAX];
+        if (value == NULL)
             continue;
         bool named = false;
         for (size_t e = 0; e < edit_count && !named; e++)
-            named = edits[e].hash == entry->hash && key_equal(ops, entry->value, edits[e].key);
+            named = edits[e].hash == hashes[i] && shard_map_has_key(ops, value, edits[e].key);
         if (!named)
-            into->entries[into->count++] =
-                (struct shard_entry){entry->hash, ops->ref(entry->value)};
+            into->entries[into->count++] = (struct shard_entry){hashes[i], ops->ref(value)};
     }
 }
 
@@ -199,28 +214,28 @@ static struct shard_map *node_rebuild(const struct shard_map *old, const struct 
 static struct shard_map *node_edit(const struct shard_map *old, const struct shard_ops *ops,
                                    const struct shard_edit *edits, size_t count, uint32_t shift)
 {
-    if (old == NULL || old->cap != 0)
+    if (old == NULL || shard_map_bits(old) != 0)
         return node_rebuild(old, ops, edits, count, shift);
-    struct shard_map *node = node_new(0);
-    for (uint32_t i = 0; i < FAN; i++)
-        node->children[i] = old->children[i];
+    struct shard_map *node = inner_new();
+    struct shard_map **children = inner_of(node)->children;
+    memcpy(children, inner_of(old)->children, sizeof(inner_of(old)->children));
     uint32_t touched = 0;
     for (size_t from = 0; from < count;) {
         uint64_t digit = (edits[from].hash >> shift) & (FAN - 1);
         size_t to = from;
         while (to < count && ((edits[to].hash >> shift) & (FAN - 1)) == digit)
             to++;
-        node->children[digit] =
-            node_edit(old->children[digit], ops, edits + from, to - from, shift - FAN_BITS);
+        children[digit] =
+            node_edit(children[digit], ops, edits + from, to - from, shift - FAN_BITS);
         touched |= 1u << digit;
         from = to;
     }
     for (uint32_t i = 0; i < FAN; i++) {
         if (!(touched & (1u << i)))
-            shard_map_ref(node->children[i]);
-        node->count += shard_map_count(node->children[i]);
+            shard_map_ref(children[i]);
+        tail_of(node)->count += shard_map_count(children[i]);
     }
-    if (node->count > SHARD_JOIN)
+    if (tail_of(node)->count > SHARD_JOIN)
         return node;
     struct shard_map *joined = node_rebuild(node, ops, NULL, 0, shift);
     shard_map_unref(node, ops);
@@ -247,13 +262,13 @@ void shard_map_walk(const struct shard_map *map, void *owner,
 {
     if (map == NULL)
         return;
-    if (map->cap == 0) {
+    if (shard_map_bits(map) == 0) {
         for (uint32_t i = 0; i < FAN; i++)
-            shard_map_walk(map->children[i], owner, on_value);
-        return;
+            shard_map_walk(inner_of(map)->children[i], owner, on_value);
     }
-    for (uint32_t i = 0; i < map->cap; i++) {
-        if (map->entries[i].value != NULL)
-            on_value(owner, map->entries[i].value);
+    for (size_t i = 0; i < group_count(map) * SHARD_GROUP_MAX; i++) {
+        void *value = groups_of(map)[i / SHARD_GROUP_MAX].values[i % SHARD_GROUP_MAX];
+        if (value != NULL)
+            on_value(owner, value);
     }
 }

@@ -34,11 +34,86 @@ struct shard_map *shard_map_ref(struct shard_map *map);
 void shard_map_unref(struct shard_map *map, const struct shard_ops *ops);
 size_t shard_map_count(const struct shard_map *map);
 /* NULL: not there. Borrowed from the map. */
-void *shard_map_get(const struct shard_map *map, const struct shard_ops *ops, uint64_t hash,
-                    struct text key);
+static inline void *shard_map_get(const struct shard_map *map, const struct shard_ops *ops,
+                                  uint64_t hash, struct text key);
 /* A new map, or NULL when it is empty. Sorts `edits`; each key stands in them at most once. */
 struct shard_map *shard_map_edit(const struct shard_map *map, const struct shard_ops *ops,
                                  struct shard_edit *edits, size_t count);
 /* In no particular order. */
 void shard_map_walk(const struct shard_map *map, void *owner,
                     void (*on_value)(void *owner, void *value));
+
+/* ---- how it lies in memory: for the look-up alone, which is here because it is so hot ---- */
+
+#define SHARD_FAN_BITS  4
+#define SHARD_FAN       (1u << SHARD_FAN_BITS)
+#define SHARD_SHIFT_TOP (64 - SHARD_FAN_BITS)
+#define SHARD_LINE      64u
+#define SHARD_GROUP_MAX 7u
+
+/* Shards are made of groups, a cache line each. Byte i of `tags` is that of values[i], 0x80 and
+ * seven bits of its hash; 0: free. The last byte is not 0 when an entry found no room and went to
+ * the next group. So a look-up reads one line of a shard, and that of the value it finds. */
+struct shard_group {
+    uint64_t tags;
+    void *values[SHARD_GROUP_MAX]; /* shares */
+};
+
+#define SHARD_TAG_EACH 0x0001010101010101u
+#define SHARD_TAG_TOP  0x0080808080808080u
+#define SHARD_SPILT    (UINT64_C(1) << 56)
+
+/* A node stands at the start of a line. The low bits of what points to it, a `struct shard_map *`,
+ * say what it is: 0 an inner node, n a shard of 2^(n-1) groups. */
+static inline uint32_t shard_map_bits(const struct shard_map *map)
+{
+    return (uint32_t)((uintptr_t)map & (SHARD_LINE - 1));
+}
+
+static inline const struct shard_group *shard_map_groups(const struct shard_map *map)
+{
+    return (const struct shard_group *)((uintptr_t)map & ~(uintptr_t)(SHARD_LINE - 1));
+}
+
+static inline uint64_t shard_map_tag(uint64_t hash)
+{
+    return 0x80 | ((hash >> 32) & 0x7F);
+}
+
+static inline bool shard_map_has_key(const struct shard_ops *ops, const void *value,
+                                     struct text key)
+{
+    struct text own = ops->key(value);
+    return own.len == key.len + ops->key_skip &&
+           (key.len == 0 || memcmp(own.data + ops->key_skip, key.data, key.len) == 0);
+}
+
+static inline void *shard_map_get(const struct shard_map *map, const struct shard_ops *ops,
+                                  uint64_t hash, struct text key)
+{
+    uint32_t shift = SHARD_SHIFT_TOP;
+    while (map != NULL && shard_map_bits(map) == 0) { /* an inner node begins with its children */
+        map = ((struct shard_map *const *)(const void *)map)[(hash >> shift) & (SHARD_FAN - 1)];
+        shift -= SHARD_FAN_BITS;
+    }
+    if (map == NULL)
+        return NULL;
+    size_t mask = ((size_t)1 << (shard_map_bits(map) - 1)) - 1;
+    uint64_t tags = shard_map_tag(hash) * SHARD_TAG_EACH;
+    for (size_t i = 0; i <= mask; i++) {
+        const struct shard_group *group = &shard_map_groups(map)[(hash + i) & mask];
+        /* A byte that is 0 has its top bit set in `fit`; so may one next to such a byte, of a tag
+         * that differs: the key decides. */
+        uint64_t differ = group->tags ^ tags;
+        uint64_t fit = (differ - SHARD_TAG_EACH) & ~differ & SHARD_TAG_TOP;
+        for (; fit != 0; fit &= fit - 1) {
+            void *value = group->values[__builtin_ctzll(fit) / 8];
+            __builtin_prefetch((const char *)value + SHARD_LINE); /* most are longer than a line */
+            if (LIKELY(shard_map_has_key(ops, value, key)))
+                return value;
+        }
+        if (LIKELY(group->tags < SHARD_SPILT))
+            return NULL;
+    }
+    return NULL;
+}

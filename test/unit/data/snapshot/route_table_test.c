@@ -261,6 +261,74 @@ static void a_hit_names_the_host_and_the_prefix_that_matched(void **state)
     route_table_unref(table);
 }
 
+/* The table without that route, which the caller still has. */
+static struct route_table *without(struct route_table *table, struct route *route)
+{
+    struct route_edit edit = {.remove = route};
+    struct route_table *made = route_table_edit(table, &edit, 1);
+    route_table_unref(table);
+    return made;
+}
+
+static void a_host_goes_from_one_place_to_several_and_back(void **state)
+{
+    (void)state;
+    static const char *const PLACES[] = {"=/a", "/a", "/", "/b", "~/c", "POST /a"};
+    static const char *const PATHS[] = {"GET h /a", "GET h /a/x", "GET h /x",
+                                        "GET h /b", "GET h /c",   "POST h /a/x"};
+    for (size_t first = 0; first < ARRAY_LEN(PLACES); first++) {
+        struct route *one = make_route("a/one", 0, 0, "h", PLACES[first]);
+        struct route_table *alone = with_route(route_table_new(), route_ref(one));
+        for (size_t second = 0; second < ARRAY_LEN(PLACES); second++) {
+            struct route *two = make_route("b/two", 0, 0, "h", PLACES[second]);
+            struct route_table *both = with_route(route_table_ref(alone), route_ref(two));
+            assert_int_equal(route_table_count(both), 2);
+            assert_string_not_equal(serve(both, PATHS[first]), "404");
+            assert_string_not_equal(serve(both, PATHS[second]), "404");
+            struct route_table *other = without(route_table_ref(both), one);
+            struct route_table *again = without(both, two);
+            assert_string_equal(serve(other, PATHS[second]), "b/two#0");
+            assert_string_equal(serve(again, PATHS[first]), "a/one#0");
+            for (size_t i = 0; i < ARRAY_LEN(PATHS); i++)
+                assert_string_equal(serve(again, PATHS[i]), serve(alone, PATHS[i]));
+            other = without(other, two);
+            assert_int_equal(route_table_count(other), 0);
+            assert_string_equal(serve(other, PATHS[second]), "404");
+            route_table_unref(other);
+            route_table_unref(again);
+            route_unref(two);
+        }
+        route_table_unref(alone);
+        route_unref(one);
+    }
+}
+
+static void elements_end_wherever_their_slashes_stand(void **state)
+{
+    (void)state;
+    struct route_table *table = route_table_new();
+    table = add(table, "a/root", "", "/");
+    char path[64], line[160];
+    for (int len = 1; len < 40; len++) {
+        memset(path, 'a', sizeof(path));
+        snprintf(line, sizeof(line), "/%.*s/b", len, path);
+        table = add(table, "a/prefix", "", line);
+    }
+    for (int len = 1; len < 40; len++) {
+        static const struct {
+            const char *behind, *by;
+        } ASKS[] = {{"/b", "a/prefix#0"},   {"/b/", "a/prefix#0"}, {"/b/c/d/e", "a/prefix#0"},
+                    {"/bb", "a/root#0"},    {"/", "a/root#0"},     {"", "a/root#0"},
+                    {"\xAF/b", "a/root#0"}, {".b", "a/root#0"},    {"/b0b", "a/root#0"}};
+        for (size_t i = 0; i < ARRAY_LEN(ASKS); i++) {
+            snprintf(line, sizeof(line), "GET h /%.*s%s", len, path, ASKS[i].behind);
+            assert_string_equal(serve(table, line), ASKS[i].by);
+        }
+    }
+    assert_string_equal(serve(table, "OPTIONS h *"), "a/root#0");
+    route_table_unref(table);
+}
+
 struct told {
     char text[1024];
 };
@@ -347,6 +415,8 @@ int main(void)
         cmocka_unit_test(fields_of_one_name_are_joined_by_commas),
         cmocka_unit_test(query_parameters_are_decoded_case_sensitive_and_the_first_counts),
         cmocka_unit_test(prefixes_deeper_than_any_index_still_match),
+        cmocka_unit_test(a_host_goes_from_one_place_to_several_and_back),
+        cmocka_unit_test(elements_end_wherever_their_slashes_stand),
         cmocka_unit_test(a_hit_names_the_host_and_the_prefix_that_matched),
         cmocka_unit_test(the_recorder_hears_of_each_candidate_and_why_it_lost),
         cmocka_unit_test(the_walk_goes_in_match_order),

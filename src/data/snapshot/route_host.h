@@ -1,0 +1,69 @@
+/* A virtual host of a route table: the rules of one host name, by their paths. Immutable, counted.
+ * The host with one place alone, as most have, is one piece of memory: name, path and candidates
+ * are read together. Used by route_table.c alone. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "base/hash.h"
+#include "data/snapshot/host_table.h"
+#include "data/snapshot/route_set.h"
+
+/* Prefixes of more elements than this stand in a list: nobody writes them. */
+#define ROUTE_DEPTH_MAX 63u
+
+enum place_kind { PLACE_EXACT, PLACE_REGEX, PLACE_DEEP, PLACE_PREFIX }; /* in order of precedence */
+
+/* What stands behind the name of a host with several places. */
+struct route_host_paths {
+    struct shard_map *exact; /* shares -> route_set */
+    struct shard_map *prefix;
+    struct route_set *regexes, *deep; /* shares */
+    uint64_t depths;                  /* bit d: there are prefixes of d elements */
+    uint32_t depth_len;               /* behind this: uint32_t depth_counts[depth_len], for edits */
+};
+
+struct route_host {
+    _Atomic uint32_t refs;
+    uint16_t name_len;
+    bool is_lone;      /* one place: a route_set stands behind the name, not route_host_paths */
+    uint8_t lone_kind; /* PLACE_EXACT or PLACE_PREFIX */
+    char name[];       /* and a NUL */
+};
+
+static inline struct text route_host_name(const struct route_host *host)
+{
+    return text_from(host->name, host->name_len);
+}
+
+static inline size_t route_host_head(size_t name_len)
+{
+    return (sizeof(struct route_host) + name_len + 1 + 7) & ~(size_t)7;
+}
+
+static inline const struct route_set *route_host_lone(const struct route_host *host)
+{
+    return (const void *)((const char *)host + route_host_head(host->name_len));
+}
+
+static inline const struct route_host_paths *route_host_paths(const struct route_host *host)
+{
+    return (const void *)((const char *)host + route_host_head(host->name_len));
+}
+
+extern const struct host_ops ROUTE_HOST_OPS; /* names -> route_host */
+extern const struct shard_ops ROUTE_SET_OPS; /* paths -> route_set */
+
+void route_host_unref(struct route_host *host);
+/* The host with these changes, sorted by route_host_compare and all of its name; NULL when no rule
+ * is left. `old` may be NULL. */
+struct route_host *route_host_edit(const struct route_host *old, const struct route_place *places,
+                                   size_t count);
+/* By kind, then by path. */
+int route_host_compare(const struct route_place *a, const struct route_place *b);
+/* Every set, in no particular order of paths. */
+void route_host_walk(const struct route_host *host, void *owner,
+                     void (*on_set)(void *owner, enum place_kind kind,
+                                    const struct route_set *set));
+
+/* Elements of a prefix: 2 of "/a/b", 0 of "". */
+uint32_t route_host_depth(struct text prefix);
