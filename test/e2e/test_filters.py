@@ -1,11 +1,16 @@
 """What rules do with requests beyond routing: CORS, retries, mirrors; TLS to backends."""
 # SPDX-License-Identifier: Apache-2.0
 import asyncio
+import ssl
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
+from certificates import Authority
 from harness import free_port, gateway_of, listener, route, service
-from http_backend import named
+from http_backend import Backend, named
 from http_client import request
 
 pytestmark = pytest.mark.sanitized
@@ -206,3 +211,176 @@ def test_a_refused_connection_goes_to_the_healthy_endpoint(start_gateway, start_
         service("app", start_backend(named("app")).port, free_port()),
         route("r", retry_route("/", {"attempts": 100})))
     assert [request(port).status for _ in range(10)] == [200] * 10
+
+
+# ---- TLS to backends ----
+
+HOST, SPIFFE = "abc.example.com", "spiffe://abc.example.com/test-identity"
+
+
+class TlsBackend(Backend):
+    """Answers with the server name that the gateway asked for."""
+
+    def __init__(self, folder, authority, *names):
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        for name, pem in zip(("chain", "key"), issue(authority, *names)):
+            (folder / name).write_bytes(pem)
+        self.context.load_cert_chain(folder / "chain", folder / "key")
+        self.context.set_alpn_protocols(["http/1.1"])
+        self.context.sni_callback = self._note
+        self.names = []
+        super().__init__(self._answer)
+
+    def _note(self, _socket, name, _context):
+        self.names.append(name)
+
+    async def _answer(self, req):
+        await req.answer(self.names[-1].encode())
+
+    def _run(self, port, ready):
+        asyncio.set_event_loop(self.loop)
+        self.server = self.loop.run_until_complete(asyncio.start_server(
+            self._serve, "127.0.0.1", port, ssl=self.context))
+        self.port = self.server.sockets[0].getsockname()[1]
+        ready.set()
+        self.loop.run_forever()
+        for task in asyncio.all_tasks(self.loop):
+            task.cancel()
+        self.loop.close()
+
+
+def issue(authority, *names):
+    """(chain, key) for DNS names and URIs."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    plain = x509.load_pem_x509_certificate(authority.issue(HOST)[0])
+    sans = [x509.UniformResourceIdentifier(n) if "://" in n else x509.DNSName(n) for n in names]
+    certificate = (
+        x509.CertificateBuilder().subject_name(plain.subject).issuer_name(plain.issuer)
+        .public_key(key.public_key()).serial_number(x509.random_serial_number())
+        .not_valid_before(plain.not_valid_before_utc).not_valid_after(plain.not_valid_after_utc)
+        .add_extension(x509.SubjectAlternativeName(sans), False)
+        .sign(authority.key, hashes.SHA256()))
+    return (certificate.public_bytes(serialization.Encoding.PEM),
+            key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+                              serialization.NoEncryption()))
+
+
+@pytest.fixture
+def start_tls(tmp_path):
+    started = []
+
+    def start(authority, *names):
+        folder = tmp_path / f"tls-{len(started)}"
+        folder.mkdir()
+        started.append(TlsBackend(folder, authority, *names))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.close()
+
+
+def bundle(name, pem):
+    return {"apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": name, "namespace": "default"}, "data": {"ca.crt": pem}}
+
+
+def tls_policy(target, ca="ca", hostname=HOST, name=None, kind="ConfigMap", **more):
+    return {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "BackendTLSPolicy",
+            "metadata": {"name": name or target, "namespace": "default"},
+            "spec": {"targetRefs": [{"group": "", "kind": "Service", "name": target}],
+                     "validation": {"caCertificateRefs": [{"group": "", "kind": kind, "name": ca}],
+                                    "hostname": hostname, **more}}}
+
+
+def policy_conditions(gateway, name):
+    status = gateway.object_status("BackendTLSPolicy", name)
+    assert status["ancestors"][0]["ancestorRef"]["name"] == "web"
+    return {c["type"]: (c["status"], c["reason"]) for c in status["ancestors"][0]["conditions"]}
+
+
+GOOD = {"Accepted": ("True", "Accepted"), "ResolvedRefs": ("True", "ResolvedRefs")}
+NO_CA = {"Accepted": ("False", "NoValidCACertificate"),
+         "ResolvedRefs": ("False", "InvalidCACertificateRef")}
+
+
+@pytest.mark.quick
+def test_backends_are_verified_by_authority_and_name(start_gateway, start_tls, start_backend):
+    port, authority, stranger = free_port(), Authority(), Authority("stranger")
+    backend = start_tls(authority, HOST)
+    plain = start_backend(named("plain"))
+    ports = {"good": backend.port, "name": backend.port, "ca": backend.port,
+             "missing": plain.port, "broken": plain.port, "kind": plain.port,
+             "plain": plain.port}
+    gateway = start_gateway(
+        gateway_of(listener("http", port)),
+        route("r", *({"matches": match(f"/{name}"), "backendRefs": refs(name)} for name in ports)),
+        *(service(name, at) for name, at in ports.items()),
+        bundle("ca", authority.pem().decode()), bundle("stranger", stranger.pem().decode()),
+        bundle("broken", "no certificate"),
+        tls_policy("good"), tls_policy("name", hostname="other.example.com"),
+        tls_policy("ca", "stranger"), tls_policy("missing", "missing"),
+        tls_policy("broken", "broken"), tls_policy("kind", kind="Secret"), tls_policy("plain"))
+    answer = request(port, "/good")
+    assert (answer.status, answer.body) == (200, HOST.encode())
+    for name in ("name", "ca", "missing", "broken", "kind", "plain"):
+        assert request(port, f"/{name}").status in (500, 502, 503), name
+    assert len(backend.requests) == 1 and not plain.requests
+    for name in ("good", "name", "ca"):
+        assert policy_conditions(gateway, name) == GOOD
+    for name in ("missing", "broken"):
+        assert policy_conditions(gateway, name) == NO_CA
+    assert policy_conditions(gateway, "kind")["ResolvedRefs"] == ("False", "InvalidKind")
+
+
+@pytest.mark.parametrize("names, sans, status", [
+    ((SPIFFE,), [SPIFFE], 200), (("san.example.com",), ["san.example.com"], 200),
+    ((SPIFFE,), ["san.example.com", SPIFFE], 200),
+    ((HOST,), ["san.example.com"], 502), ((HOST,), [SPIFFE + "/other"], 502)])
+def test_alternative_names_take_the_place_of_the_host_name(start_gateway, start_tls, names, sans,
+                                                           status):
+    port, authority = free_port(), Authority()
+    backend = start_tls(authority, *names)
+    gateway = start_gateway(
+        gateway_of(listener("http", port)), route("r", {"backendRefs": refs("app")}),
+        service("app", backend.port), bundle("ca", authority.pem().decode()),
+        tls_policy("app", subjectAltNames=[
+            {"type": "URI", "uri": san} if "://" in san else {"type": "Hostname", "hostname": san}
+            for san in sans]))
+    answer = request(port)
+    assert answer.status == status, answer
+    assert set(backend.names) == {HOST}
+    assert policy_conditions(gateway, "app") == GOOD
+
+
+def test_the_authority_of_a_backend_changes_while_it_serves(start_gateway, start_tls):
+    port, old, new = free_port(), Authority("old"), Authority("new")
+    backend = start_tls(old, HOST)
+    gateway = start_gateway(
+        gateway_of(listener("http", port)), route("r", {"backendRefs": refs("app")}),
+        service("app", backend.port), bundle("old", old.pem().decode()), tls_policy("app", "old"))
+    assert request(port).status == 200
+    gateway.apply("config.yaml", gateway_of(listener("http", port)),
+                  route("r", {"backendRefs": refs("app")}), service("app", backend.port),
+                  bundle("old", old.pem().decode()), tls_policy("app", "next"))
+    assert policy_conditions(gateway, "app") == NO_CA and request(port).status == 502
+    gateway.apply("ca.yaml", bundle("next", new.pem().decode()))
+    assert policy_conditions(gateway, "app") == GOOD and request(port).status == 502
+    gateway.apply("ca.yaml", bundle("next", old.pem().decode()))
+    assert request(port).status == 200
+    gateway.apply("ca.yaml", bundle("next", ""))
+    assert policy_conditions(gateway, "app") == NO_CA and request(port).status == 502
+    gateway.apply("ca.yaml", bundle("next", old.pem().decode()))
+    assert policy_conditions(gateway, "app") == GOOD and request(port).status == 200
+
+
+def test_of_two_policies_on_one_service_the_first_by_name_counts(start_gateway, start_tls):
+    port, authority = free_port(), Authority()
+    backend = start_tls(authority, HOST, "other.example.com")
+    gateway = start_gateway(
+        gateway_of(listener("http", port)), route("r", {"backendRefs": refs("app")}),
+        service("app", backend.port), bundle("ca", authority.pem().decode()),
+        tls_policy("app", name="b"), tls_policy("app", name="a", hostname="other.example.com"))
+    assert request(port).body == b"other.example.com"
+    assert policy_conditions(gateway, "a") == GOOD
+    assert policy_conditions(gateway, "b")["Accepted"] == ("False", "Conflicted")

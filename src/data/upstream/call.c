@@ -159,6 +159,8 @@ static void connect_failed(struct call *call, struct pool_endpoint *endpoint, en
         retry_later(call, 0);
         return;
     }
+    if (call->backend->tls != NULL && strncmp(why, "tls:", 4) == 0)
+        err = ERR_PROTOCOL; /* reached, but not who it should be */
     const char *details = err == ERR_TIMEOUT    ? "upstream_connect_timeout"
                           : err == ERR_PROTOCOL ? "upstream_tls_failure"
                                                 : "upstream_connect_failure";
@@ -427,7 +429,8 @@ void call_start(struct call *call, struct exchange *x, struct pool_set *pools,
     };
     timer_init(&call->timer, call, on_timer);
     replay_init(&call->replay, loop_buffers(x->loop),
-                !request_ends && x->hit.route->retry.attempts > 0);
+                !request_ends && (x->hit.route->retry.attempts > 0 ||
+                                  backend->protocol == BACKEND_H2)); /* which may refuse streams */
     x->call = call;
     try_once(call, false);
 }
