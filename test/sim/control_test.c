@@ -3,7 +3,7 @@
  * what they dislike. In the end every data plane holds what a fresh translation gives, less what is
  * refused; on the way its version never goes back.
  * Real here: the cycle, publishing with its ledger (a file), delta xDS over gRPC, the compiler. Not
- * here: reading a directory, the workers. Arguments: seeds to replay; none: the first two hundred. */
+ * here: reading a directory, the workers. Arguments: seeds to replay; none: the first 200. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
@@ -491,42 +491,55 @@ static void step(struct sim *sim)
     drive(sim, pick(sim, 4) == 0 ? pick(sim, 2000) : pick(sim, 20));
 }
 
-static void run_seed(uint64_t seed)
+static void run_seed(struct sim *sim, uint64_t seed)
 {
-    static struct sim sim;
-    open_sim(&sim, seed);
+    open_sim(sim, seed);
     for (int i = 0; i < STEPS; i++)
-        step(&sim);
-    io_sim_set_faults(sim.io, &(struct io_sim_options){.delay_us_max = 500, .short_chance = 100});
-    converge(&sim);
-    reconnect_for_nothing(&sim);
-    converge(&sim);
+        step(sim);
+    io_sim_set_faults(sim->io, &(struct io_sim_options){.delay_us_max = 500, .short_chance = 100});
+    converge(sim);
+    reconnect_for_nothing(sim);
+    converge(sim);
     if (getenv("SIM_SHOW") != NULL)
         printf("seed %llu: %u adopted, %u refused, %u cut, %u restarts\n", (unsigned long long)seed,
-               sim.planes[0].adopted, sim.planes[0].refused, sim.drops, sim.restarts);
-    close_sim(&sim);
+               sim->planes[0].adopted, sim->planes[0].refused, sim->drops, sim->restarts);
+    close_sim(sim);
+}
+
+/* What the test gets: seeds to replay, and the run under way, whose seed is told at the end. */
+struct runs {
+    char *const *seeds;
+    struct sim sim;
+};
+
+static int tell_seed(void **state)
+{
+    struct runs *runs = *state;
+    print_message("the last seed was %llu\n", (unsigned long long)runs->sim.seed);
+    return 0;
 }
 
 static void data_planes_come_to_hold_what_is_written(void **state)
 {
-    char *const *seeds = *state;
+    struct runs *runs = *state;
     log_setup("sim", true, (enum log_level)(LOG_ERROR + 1)); /* refusals are the subject */
-    for (; seeds[0] != NULL; seeds++) {
+    for (uint64_t seed = 1; runs->seeds[0] == NULL && seed <= SEEDS; seed++)
+        run_seed(&runs->sim, seed);
+    for (size_t i = 0; runs->seeds[i] != NULL; i++) {
         uint64_t seed = 0;
-        assert_true(text_to_u64(text_of(seeds[0]), &seed));
-        run_seed(seed);
-        if (seeds[1] == NULL)
-            return;
+        assert_true(text_to_u64(text_of(runs->seeds[i]), &seed));
+        run_seed(&runs->sim, seed);
     }
-    for (uint64_t seed = 1; seed <= SEEDS; seed++)
-        run_seed(seed);
 }
 
 int main(int argc, char **argv)
 {
     (void)argc;
+    static struct runs runs;
+    runs.seeds = argv + 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_prestate(data_planes_come_to_hold_what_is_written, argv + 1),
+        cmocka_unit_test_prestate_setup_teardown(data_planes_come_to_hold_what_is_written, NULL,
+                                                 tell_seed, &runs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,13 +1,15 @@
 /* A whole worker on the simulated kernel, clients and backends around it, snapshots swapped in the
  * middle. Whatever breaks: an answer is whole and right, or says that it failed, or is cut visibly;
- * nothing hangs, nothing leaks. Each seed is a run of its own and repeats. */
+ * nothing hangs, nothing leaks, and one snapshot alone has to do with a request. Each seed is a run
+ * of its own and repeats. Arguments: seeds to replay; none: the first 200. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 
+#include "data/filter/chain.h"
 #include "sim/io_sim.h"
 #include "unit/data/worker/rig.h"
 
-enum { CLIENTS = 12, REQUESTS = 12, BACKENDS = 3, SEEDS = 40, BODY_MAX = 150000 };
+enum { CLIENTS = 12, REQUESTS = 12, BACKENDS = 3, SEEDS = 200, BODY_MAX = 150000 };
 
 static char pattern_byte(uint64_t at, uint64_t size)
 {
@@ -46,7 +48,48 @@ static bool read_pattern(struct http_stream *stream, uint64_t *got, uint64_t siz
     }
 }
 
+/* -- the mark: each snapshot's chain writes its number into the request, and again into the answer;
+ * the backend sends back what it saw -- */
+
+static const struct text ASKED = {"x-asked", 7}, ECHOED = {"x-echoed", 8}, MARK = {"x-mark", 6};
+
+static struct text value_of(const struct message *message, struct text name)
+{
+    const struct field *field = message_find(message, name);
+    return field == NULL ? TEXT_NONE : field->value;
+}
+
+static enum filter_verdict mark_request(struct exchange *x, const void *config, void *state)
+{
+    (void)state;
+    const struct text *number = config;
+    message_set(x->request, x->arena, ASKED, *number);
+    return FILTER_NEXT;
+}
+
+static enum filter_verdict mark_response(struct exchange *x, const void *config, void *state)
+{
+    (void)state;
+    const struct text *number = config;
+    message_set(x->response, x->arena, MARK, *number);
+    return FILTER_NEXT;
+}
+
+static const struct filter_type MARKER = {
+    .name = "marker", .on_request = mark_request, .on_response = mark_response};
+
+static struct filter_chain *make_filters(const struct rig *rig, struct arena *arena)
+{
+    struct filter_chain *chain = arena_zalloc(arena, sizeof(*chain) + sizeof(struct filter_step));
+    struct text *number = arena_new(arena, struct text);
+    *number = arena_printf(arena, "%llu", (unsigned long long)rig->number);
+    chain->count = 1;
+    chain->steps[0] = (struct filter_step){.type = &MARKER, .config = number};
+    return chain;
+}
+
 struct sim {
+    uint64_t seed;
     struct rig rig;
     struct io *io;
     struct loop *loop;
@@ -61,14 +104,15 @@ struct sim {
         struct http_stream *stream;
         uint32_t asked;
         uint64_t up_size, up_sent, down_size, down_got;
+        uint64_t asked_at; /* number of the snapshot then */
         int status;
-        bool is_over;
     } clients[CLIENTS];
 };
 
 /* -- the backend: "/<up>/<down>/<c|l>", takes a body of `up` bytes, answers with `down` -- */
 
 struct service_state {
+    struct text asked; /* the request's mark */
     uint64_t up_size, up_got, down_size, down_sent;
     bool is_chunked, is_answering;
 };
@@ -94,6 +138,7 @@ static void serve_more(struct service_state *state, struct http_stream *stream)
         head.status = 200;
         head.framing = state->is_chunked ? FRAMING_CHUNKED : FRAMING_LENGTH;
         head.content_length = state->down_size;
+        message_add(&head, &stream->arena, ECHOED, state->asked);
         state->is_answering = true;
         http_stream_send_head(stream, &head, false);
     }
@@ -104,6 +149,13 @@ static void serve_head(void *owner, struct http_stream *stream, struct message *
 {
     (void)end;
     struct service_state *state = owner;
+    struct sim *sim = stream->connection->owner;
+    if (sim->has_faults && stream->connection->request_count > 1 &&
+        random_below(&sim->random, 20) == 0) {
+        http_close(stream->connection, ERR_CLOSED); /* a kept connection may end at any time */
+        return;
+    }
+    state->asked = arena_text(&stream->arena, value_of(head, ASKED));
     struct text rest = text_slice(head->path, 1, head->path.len);
     state->up_size = take_number(&rest);
     state->down_size = take_number(&rest);
@@ -166,7 +218,14 @@ static void ask_next(struct client *client);
 static void client_head(void *owner, struct http_stream *stream, struct message *head, bool end)
 {
     (void)stream, (void)end;
-    ((struct client *)owner)->status = head->status;
+    struct client *client = owner;
+    client->status = head->status;
+    if (head->status != 200)
+        return;
+    uint64_t mark = 0;
+    assert_true(text_to_u64(value_of(head, MARK), &mark));
+    assert_true(text_equal(value_of(head, MARK), value_of(head, ECHOED)));
+    assert_in_range(mark, client->asked_at, client->sim->rig.number);
 }
 
 static void client_readable(void *owner, struct http_stream *stream)
@@ -247,6 +306,7 @@ static void ask_next(struct client *client)
                                                            : random_below(&sim->random, 300);
     client->up_sent = client->down_got = 0;
     client->status = 0;
+    client->asked_at = sim->rig.number;
     client->asked++;
     client->stream = http_open(client->connection);
     assert_non_null(client->stream);
@@ -285,6 +345,8 @@ static void open_sim(struct sim *sim, uint64_t seed, bool has_faults)
 {
     struct io_sim_options options = {.seed = seed, .delay_us_max = 500, .short_chance = 100};
     memset(sim, 0, sizeof(*sim));
+    sim->seed = seed;
+    sim->rig.make_filters = make_filters;
     random_seed(&sim->random, seed);
     sim->has_faults = has_faults;
     if (has_faults)
@@ -359,49 +421,73 @@ static void close_sim(struct sim *sim)
     io_sim_free(sim->io);
 }
 
-static void run_seed(uint64_t seed, bool has_faults)
+static void run_seed(struct sim *sim, uint64_t seed, bool has_faults)
 {
-    static struct sim sim;
-    open_sim(&sim, seed, has_faults);
-    uint64_t until = loop_now_ms(sim.loop) + 3600000, next_swap = 0;
-    while (!keep_asking(&sim)) {
-        if (loop_now_ms(sim.loop) > until)
+    open_sim(sim, seed, has_faults);
+    uint64_t until = loop_now_ms(sim->loop) + 3600000, next_swap = 0;
+    while (!keep_asking(sim)) {
+        if (loop_now_ms(sim->loop) > until)
             fail_msg("seed %llu hangs", (unsigned long long)seed);
-        loop_turn(sim.loop, 50);
-        if (loop_now_ms(sim.loop) >= next_swap) {
-            swap_snapshot(&sim);
-            next_swap = loop_now_ms(sim.loop) + 5;
+        loop_turn(sim->loop, 50);
+        if (loop_now_ms(sim->loop) >= next_swap) {
+            swap_snapshot(sim);
+            next_swap = loop_now_ms(sim->loop) + 5;
         }
     }
-    uint32_t all = sim.whole + sim.failed + sim.cut + sim.unanswered;
+    uint32_t all = sim->whole + sim->failed + sim->cut + sim->unanswered;
     if (getenv("SIM_SHOW") != NULL)
         printf("seed %llu: %u whole, %u failed, %u cut, %u unanswered\n", (unsigned long long)seed,
-               sim.whole, sim.failed, sim.cut, sim.unanswered);
-    if (all != CLIENTS * REQUESTS || (!has_faults && sim.whole != all))
+               sim->whole, sim->failed, sim->cut, sim->unanswered);
+    if (all != CLIENTS * REQUESTS || (!has_faults && sim->whole != all))
         fail_msg("seed %llu: %u whole, %u failed, %u cut, %u unanswered", (unsigned long long)seed,
-                 sim.whole, sim.failed, sim.cut, sim.unanswered);
-    close_sim(&sim);
+                 sim->whole, sim->failed, sim->cut, sim->unanswered);
+    close_sim(sim);
+}
+
+/* What the tests get: seeds to replay, and the run under way, whose seed is told at the end. */
+struct runs {
+    char *const *seeds;
+    struct sim sim;
+};
+
+static int tell_seed(void **state)
+{
+    struct runs *runs = *state;
+    print_message("the last seed was %llu\n", (unsigned long long)runs->sim.seed);
+    return 0;
+}
+
+static void run(struct runs *runs, uint64_t count, bool has_faults)
+{
+    for (uint64_t seed = 1; runs->seeds[0] == NULL && seed <= count; seed++)
+        run_seed(&runs->sim, seed, has_faults);
+    for (size_t i = 0; runs->seeds[i] != NULL; i++) {
+        uint64_t seed = 0;
+        assert_true(text_to_u64(text_of(runs->seeds[i]), &seed));
+        run_seed(&runs->sim, seed, has_faults);
+    }
 }
 
 static void without_faults_every_answer_is_whole(void **state)
 {
-    (void)state;
-    for (uint64_t seed = 1; seed <= SEEDS / 4; seed++)
-        run_seed(seed, false);
+    run(*state, SEEDS / 8, false);
 }
 
 static void with_faults_no_answer_lies(void **state)
 {
-    (void)state;
-    for (uint64_t seed = 1; seed <= SEEDS; seed++)
-        run_seed(seed, true);
+    run(*state, SEEDS, true);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    (void)argc;
+    static struct runs runs;
+    runs.seeds = argv + 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(without_faults_every_answer_is_whole),
-        cmocka_unit_test(with_faults_no_answer_lies),
+        cmocka_unit_test_prestate_setup_teardown(without_faults_every_answer_is_whole, NULL,
+                                                 tell_seed, &runs),
+        cmocka_unit_test_prestate_setup_teardown(with_faults_no_answer_lies, NULL, tell_seed,
+                                                 &runs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,6 +28,8 @@ struct rig {
     uint32_t max_connections, max_pending;
     uint64_t body_bytes_max;
     bool has_route;
+    /* Of the route, in its arena; NULL: none. */
+    struct filter_chain *(*make_filters)(const struct rig *rig, struct arena *arena);
 };
 
 static inline int rig_listen(struct address *ret_address)
@@ -65,6 +67,8 @@ static inline struct route *rig_route(const struct rig *rig)
     route->request_timeout_ms = rig->request_timeout_ms;
     route->backend_timeout_ms = rig->backend_timeout_ms;
     route->retry = rig->retry;
+    if (rig->make_filters != NULL)
+        route->filters = rig->make_filters(rig, &arena);
     route->arena = arena;
     return route;
 }
