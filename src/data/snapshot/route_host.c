@@ -8,49 +8,32 @@
 
 /* ---- what the maps must know ---- */
 
-static void *ref_set(void *value)
+void *route_host_share_set(void *value)
 {
     return route_set_ref(value);
 }
 
-static void unref_set(void *value)
+void route_host_drop_set(void *value)
 {
     route_set_unref(value);
 }
 
-static struct text set_key(const void *value)
-{
-    return route_set_path(value);
-}
-
-const struct shard_ops ROUTE_SET_OPS = {.ref = ref_set, .unref = unref_set, .key = set_key};
-
-static void *ref_host(void *value)
+void *route_host_share(void *value)
 {
     struct route_host *host = value;
     atomic_fetch_add_explicit(&host->refs, 1, memory_order_relaxed);
     return host;
 }
 
-static void unref_host(void *value)
+void route_host_drop(void *value)
 {
     route_host_unref(value);
 }
 
-static struct text host_key(const void *value)
-{
-    return route_host_name(value);
-}
-
-const struct host_ops ROUTE_HOST_OPS = {
-    .exact = {.ref = ref_host, .unref = unref_host, .key = host_key},
-    .wild = {.ref = ref_host, .unref = unref_host, .key = host_key, .key_skip = 1},
-};
-
 static void paths_fini(const struct route_host_paths *paths)
 {
-    shard_map_unref(paths->exact, &ROUTE_SET_OPS);
-    shard_map_unref(paths->prefix, &ROUTE_SET_OPS);
+    shard_map_unref(paths->exact, &route_set_ops);
+    shard_map_unref(paths->prefix, &route_set_ops);
     route_set_unref(paths->regexes);
     route_set_unref(paths->deep);
 }
@@ -128,7 +111,7 @@ static struct shard_map *edit_paths(const struct shard_map *old, const struct ro
             continue;
         struct text path = places[from].match->path;
         uint64_t hash = places[from].path_hash;
-        const struct route_set *before = shard_map_get(old, &ROUTE_SET_OPS, hash, path);
+        const struct route_set *before = shard_map_get(old, &route_set_ops, hash, path);
         struct route_set *set = route_set_edit(before, path, places + from, to - from);
         edits[edit_count++] = (struct shard_edit){hash, path, set};
         if (counts != NULL) {
@@ -136,7 +119,7 @@ static struct shard_map *edit_paths(const struct shard_map *old, const struct ro
             *counter = *counter + (set != NULL) - (before != NULL);
         }
     }
-    struct shard_map *made = shard_map_edit(old, &ROUTE_SET_OPS, edits, edit_count);
+    struct shard_map *made = shard_map_edit(old, &route_set_ops, edits, edit_count);
     for (size_t i = 0; i < edit_count; i++)
         route_set_unref(edits[i].value);
     free(edits);
@@ -169,7 +152,7 @@ static void take_parts(const struct route_host *host, struct parts *ret_parts)
     struct text path = route_set_path(lone);
     struct route_set *set = route_set_edit(lone, path, NULL, 0);
     struct shard_edit edit = {hash_text(path), path, set};
-    struct shard_map *map = shard_map_edit(NULL, &ROUTE_SET_OPS, &edit, 1);
+    struct shard_map *map = shard_map_edit(NULL, &route_set_ops, &edit, 1);
     if (host->lone_kind == PLACE_EXACT) {
         paths->exact = map;
     } else {

@@ -50,8 +50,34 @@ static inline const struct route_host_paths *route_host_paths(const struct route
     return (const void *)((const char *)host + route_host_head(host->name_len));
 }
 
-extern const struct host_ops ROUTE_HOST_OPS; /* names -> route_host */
-extern const struct shard_ops ROUTE_SET_OPS; /* paths -> route_set */
+/* What the maps must know: here, so that a look-up calls nothing for it. */
+void *route_host_share_set(void *value);
+void route_host_drop_set(void *value);
+void *route_host_share(void *value);
+void route_host_drop(void *value);
+
+static inline struct text route_host_set_key(const void *value)
+{
+    return route_set_path(value);
+}
+
+static inline struct text route_host_key(const void *value)
+{
+    return route_host_name(value);
+}
+
+/* Paths -> route_set. */
+static const struct shard_ops route_set_ops = {
+    .ref = route_host_share_set, .unref = route_host_drop_set, .key = route_host_set_key};
+
+/* Names -> route_host. */
+static const struct host_ops route_host_ops = {
+    .exact = {.ref = route_host_share, .unref = route_host_drop, .key = route_host_key},
+    .wild = {.ref = route_host_share,
+             .unref = route_host_drop,
+             .key = route_host_key,
+             .key_skip = 1},
+};
 
 void route_host_unref(struct route_host *host);
 /* The host with these changes, sorted by route_host_compare and all of its name; NULL when no rule

@@ -38,7 +38,7 @@ void route_table_unref(struct route_table *table)
 {
     if (table == NULL || atomic_fetch_sub_explicit(&table->refs, 1, memory_order_acq_rel) > 1)
         return;
-    host_table_free(table->hosts, &ROUTE_HOST_OPS);
+    host_table_free(table->hosts, &route_host_ops);
     free(table);
 }
 
@@ -129,11 +129,11 @@ struct route_table *route_table_edit(const struct route_table *table,
         for (to = from + 1; to < places.count && same_host(first, &places.items[to]); to++)
             continue;
         const struct route_host *old =
-            host_table_get(table->hosts, &ROUTE_HOST_OPS, first->hostname);
+            host_table_get(table->hosts, &route_host_ops, first->hostname);
         hosts[host_count++] =
             (struct host_edit){first->hostname, route_host_edit(old, first, to - from)};
     }
-    made->hosts = host_table_edit(table->hosts, &ROUTE_HOST_OPS, hosts, host_count);
+    made->hosts = host_table_edit(table->hosts, &route_host_ops, hosts, host_count);
     for (size_t i = 0; i < host_count; i++)
         route_host_unref(hosts[i].value);
     free(hosts);
@@ -228,7 +228,7 @@ static bool try_exact(struct search *search, const struct route_host *host)
         search->exact_known = true;
     }
     const struct route_set *set =
-        shard_map_get(route_host_paths(host)->exact, &ROUTE_SET_OPS, search->exact_hash, path);
+        shard_map_get(route_host_paths(host)->exact, &route_set_ops, search->exact_hash, path);
     return set != NULL && try_set(search, host, set, path.len);
 }
 
@@ -316,7 +316,7 @@ static bool try_prefixes(struct search *search, const struct route_host *host)
         depths &= ~(UINT64_C(1) << depth);
         struct text prefix = text_slice(search->request->path, 0, search->ends[depth]);
         const struct route_set *set =
-            shard_map_get(paths->prefix, &ROUTE_SET_OPS, hash_text(prefix), prefix);
+            shard_map_get(paths->prefix, &route_set_ops, hash_text(prefix), prefix);
         if (set != NULL && try_set(search, host, set, prefix.len))
             return true;
     }
@@ -355,7 +355,7 @@ bool route_table_match(const struct route_table *table, const struct message *re
     search.won = search.exact_known = search.elements_known = false;
     struct host_cursor cursor = {0};
     const struct route_host *host;
-    while ((host = host_table_next(table->hosts, &ROUTE_HOST_OPS, request->host, &cursor)) !=
+    while ((host = host_table_next(table->hosts, &route_host_ops, request->host, &cursor)) !=
            NULL) {
         if (try_host(&search, host))
             return true;
