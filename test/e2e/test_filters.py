@@ -175,6 +175,15 @@ def test_retries_are_counted_and_only_for_the_named_codes(flaky, path, fails, co
         assert answer.body == b"done payload"
 
 
+def test_a_body_as_long_as_can_be_kept_is_sent_again(flaky):
+    port, made = flaky
+    body = bytes(i % 251 for i in range(65536))
+    answer = request(port, "/one?id=1&n=2&code=500", "POST", body=body)
+    assert answer.status == 200 and made.seen["1"] == [body] * 3
+    answer = request(port, "/one?id=2&n=1&code=reset", "POST", body=body)
+    assert answer.status == 200 and answer.body == b"done " + body
+
+
 def test_a_body_too_long_to_keep_is_sent_once(flaky):
     port, made = flaky
     answer = request(port, "/one?id=1&n=1&code=500", "POST", body=b"x" * 200_000)
@@ -310,25 +319,27 @@ def test_backends_are_verified_by_authority_and_name(start_gateway, start_tls, s
     backend = start_tls(authority, HOST)
     plain = start_backend(named("plain"))
     ports = {"good": backend.port, "name": backend.port, "ca": backend.port,
-             "missing": plain.port, "broken": plain.port, "kind": plain.port,
-             "plain": plain.port}
+             "missing": plain.port, "broken": plain.port, "shaped": plain.port,
+             "kind": plain.port, "plain": plain.port}
     gateway = start_gateway(
         gateway_of(listener("http", port)),
         route("r", *({"matches": match(f"/{name}"), "backendRefs": refs(name)} for name in ports)),
         *(service(name, at) for name, at in ports.items()),
         bundle("ca", authority.pem().decode()), bundle("stranger", stranger.pem().decode()),
         bundle("broken", "no certificate"),
+        bundle("shaped", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
         tls_policy("good"), tls_policy("name", hostname="other.example.com"),
         tls_policy("ca", "stranger"), tls_policy("missing", "missing"),
-        tls_policy("broken", "broken"), tls_policy("kind", kind="Secret"), tls_policy("plain"))
+        tls_policy("broken", "broken"), tls_policy("shaped", "shaped"),
+        tls_policy("kind", kind="Secret"), tls_policy("plain"))
     answer = request(port, "/good")
     assert (answer.status, answer.body) == (200, HOST.encode())
-    for name in ("name", "ca", "missing", "broken", "kind", "plain"):
+    for name in ("name", "ca", "missing", "broken", "shaped", "kind", "plain"):
         assert request(port, f"/{name}").status in (500, 502, 503), name
     assert len(backend.requests) == 1 and not plain.requests
     for name in ("good", "name", "ca"):
         assert policy_conditions(gateway, name) == GOOD
-    for name in ("missing", "broken"):
+    for name in ("missing", "broken", "shaped"):
         assert policy_conditions(gateway, name) == NO_CA
     assert policy_conditions(gateway, "kind")["ResolvedRefs"] == ("False", "InvalidKind")
 
