@@ -93,6 +93,11 @@ static void listeners_that_cannot_share_a_socket_are_refused(void **state)
     put(world, RESOURCE_LISTENER, "default/web/z", &listener);
     refused(world, "nantian.config.v1.Listener default/web/z | protocol | "
                    "cannot share with Listener \"" L "\" on the same socket");
+    listener.protocol = NANTIAN__CONFIG__V1__LISTENER__PROTOCOL__HTTP;
+    listener.proxy_protocol = true;
+    put(world, RESOURCE_LISTENER, "default/web/z", &listener);
+    refused(world, "nantian.config.v1.Listener default/web/z | proxy_protocol | "
+                   "is not the same as that of Listener \"" L "\" on the same socket");
     /* UDP and TCP have ports of their own. */
     listener.protocol = NANTIAN__CONFIG__V1__LISTENER__PROTOCOL__UDP;
     put(world, RESOURCE_LISTENER, "default/web/z", &listener);
