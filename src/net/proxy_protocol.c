@@ -254,16 +254,17 @@ static void add_host(struct builder *out, const struct address *address)
 
 static void add_u16(struct builder *out, size_t number)
 {
-    builder_add_char(out, (char)(number >> 8));
-    builder_add_char(out, (char)(number & 0xff));
+    builder_add_char(out, (char)(unsigned char)(number >> 8));
+    builder_add_char(out, (char)(unsigned char)number);
 }
 
 static void write_v2(struct builder *out, const struct proxy_protocol *header)
 {
     bool usable = is_usable(header), is_v4 = header->source.any.sa_family == AF_INET;
     builder_add(out, text_from(SIGNATURE, SIGNATURE_LEN));
-    builder_add_char(out, header->is_local ? V2_LOCAL : V2_PROXY);
-    builder_add_char(out, !usable ? V2_UNSPEC : is_v4 ? V2_TCP4 : V2_TCP6);
+    unsigned command = header->is_local ? V2_LOCAL : V2_PROXY;
+    unsigned family = !usable ? V2_UNSPEC : is_v4 ? V2_TCP4 : V2_TCP6;
+    add_u16(out, command << 8 | family);
     add_u16(out, !usable ? 0 : is_v4 ? 12 : 36);
     if (!usable)
         return;

@@ -162,23 +162,18 @@ static bool is_unfinished(const struct directory_watch *watch, const struct inot
 static void on_event(struct directory_watch *watch, const struct inotify_event *event)
 {
     struct text name = event->len > 0 ? text_of(event->name) : TEXT_NONE;
-    bool replaced = (event->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED)) != 0;
-    if ((event->mask & IN_Q_OVERFLOW) != 0) {
-        watch->on_name(watch->owner, TEXT_NONE);
-    } else if (event->wd == watch->above) {
-        if (text_equal(name, watch->leaf)) {
-            watch_again(watch);
-            watch->on_name(watch->owner, TEXT_NONE);
-        }
-    } else if (replaced) {
+    bool is_above = event->wd == watch->above;
+    bool is_replaced = is_above ? text_equal(name, watch->leaf)
+                                : (event->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED)) != 0;
+    /* A mounted volume swaps its "..data" link; an overflow says nothing at all. */
+    bool is_anything =
+        (event->mask & IN_Q_OVERFLOW) != 0 || (!is_above && text_starts_with(name, TEXT("..")));
+    if (is_replaced)
         watch_again(watch);
+    if (is_replaced || is_anything)
         watch->on_name(watch->owner, TEXT_NONE);
-    } else if (directory_counts(name)) {
-        if (!is_unfinished(watch, event, name))
-            watch->on_name(watch->owner, name);
-    } else if (name.len > 0 && name.data[0] == '.' && name.len > 1 && name.data[1] == '.') {
-        watch->on_name(watch->owner, TEXT_NONE); /* a mounted volume swaps its "..data" link */
-    }
+    else if (!is_above && directory_counts(name) && !is_unfinished(watch, event, name))
+        watch->on_name(watch->owner, name);
 }
 
 static void on_ready(void *owner, uint32_t events)
