@@ -20,7 +20,8 @@ struct shared_verdict {
     uint64_t retry_ns;  /* until one more is taken; 0 when there is one */
 };
 
-/* Keyed: one rate for each key, LIMIT_RATE_KEYS of them at most; the one idle longest goes first. */
+/* Keyed: one rate for each key, LIMIT_RATE_KEYS of them at most; the one idle longest goes first.
+ */
 struct shared_counter *shared_counter_new(const struct shared_rate *rate, bool keyed);
 struct shared_counter *shared_counter_ref(struct shared_counter *counter);
 void shared_counter_unref(struct shared_counter *counter);
