@@ -31,6 +31,7 @@ import bench  # noqa: E402
 PER_FILE = 10000
 WIRE_MAX, LIVE_MAX_MS = 2048, 100
 SERVICES = 100
+QUIET = 10  # tenths of a second without work: the state file is written a while after an edit
 POLLS = 200  # requests that tell what one poll costs the proxy
 
 
@@ -217,12 +218,12 @@ class Scale:
 
     def settle(self):
         """The CPU of both once they rest: what follows an edit (disk, status) belongs to it."""
-        last = None
+        last, quiet = None, 0
         deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and quiet < QUIET:
             now = {name: self.cpu_ms(name) for name in ("control", "proxy")}
-            if last and all(now[name] - last[name] < 0.3 for name in now):
-                return now
+            rests = last is not None and all(now[name] - last[name] < 0.3 for name in now)
+            quiet = quiet + 1 if rests else 0
             last = now
             time.sleep(0.1)
         return last
