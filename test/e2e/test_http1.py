@@ -264,7 +264,8 @@ def test_an_upgrade_that_the_backend_declines_is_a_plain_answer(through):
 
 # ---- peers that fail ----
 
-def test_a_client_that_goes_away_ends_the_request_at_the_backend(through):
+def test_a_client_that_resets_ends_the_request_at_the_backend(through):
+    """A half-close alone does not: such a client may still want its answer."""
     async def wait(req):
         await req.reader.read(1)
 
@@ -272,9 +273,34 @@ def test_a_client_that_goes_away_ends_the_request_at_the_backend(through):
     client = Client(port)
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     wait_for(lambda: behind.requests, "the backend has the request")
+    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     client.close()
     wait_for(lambda: behind.open == 0, "the backend's connection has ended")
     assert "DC" in gateway.log_lines(1)[0]["response_flags"]
+
+
+def test_a_client_that_leaves_in_the_middle_of_an_answer_ends_it_at_the_backend(through):
+    async def stream(req):
+        await req.raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while True:
+            await req.raw(b"1\r\nx\r\n")
+            await asyncio.sleep(0.005)
+
+    port, behind, gateway = through(stream)
+    with Client(port) as client:
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        client.read_head()
+        assert client.until(b"x\r\n") is not None
+    wait_for(lambda: behind.open == 0, "the backend's connection has ended")
+    assert "DC" in gateway.log_lines(1)[0]["response_flags"]
+
+
+def test_a_client_that_half_closes_still_gets_its_answer(through):
+    port, _, _ = through(named("late"))
+    with Client(port) as client:
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        client.socket.shutdown(socket.SHUT_WR)
+        assert client.read().body == b"late"
 
 
 @pytest.mark.parametrize("how", ["length", "chunked", "reset", "1.0"])

@@ -250,7 +250,6 @@ UNSUPPORTED = {
     "mirror": {"filters": [{"type": "RequestMirror",
                             "requestMirror": {"backendRef": {"name": "app", "port": 80}}}]},
     "session": {"sessionPersistence": {"type": "Cookie", "cookie": {"name": "s"}}},
-    "retry": {"retry": {"codes": [503], "attempts": 2}},
 }
 
 
