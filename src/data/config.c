@@ -314,10 +314,8 @@ static bool prepare_state(struct config *config)
 
 static struct compile *new_compile(const struct options *options)
 {
-    static const char *const ALPN[] = {"http/1.1", NULL};
     struct compile_options compile = {
         .pick = proxy_pick_certificate,
-        .alpn = ALPN,
         .addresses = options->default_addresses,
         .address_count = options->default_address_count,
     };

@@ -225,15 +225,15 @@ static const struct h2_session_events EVENTS = {
 
 static void tell_end(struct h2_stream *stream, uint32_t news)
 {
-    const struct http_stream_events *events = stream->stream.events;
+    struct http_stream *http = &stream->stream;
     if ((news & H2_NEWS_ABORT) && stream->told)
-        events->on_abort(stream->stream.owner, &stream->stream, stream->err);
+        http->events->on_abort(http->owner, http, stream->err);
     if (!(news & H2_NEWS_CLOSED))
         return;
     stream->over = stream->closed = true;
     stream->h2->link->connection.stream_count--;
-    if (stream->told)
-        events->on_closed(stream->stream.owner, &stream->stream);
+    if (stream->told) /* by whoever owns it now: on_abort may have passed it on */
+        http->events->on_closed(http->owner, http);
     h2_stream_release(stream);
 }
 

@@ -64,7 +64,8 @@ void proxy_door_bind(struct proxy_door *door, const struct binding *binding)
         .header_ms = limits.header_ms,
         .idle_ms = limits.idle_ms,
         .body_ms = limits.body_ms,
-        .version = HTTP_1,
+        .version = HTTP_AUTO,
+        .allow_h2 = true,
         .merge_slashes = true,
         .proxy_protocol = binding->listener_count > 0 && binding->listeners[0]->proxy_protocol,
     };

@@ -3,6 +3,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "data/proxy/pump.h"
 
+#include "data/proxy/rpc.h"
 #include "data/proxy/transfer.h"
 
 void pump_request(struct transfer *t)
@@ -61,6 +62,8 @@ bool pump_response(struct transfer *t)
     }
     if (!from->read_ended)
         return false;
+    if (UNLIKELY(t->is_rpc))
+        rpc_end(&t->x, &from->trailers);
     if (from->trailers.field_count > 0)
         http_stream_send_trailers(client, &from->trailers);
     else

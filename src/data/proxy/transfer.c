@@ -10,6 +10,7 @@
 #include "data/proxy/forward.h"
 #include "data/proxy/pump.h"
 #include "data/proxy/respond.h"
+#include "data/proxy/rpc.h"
 
 static void step(struct transfer *t);
 
@@ -46,8 +47,18 @@ static void cut(struct transfer *t, enum err err, enum response_flag flag, const
         t->x.details = details;
     }
     call_cancel(&t->call);
-    if (t->x.client != NULL)
-        http_stream_reset(t->x.client, err == ERR_NONE ? ERR_CLOSED : err);
+    if (t->x.client == NULL)
+        return;
+    /* Under a content-length the missing bytes say it all; else gRPC has words for it. */
+    if (t->is_rpc && t->state == TRANSFER_SENDING && t->x.response->framing != FRAMING_LENGTH) {
+        struct message trailers;
+        rpc_cut(&t->x, &trailers);
+        http_stream_send_trailers(t->x.client, &trailers);
+        err = ERR_NONE;
+    } else if (err == ERR_NONE) {
+        err = ERR_CLOSED;
+    }
+    http_stream_reset(t->x.client, err);
 }
 
 static void fail(struct transfer *t, enum err err, enum response_flag flag, const char *details)
@@ -74,10 +85,13 @@ static void finish_response(struct transfer *t)
     loop_disarm(x->loop, &t->timer);
     if (!t->is_local)
         metrics_try_end(t->proxy->metrics, x, t->try_status, loop_now_ns(x->loop));
-    if (!t->is_tunnel)
-        call_finish(&t->call);
-    else /* the other direction goes on by itself, but not for ever */
+    if (t->is_tunnel) { /* the other direction goes on by itself, but not for ever */
         loop_arm(x->loop, &t->timer, LIMIT_TUNNEL_END_MS);
+        return;
+    }
+    call_finish(&t->call);
+    if (x->client != NULL && x->request->version >= 20 && !x->client->read_ended)
+        http_stream_reset(x->client, ERR_NONE); /* the rest of the request is not wanted */
 }
 
 static void send_head(struct transfer *t)
@@ -85,6 +99,10 @@ static void send_head(struct transfer *t)
     struct exchange *x = &t->x;
     struct message *head = x->response;
     bool end = t->response_ends;
+    if (UNLIKELY(t->is_rpc) && t->is_local)
+        rpc_answer(x);
+    else if (UNLIKELY(t->is_rpc) && end)
+        rpc_end_head(x);
     if (t->is_local)
         end = x->local_body.len == 0 || has_no_body(t, head->status);
     if (head->framing == FRAMING_CLOSE)
@@ -302,7 +320,8 @@ static bool find_route(struct transfer *t)
             x->hit.route = NULL;
     }
     if (UNLIKELY(!is_named_method(x))) {
-        http_drain(x->client->connection);
+        if (x->request->version < 20) /* what follows would be no request */
+            http_drain(x->client->connection);
         respond_status(x, 405, FLAG_NONE, "method_not_allowed", "This method is not served.\n");
         return false;
     }
@@ -363,6 +382,7 @@ static void on_head(void *owner, struct http_stream *stream, struct message *hea
     t->path = head->path;
     t->authority = head->authority;
     t->request_ended = end;
+    t->is_rpc = head->version >= 20 && rpc_is(head);
     if (!find_route(t)) {
         answer(t, true);
         return;
@@ -373,8 +393,12 @@ static void on_head(void *owner, struct http_stream *stream, struct message *hea
         refuse_body(t);
         return;
     }
-    if (x->hit.route->request_timeout_ms > 0)
-        loop_arm(x->loop, &t->timer, x->hit.route->request_timeout_ms);
+    uint32_t limit_ms = x->hit.route->request_timeout_ms;
+    uint32_t asked_ms = t->is_rpc ? rpc_timeout_ms(head) : 0;
+    if (asked_ms > 0 && (limit_ms == 0 || asked_ms < limit_ms))
+        limit_ms = asked_ms;
+    if (limit_ms > 0)
+        loop_arm(x->loop, &t->timer, limit_ms);
     step(t);
 }
 

@@ -30,6 +30,7 @@ struct transfer {
     bool response_ended;         /* handed over completely */
     bool is_local;               /* the response is ours */
     bool is_tunnel;              /* after 101 */
+    bool is_rpc;                 /* gRPC: every end has a grpc-status */
     bool is_parked;              /* a filter waits */
     const char *termination;
 };

@@ -16,8 +16,7 @@ struct pool {
     uint32_t count;
     uint32_t connections;
     uint32_t generation;
-    struct pool_waiter *first, *last; /* no connection yet, none connecting */
-    uint32_t waiting;
+    struct pool_queue waiting;     /* no connection yet, none connecting */
     struct pool_endpoint *removed; /* until their last connection and request are gone */
     bool is_retired;
     uint32_t locks; /* while it walks over itself: callbacks must not give it back */
@@ -176,32 +175,44 @@ static void set_endpoints(struct pool *pool, const struct endpoint *endpoints, u
 
 /* -- waiters -- */
 
-static void waiter_push(struct pool *pool, struct pool_waiter *waiter)
+static void waiter_push(struct pool_queue *queue, struct pool_waiter *waiter)
 {
     waiter->next = NULL;
-    waiter->previous = pool->last;
-    if (pool->last != NULL)
-        pool->last->next = waiter;
+    waiter->previous = queue->last;
+    if (queue->last != NULL)
+        queue->last->next = waiter;
     else
-        pool->first = waiter;
-    pool->last = waiter;
-    waiter->queued = true;
-    pool->waiting++;
+        queue->first = waiter;
+    queue->last = waiter;
+    queue->count++;
+    waiter->queue = queue;
 }
 
-static void waiter_remove(struct pool *pool, struct pool_waiter *waiter)
+static struct pool_waiter *waiter_remove(struct pool_waiter *waiter)
 {
+    struct pool_queue *queue = waiter->queue;
     if (waiter->previous != NULL)
         waiter->previous->next = waiter->next;
     else
-        pool->first = waiter->next;
+        queue->first = waiter->next;
     if (waiter->next != NULL)
         waiter->next->previous = waiter->previous;
     else
-        pool->last = waiter->previous;
+        queue->last = waiter->previous;
     waiter->next = waiter->previous = NULL;
+    waiter->queue = NULL;
     waiter->queued = false;
-    pool->waiting--;
+    waiter->connecting = NULL;
+    queue->count--;
+    return waiter;
+}
+
+static void fail_all(struct pool_queue *queue, enum err err, const char *why)
+{
+    while (queue->first != NULL) {
+        struct pool_waiter *waiter = waiter_remove(queue->first);
+        waiter->on_failed(waiter->owner, err, why);
+    }
 }
 
 static bool connect_to(struct pool *pool, struct pool_endpoint *endpoint,
@@ -215,13 +226,13 @@ static bool connect_to(struct pool *pool, struct pool_endpoint *endpoint,
     connection->endpoint = endpoint;
     connection->generation = pool->generation;
     connection->waiter = waiter;
+    connection->is_h2 = backend->protocol == BACKEND_H2;
     connection->started_ns = loop_now_ns(set->loop);
     waiter->endpoint = endpoint;
     count(&set->connects);
-    connection->http =
-        http_connect(set->loop, &endpoint->address, backend->tls, backend->server_name, timeout_ms,
-                     backend->protocol == BACKEND_H2 ? &set->settings_h2 : &set->settings,
-                     &CONNECTION_EVENTS, connection);
+    connection->http = http_connect(
+        set->loop, &endpoint->address, backend->tls, backend->server_name, timeout_ms,
+        connection->is_h2 ? &set->settings_h2 : &set->settings, &CONNECTION_EVENTS, connection);
     if (connection->http == NULL) {
         count(&set->connect_failures);
         free(connection);
@@ -232,6 +243,8 @@ static bool connect_to(struct pool *pool, struct pool_endpoint *endpoint,
     if (set->all != NULL)
         set->all->all_previous = connection;
     set->all = connection;
+    if (connection->is_h2)
+        endpoint->connecting = connection;
     endpoint->connections++;
     pool->connections++;
     set->connection_count++;
@@ -244,26 +257,41 @@ static bool has_room(const struct pool *pool)
            pool->connections < pool->backend->max_connections;
 }
 
+/* A connection that is coming up carries as many as a peer usually allows. */
+static bool share_connecting(struct pool_endpoint *endpoint, struct pool_waiter *waiter)
+{
+    struct pool_connection *connection = endpoint->connecting;
+    if (connection == NULL || connection->sharing.count + 1 >= LIMIT_H2_STREAMS)
+        return false;
+    waiter_push(&connection->sharing, waiter);
+    waiter->connecting = connection;
+    waiter->endpoint = endpoint;
+    return true;
+}
+
+/* The peer allows no stream at all now: another connection would not help. */
+static bool is_blocked(const struct pool_endpoint *endpoint)
+{
+    const struct pool_connection *at = endpoint->idle;
+    for (; at != NULL; at = at->next)
+        if (at->is_h2 && at->http->stream_count == 0 && !http_can_open(at->http))
+            return true;
+    return false;
+}
+
 /* Starts connections for those who wait, as far as the limit allows. */
 static void serve_waiters(struct pool *pool)
 {
-    while (pool->first != NULL && has_room(pool)) {
+    while (pool->waiting.first != NULL) {
         struct balancer_item *item = balancer_pick(&pool->balancer, NULL, 0);
         if (item == NULL)
             return;
-        struct pool_waiter *waiter = pool->first;
-        waiter_remove(pool, waiter);
-        if (!connect_to(pool, endpoint_of(item), waiter))
+        struct pool_endpoint *endpoint = endpoint_of(item);
+        if (endpoint->connecting == NULL && (!has_room(pool) || is_blocked(endpoint)))
+            return;
+        struct pool_waiter *waiter = waiter_remove(pool->waiting.first);
+        if (!share_connecting(endpoint, waiter) && !connect_to(pool, endpoint, waiter))
             waiter->on_failed(waiter->owner, ERR_SYSTEM, "socket");
-    }
-}
-
-static void fail_waiters(struct pool *pool, enum err err, const char *why)
-{
-    while (pool->first != NULL) {
-        struct pool_waiter *waiter = pool->first;
-        waiter_remove(pool, waiter);
-        waiter->on_failed(waiter->owner, err, why);
     }
 }
 
@@ -284,6 +312,35 @@ static bool is_stale(const struct pool_connection *connection)
            (!connection->is_idle && endpoint->idle_count >= LIMIT_POOL_IDLE);
 }
 
+/* For the first time it may serve all who waited for it; then whoever waits for any. */
+static void give_shares(struct pool_connection *connection)
+{
+    struct pool *pool = connection->endpoint->pool;
+    while (connection->sharing.first != NULL && http_can_open(connection->http))
+        give(connection, waiter_remove(connection->sharing.first));
+    fail_all(&connection->sharing, ERR_CLOSED, "no stream");
+    while (pool->waiting.first != NULL && http_can_open(connection->http) && !is_stale(connection))
+        give(connection, waiter_remove(pool->waiting.first));
+}
+
+static void on_ready_h2(struct pool_connection *connection)
+{
+    struct pool *pool = connection->endpoint->pool;
+    struct pool_waiter *waiter = connection->waiter;
+    connection->waiter = NULL;
+    pool->locks++;
+    if (!connection->is_idle && !is_stale(connection))
+        idle_push(connection);
+    if (waiter != NULL) {
+        waiter->connecting = NULL;
+        give(connection, waiter);
+    }
+    give_shares(connection);
+    if (is_stale(connection))
+        http_drain(connection->http);
+    pool_unlock(pool);
+}
+
 static void on_ready(void *owner, struct http_connection *http)
 {
     struct pool_connection *connection = owner;
@@ -292,20 +349,21 @@ static void on_ready(void *owner, struct http_connection *http)
     if (!connection->is_ready) {
         connection->is_ready = true;
         connection->ready_ns = loop_now_ns(pool->set->loop);
+        if (connection->endpoint->connecting == connection)
+            connection->endpoint->connecting = NULL;
+    }
+    if (connection->is_h2) {
+        on_ready_h2(connection);
+        return;
     }
     connection->waiter = NULL;
-    /* HTTP/2 carries more than one: it stays in the list while it can. */
-    if (pool->backend->protocol == BACKEND_H2 && !connection->is_idle && !is_stale(connection))
-        idle_push(connection);
     if (waiter != NULL) {
         waiter->connecting = NULL;
         give(connection, waiter);
     } else if (is_stale(connection)) {
         http_drain(http);
-    } else if (pool->first != NULL) {
-        waiter = pool->first;
-        waiter_remove(pool, waiter);
-        give(connection, waiter);
+    } else if (pool->waiting.first != NULL) {
+        give(connection, waiter_remove(pool->waiting.first));
     } else if (!connection->is_idle) {
         idle_push(connection);
     }
@@ -335,15 +393,19 @@ static void on_closed(void *owner, struct http_connection *http, enum err err)
     unlink_connection(pool->set, connection);
     endpoint->connections--;
     pool->connections--;
+    if (endpoint->connecting == connection)
+        endpoint->connecting = NULL;
     if (!connection->is_ready)
         count(&pool->set->connect_failures);
-    free(connection->local);
-    free(connection);
+    err = err == ERR_NONE ? ERR_CLOSED : err;
+    why = why == NULL ? "connect" : why;
     if (waiter != NULL) {
         waiter->connecting = NULL;
-        waiter->on_failed(waiter->owner, err == ERR_NONE ? ERR_CLOSED : err,
-                          why == NULL ? "connect" : why);
+        waiter->on_failed(waiter->owner, err, why);
     }
+    fail_all(&connection->sharing, err, why);
+    free(connection->local);
+    free(connection);
     serve_waiters(pool);
     pool_unlock(pool);
 }
@@ -352,15 +414,16 @@ static void on_closed(void *owner, struct http_connection *http, enum err err)
 
 static struct pool_connection *take_idle(struct pool *pool, struct pool_endpoint *endpoint)
 {
-    while (endpoint->idle != NULL) {
-        struct pool_connection *connection = endpoint->idle;
-        bool can_open = http_can_open(connection->http);
-        if (!can_open || pool->backend->protocol != BACKEND_H2)
-            idle_remove(connection);
+    struct pool_connection *next;
+    for (struct pool_connection *at = endpoint->idle; at != NULL; at = next) {
+        next = at->next;
+        bool can_open = http_can_open(at->http);
+        if (!at->is_h2 || at->http->draining)
+            idle_remove(at);
         if (can_open) {
-            connection->uses++;
+            at->uses++;
             count(&pool->set->reuses);
-            return connection;
+            return at;
         }
     }
     return NULL;
@@ -382,22 +445,26 @@ enum err pool_acquire(struct pool *pool, struct balancer_item *const *tried, uin
             *ret_connection = idle;
             return ERR_NONE;
         }
-        if (has_room(pool))
+        if (share_connecting(endpoint, waiter))
+            return ERR_AGAIN;
+        if (has_room(pool) && !is_blocked(endpoint))
             return connect_to(pool, endpoint, waiter) ? ERR_AGAIN : ERR_SYSTEM;
     }
-    if (pool->backend->max_pending != 0 && pool->waiting >= pool->backend->max_pending) {
+    if (pool->backend->max_pending != 0 && pool->waiting.count >= pool->backend->max_pending) {
         count(&pool->set->overflows);
         return ERR_LIMIT;
     }
-    waiter_push(pool, waiter);
+    waiter_push(&pool->waiting, waiter);
+    waiter->queued = true;
     return ERR_AGAIN;
 }
 
 void pool_cancel(struct pool *pool, struct pool_waiter *waiter)
 {
-    if (waiter->queued)
-        waiter_remove(pool, waiter);
-    if (waiter->connecting != NULL) {
+    (void)pool;
+    if (waiter->queue != NULL) {
+        waiter_remove(waiter);
+    } else if (waiter->connecting != NULL) {
         /* The connection goes on and becomes idle: somebody else will want it. */
         waiter->connecting->waiter = NULL;
         waiter->connecting = NULL;
@@ -464,7 +531,7 @@ static void pool_free(struct pool *pool)
 
 static bool is_in_use(const struct pool *pool)
 {
-    if (pool->connections > 0 || pool->first != NULL || pool->removed != NULL)
+    if (pool->connections > 0 || pool->waiting.first != NULL || pool->removed != NULL)
         return true;
     for (uint32_t i = 0; i < pool->count; i++)
         if (pool->items[i]->active > 0)
@@ -496,7 +563,7 @@ static void retire(struct pool_set *set, struct pool *pool)
     pool->locks++;
     for (uint32_t i = 0; i < pool->count; i++)
         close_idle(endpoint_of(pool->items[i]));
-    fail_waiters(pool, ERR_REFUSED, "backend removed");
+    fail_all(&pool->waiting, ERR_REFUSED, "backend removed");
     pool_unlock(pool);
 }
 
@@ -511,8 +578,10 @@ static void reconcile(struct pool *pool, struct backend *backend)
     pool->locks++;
     if (!is_same_transport(pool->backend, backend)) {
         pool->generation++;
-        for (uint32_t i = 0; i < pool->count; i++)
+        for (uint32_t i = 0; i < pool->count; i++) {
+            endpoint_of(pool->items[i])->connecting = NULL;
             close_idle(endpoint_of(pool->items[i]));
+        }
     }
     backend_ref(backend);
     struct backend *old = pool->backend;

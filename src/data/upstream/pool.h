@@ -1,6 +1,7 @@
 /* A worker's connections to backends: per backend slot a pool, per endpoint its idle connections,
- * newest first. One thread only. Endpoints that a new snapshot no longer names close their idle
- * connections at once and finish the busy ones. */
+ * newest first. HTTP/2 connections stand there as long as they may carry more, and whoever comes
+ * while one connects shares it. One thread only. Endpoints that a new snapshot no longer names
+ * close their idle connections at once and finish the busy ones. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
@@ -12,13 +13,20 @@
 
 struct pool;
 struct pool_connection;
+struct pool_waiter;
+
+struct pool_queue {
+    struct pool_waiter *first, *last;
+    uint32_t count;
+};
 
 struct pool_endpoint {
     struct balancer_item item;
     struct pool *pool;
     struct address address;
-    struct text text;             /* owns: "10.0.0.1:8080" */
-    struct pool_connection *idle; /* newest first */
+    struct text text;                   /* owns: "10.0.0.1:8080" */
+    struct pool_connection *idle;       /* newest first */
+    struct pool_connection *connecting; /* HTTP/2: the newest that is not up yet */
     uint32_t idle_count;
     uint32_t connections; /* idle, busy and connecting */
     bool removed;
@@ -29,12 +37,13 @@ struct pool_connection {
     struct http_connection *http;
     struct pool_endpoint *endpoint;
     struct pool_waiter *waiter;              /* for whom it connects; NULL: nobody any more */
+    struct pool_queue sharing;               /* HTTP/2: and who else waits for it to be up */
     struct pool_connection *next, *previous; /* while idle */
     struct pool_connection *all_next, *all_previous; /* of the set */
     uint64_t started_ns, ready_ns;
     uint32_t generation; /* of the pool when it was made: TLS settings and so on */
     uint32_t uses;
-    bool is_idle, is_ready;
+    bool is_idle, is_ready, is_h2;
     char *local; /* owns: our own address, made when first asked */
 };
 
@@ -46,8 +55,9 @@ struct pool_waiter {
     void (*on_failed)(void *owner, enum err err, const char *why);
     struct pool_connection *connecting;
     struct pool_endpoint *endpoint; /* of the connect under way, or of the last that failed */
+    struct pool_queue *queue;       /* that it stands in */
     struct pool_waiter *next, *previous;
-    bool queued;
+    bool queued; /* for any connection that gets free */
 };
 
 struct pool_set {
