@@ -8,7 +8,7 @@ static const struct {
     const char *name;
     bool is_supported;
 } TABLE[CAPABILITY_COUNT] = {
-    [CAPABILITY_GRPC_ROUTE] = {"GRPCRoute traffic", false},
+    [CAPABILITY_GRPC_ROUTE] = {"GRPCRoute traffic", true},
     [CAPABILITY_TLS_ROUTE] = {"TLSRoute traffic", false},
     [CAPABILITY_TLS_ROUTE_TERMINATE] = {"TLSRoute traffic on a terminating listener", false},
     [CAPABILITY_TCP_ROUTE] = {"TCPRoute traffic", false},
@@ -18,7 +18,7 @@ static const struct {
     [CAPABILITY_EXTERNAL_AUTH] = {"external authorization", false},
     [CAPABILITY_SESSION_PERSISTENCE] = {"session persistence", false},
     [CAPABILITY_RETRY_CODES] = {"retry on status codes", true},
-    [CAPABILITY_BACKEND_H2C] = {"HTTP/2 to backends", false},
+    [CAPABILITY_BACKEND_H2C] = {"HTTP/2 to backends", true},
     [CAPABILITY_BACKEND_TLS] = {"TLS to backends", true},
     [CAPABILITY_BACKEND_CLIENT_CERTIFICATE] = {"client certificates to backends", false},
     [CAPABILITY_BACKEND_REDIRECT] = {"a redirect on a backend reference", false},

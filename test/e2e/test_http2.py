@@ -1,0 +1,353 @@
+"""HTTP/2 in and out: real clients, many requests at once, misdirected names, refused streams."""
+# SPDX-License-Identifier: Apache-2.0
+import asyncio
+import concurrent.futures
+import json
+import re
+import shutil
+import socket
+import subprocess
+import threading
+import time
+
+import h2.errors
+import httpx
+import pytest
+
+from certificates import Authority
+from harness import (DEADLINE, free_port, gateway_of, listener, route, rule, service, simple,
+                     wait_for)
+from h2_backend import H2Backend, h2_service
+from h2_client import Answered, H2Client
+from http_backend import named
+from http_client import Client, request
+
+pytestmark = pytest.mark.sanitized
+
+
+@pytest.fixture(scope="module", name="authority")
+def make_authority():
+    return Authority()
+
+
+@pytest.fixture(name="start_h2")
+def make_start_h2():
+    started = []
+
+    def start(*args, **options):
+        started.append(H2Backend(*args, **options))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.close()
+    assert not [error for each in started for error in each.errors]
+
+
+def prior_knowledge(port, **options):
+    """An HTTP/2 client without TLS."""
+    return httpx.Client(http1=False, http2=True, base_url=f"http://127.0.0.1:{port}",
+                        trust_env=False, timeout=DEADLINE, **options)
+
+
+def ask_at_once(port, paths):
+    """Statuses of GETs that share one HTTP/2 connection."""
+    async def ask():
+        async with httpx.AsyncClient(http1=False, http2=True, trust_env=False, timeout=DEADLINE,
+                                     base_url=f"http://127.0.0.1:{port}") as client:
+            answers = await asyncio.gather(*(client.get(path) for path in paths))
+            return [answer.status_code for answer in answers]
+    return asyncio.run(ask())
+
+
+def https(name, port, hostname, secret):
+    return listener(name, port, "HTTPS", **({"hostname": hostname} if hostname else {}),
+                    tls={"certificateRefs": [{"name": secret}]})
+
+
+# ---- in ----
+
+@pytest.mark.quick
+def test_prior_knowledge_to_an_http1_backend(start_gateway, backend):
+    port = free_port()
+    gateway = start_gateway(*simple(port, backend.port))
+    with prior_knowledge(port) as client:
+        answer = client.get("/a?b=c", headers={"x-one": "1", "te": "trailers"})
+        assert (answer.status_code, answer.http_version) == (200, "HTTP/2")
+        assert "transfer-encoding" not in answer.headers and "date" in answer.headers
+        got = answer.json()
+        assert (got["method"], got["target"], got["version"]) == ("GET", "/a?b=c", "HTTP/1.1")
+        fields = dict(got["fields"])
+        assert fields["x-one"] == "1" and fields["host"] == f"127.0.0.1:{port}"
+        assert client.post("/", content=b"x" * 300000).json()["size"] == 300000
+        assert client.post("/", content=iter([b"ab"] * 1000)).json()["size"] == 2000
+        assert client.head("/").status_code == 200
+    assert request(port).status == 200, "HTTP/1.1 on the same port"
+    line = gateway.log_lines(5)[0]
+    assert line["protocol"] == "HTTP/2" and line["response_code"] == 200, line
+
+
+def test_alpn_chooses(start_gateway, authority, backend, tmp_path):
+    port = free_port()
+    (tmp_path / "ca.pem").write_bytes(authority.pem())
+    start_gateway(gateway_of(https("one", port, "one.example", "one")), route("r", rule("app")),
+                  authority.secret("one", "one.example"), service("app", backend.port))
+    for offered, chosen in ((["h2", "http/1.1"], "h2"), (["http/1.1"], "http/1.1"), (["h2"], "h2")):
+        context = authority.context()
+        context.set_alpn_protocols(offered)
+        with Client(port, tls=context, server_name="one.example") as client:
+            assert client.socket.selected_alpn_protocol() == chosen
+    for flags, version in ((["--http2"], "2"), (["--http1.1"], "1.1")):
+        done = subprocess.run(
+            ["curl", "-sS", *flags, "--cacert", tmp_path / "ca.pem", "--resolve",
+             f"one.example:{port}:127.0.0.1", "-o", tmp_path / "out", "-w",
+             "%{http_version} %{http_code}", f"https://one.example:{port}/x"],
+            capture_output=True, timeout=DEADLINE, check=True, text=True)
+        assert done.stdout == f"{version} 200"
+
+
+def test_curl_with_prior_knowledge_and_with_upgrade(start_gateway, backend):
+    port = free_port()
+    start_gateway(*simple(port, backend.port))
+    for flag, version in (("--http2-prior-knowledge", "2"), ("--http2", "1.1")):
+        done = subprocess.run(["curl", "-sS", flag, "-o", "/dev/null", "-w",
+                               "%{http_version} %{http_code}", f"http://127.0.0.1:{port}/"],
+                              capture_output=True, timeout=DEADLINE, check=True, text=True)
+        assert done.stdout == f"{version} 200"
+
+
+@pytest.mark.skipif(shutil.which("h2load") is None, reason="h2load is not installed")
+def test_h2load_gets_every_answer(start_gateway, start_backend):
+    port = free_port()
+    gateway = start_gateway(*simple(port, start_backend(named("app"), record=False).port))
+    done = subprocess.run(["h2load", "-n", "2000", "-c", "4", "-m", "50",
+                           f"http://127.0.0.1:{port}/"], capture_output=True,
+                          timeout=4 * DEADLINE, check=True, text=True)
+    found = re.search(r"(\d+) succeeded, (\d+) failed, (\d+) errored", done.stdout)
+    assert found and found.groups() == ("2000", "0", "0"), done.stdout
+    line = gateway.log_lines(2000)[-1]
+    assert (line["protocol"], line["response_code"]) == ("HTTP/2", 200)
+
+
+def test_a_fast_stream_passes_a_slow_one(start_gateway, start_backend):
+    """Many exchanges on one connection do not wait for each other."""
+    release = threading.Event()
+
+    async def slow(answer):
+        while answer.target == "/slow" and not release.is_set():
+            await asyncio.sleep(0.01)
+        await answer.answer(b"done")
+
+    port = free_port()
+    start_gateway(*simple(port, start_backend(slow).port))
+    with socket.create_connection(("127.0.0.1", port), DEADLINE) as sock:
+        client = H2Client(sock)
+        waiting = [client.send("a.example", "/slow", scheme="http") for _ in range(8)]
+        for _ in range(50):
+            assert client.get("a.example", path="/fast", scheme="http").body == b"done"
+        assert not client.others
+        release.set()
+        assert client.read(waiting[-1]).status == 200
+        wait_for(lambda: client.get("a.example", scheme="http") and
+                 set(waiting[:-1]) <= client.others, "the slow ones end")
+
+
+def test_our_own_answers_over_http2(start_gateway, backend):
+    port = free_port()
+    start_gateway(gateway_of(listener("http", port)),
+                  route("r", rule("app", matches=[{"path": {"value": "/app"}}]),
+                        rule("gone", matches=[{"path": {"value": "/gone"}}])),
+                  service("app", backend.port), service("gone", free_port()))
+    with prior_knowledge(port) as client:
+        for _ in range(3):
+            assert client.get("/nothing").status_code == 404
+            assert client.get("/gone").status_code == 503
+            assert client.request("TRACE", "/app").status_code == 405
+            assert client.get("/app").status_code == 200
+
+
+def test_an_early_answer_ends_the_request(start_gateway, backend):
+    """The rest of a body that nobody wants is refused without an error (RFC 9113 8.1)."""
+    port = free_port()
+    start_gateway(gateway_of(listener("http", port)),
+                  route("r", rule("app", matches=[{"path": {"value": "/app"}}])),
+                  service("app", backend.port))
+    with socket.create_connection(("127.0.0.1", port), DEADLINE) as sock:
+        client = H2Client(sock)
+        for _ in range(3):
+            answer = client.read(client.send("a.example", "/nothing", "POST", end=False,
+                                             headers=[("content-length", "9")], scheme="http"))
+            assert (answer.status, answer.ended, len(answer.body)) == (404, True, 31)
+            assert client.get("a.example", path="/app", scheme="http").status == 200
+
+
+def test_a_drain_ends_what_is_under_way_first(start_gateway, start_backend):
+    held = threading.Event()
+
+    async def answer(got):
+        if got.target == "/slow":
+            held.set()
+            await asyncio.sleep(0.5)
+        await got.answer(b"whole")
+
+    port = free_port()
+    gateway = start_gateway(*simple(port, start_backend(answer).port), drain_ms=10000)
+    with subprocess.Popen(["curl", "-sS", "--http2-prior-knowledge",
+                           f"http://127.0.0.1:{port}/slow"], stdout=subprocess.PIPE) as curl:
+        assert held.wait(DEADLINE)
+        gateway.proxy.process.terminate()
+        assert curl.communicate(timeout=DEADLINE)[0] == b"whole" and curl.returncode == 0
+    assert gateway.proxy.wait() == 0
+
+
+# ---- misdirected ----
+
+LISTENERS = (("https", None), ("second", "second-example.org"), ("wild", "*.wildcard.org"),
+             ("fourth", "fourth-example.wildcard.org"))
+MISDIRECTED = (
+    ("example.org", "example.org", 200), ("example.org", "second-example.org", 421),
+    ("example.org", "unknown-example.org", 404),
+    ("second-example.org", "second-example.org", 200), ("second-example.org", "example.org", 421),
+    ("second-example.org", "unknown-example.org", 421),
+    ("third-example.wildcard.org", "third-example.wildcard.org", 200),
+    ("third-example.wildcard.org", "fith-example.wildcard.org", 200),
+    ("third-example.wildcard.org", "fourth-example.wildcard.org", 421),
+    ("third-example.wildcard.org", "second-example.org", 421),
+    ("third-example.wildcard.org", "unknown-example.org", 421),
+    ("fourth-example.wildcard.org", "fourth-example.wildcard.org", 200),
+    ("fourth-example.wildcard.org", "fith-example.wildcard.org", 421),
+    ("unknown-example.org", "example.org", 200), ("unknown-example.org", "unknown-example.org", 404))
+
+
+def test_misdirected_requests_get_421(start_gateway, authority, start_backend):
+    port = free_port()
+    names = ["example.org", "unknown-example.org", "second-example.org", "*.wildcard.org"]
+    hosts = {"https": "example.org", "second": "second-example.org", "wild": "*.wildcard.org",
+             "fourth": "fourth-example.wildcard.org"}
+    routes = []
+    for name, _ in LISTENERS:
+        made = route(name, rule(name), hostnames=[hosts[name]])
+        made["spec"]["parentRefs"] = [{"name": "web", "sectionName": name}]
+        routes.append(made)
+    start_gateway(
+        gateway_of(*(https(name, port, host, "cert") for name, host in LISTENERS)), *routes,
+        authority.secret("cert", *names),
+        *(service(name, start_backend(named(name)).port) for name, _ in LISTENERS))
+    for server_name, host, status in MISDIRECTED:
+        context = authority.context()
+        context.set_alpn_protocols(["h2"])
+        with Client(port, tls=context, server_name=server_name) as client:
+            peer = H2Client(client.socket)
+            # The connection stays good for what it is for.
+            assert [peer.get(host).status for _ in range(2)] == [status] * 2, (server_name, host)
+
+
+# ---- out ----
+
+@pytest.mark.quick
+def test_an_h2c_backend_gets_many_requests_on_few_connections(start_gateway, start_h2):
+    port, app = free_port(), start_h2()
+    start_gateway(gateway_of(listener("http", port)), route("all", rule("app")),
+                  h2_service("app", app.port), workers=1)
+    answer = request(port, "/x?y", headers={"X-Upper": "Kept"})
+    got = json.loads(answer.body)
+    assert (got[":method"], got[":path"], got[":scheme"]) == ("GET", "/x?y", "http")
+    assert got["x-upper"] == "Kept" and got[":authority"] == "test"
+    assert ask_at_once(port, ["/"] * 300) == [200] * 300
+    with prior_knowledge(port) as client:
+        assert client.post("/", content=b"y" * 500000).json()["size"] == 500000
+    assert app.connections == 1, app.connections
+    # A burst without any connection: it shares the one that is made.
+    app.drop()
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        assert {each.status for each in pool.map(lambda _: request(port), range(16))} == {200}
+    assert app.connections <= 3, app.connections
+
+
+def test_http1_chunked_with_trailers_becomes_http2_and_back(start_gateway, start_h2):
+    port, app = free_port(), start_h2(trailers=[("x-after", "body")])
+    start_gateway(gateway_of(listener("http", port)), route("all", rule("app")),
+                  h2_service("app", app.port))
+    with Client(port) as client:
+        client.send("POST /t HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n"
+                    "TE: trailers\r\nTrailer: x-sum\r\n\r\n3\r\nabc\r\n0\r\nx-sum: 42\r\n\r\n")
+        answer = client.read("POST")
+        got = json.loads(answer.body)
+        assert got["size"] == 3 and got["trailers"] == [["x-sum", "42"]], got
+        assert answer.trailers == [("x-after", "body")], answer
+    with socket.create_connection(("127.0.0.1", port), DEADLINE) as sock:
+        answer = H2Client(sock).get("a.example", scheme="http")
+        assert answer.trailers == [("x-after", "body")]
+
+
+def test_refused_streams_are_tried_elsewhere(start_gateway, start_h2):
+    port = free_port()
+    bad, good = start_h2(refuse=h2.errors.ErrorCodes.REFUSED_STREAM), start_h2()
+    start_gateway(gateway_of(listener("http", port)), route("all", rule("app")),
+                  h2_service("app", bad.port, good.port), workers=1)
+    for _ in range(6):
+        assert request(port, "/", method="POST", body=b"not lost").status == 200
+    assert bad.streams > 0 and good.streams == 6
+
+
+def test_other_resets_are_502(start_gateway, start_h2):
+    for code in (h2.errors.ErrorCodes.CANCEL, h2.errors.ErrorCodes.INTERNAL_ERROR):
+        port, bad = free_port(), start_h2(refuse=code)
+        start_gateway(gateway_of(listener("http", port)), route("all", rule("app")),
+                      h2_service("app", bad.port), workers=1)
+        for _ in range(3):
+            assert request(port).status == 502
+        assert bad.streams == 3
+
+
+def test_what_goaway_leaves_out_is_tried_again(start_gateway, start_h2):
+    port, app = free_port(), start_h2(goaway_after=40)
+    start_gateway(gateway_of(listener("http", port)), route("all", rule("app")),
+                  h2_service("app", app.port), workers=1)
+    assert ask_at_once(port, ["/"] * 100) == [200] * 100
+    assert app.connections >= 3
+
+
+def test_a_backend_that_allows_one_stream_gets_one_at_a_time(start_gateway, start_h2):
+    port, app = free_port(), start_h2(streams=1)
+    start_gateway(gateway_of(listener("http", port)), route("all", rule("app")),
+                  h2_service("app", app.port), workers=1)
+    assert ask_at_once(port, ["/"] * 40) == [200] * 40
+
+
+def test_a_backend_that_allows_no_stream_is_waited_for_and_then_503(start_gateway, start_h2):
+    port, app = free_port(), start_h2(streams=0)
+    start_gateway(gateway_of(listener("http", port)), route("all", rule("app")),
+                  h2_service("app", app.port), workers=1)
+    assert request(port).status == 200, "sent before its SETTINGS were there"
+    begun = time.monotonic()
+    assert request(port).status == 503
+    assert time.monotonic() - begun < 15
+    assert app.connections <= 4
+    app.allow(10)
+    wait_for(lambda: request(port).status == 200, "a stream is allowed")
+
+
+def test_a_backend_that_stops_reading_holds_the_client_back(start_gateway, start_h2):
+    port, app = free_port(), start_h2(hold=True)
+    gateway = start_gateway(gateway_of(listener("http", port)), route("all", rule("app")),
+                            h2_service("app", app.port), workers=1)
+    with socket.create_connection(("127.0.0.1", port), DEADLINE) as sock:
+        client = H2Client(sock)
+        stream = client.send("a.example", method="POST", end=False, scheme="http")
+        sent, before = 0, gateway.proxy.rss()
+        sock.settimeout(1)
+        while sent < 8 << 20:
+            room = min(client.h2.local_flow_control_window(stream), 16384)
+            if room > 0:
+                client.h2.send_data(stream, b"z" * room)
+                client.flush()
+                sent += room
+                continue
+            try:
+                for event in client.h2.receive_data(sock.recv(65536)):
+                    client.take(event, stream, Answered())
+            except TimeoutError:
+                break
+        assert sent < 2 << 20, "the window closed"
+        assert gateway.proxy.rss() - before < 16 << 20
