@@ -1,7 +1,7 @@
 /* What a match costs among 1, 100, 5,000 and 100,000 rules: as hosts, and as prefixes of one host.
  * "hot" asks for one rule again and again; "random" for 1,024 rules drawn at random, so that it
  * pays for the memory that the rules themselves lie in. The ratios are to the match among one rule,
- * the same requests asked. Of many short rounds the fastest counts: other programs only ever add.
+ * asked in the same way. Of many short rounds the fastest counts: other programs only ever add.
  * With arguments, one line alone: route_table_bench hosts|prefixes RULES [hot|random]. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/random.h"
