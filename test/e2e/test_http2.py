@@ -216,7 +216,8 @@ MISDIRECTED = (
     ("third-example.wildcard.org", "unknown-example.org", 421),
     ("fourth-example.wildcard.org", "fourth-example.wildcard.org", 200),
     ("fourth-example.wildcard.org", "fith-example.wildcard.org", 421),
-    ("unknown-example.org", "example.org", 200), ("unknown-example.org", "unknown-example.org", 404))
+    ("unknown-example.org", "example.org", 200),
+    ("unknown-example.org", "unknown-example.org", 404))
 
 
 def test_misdirected_requests_get_421(start_gateway, authority, start_backend):
