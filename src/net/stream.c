@@ -378,6 +378,9 @@ static enum err write_plain(struct stream *stream, struct buffer *from, struct t
             stream->write_blocked = true;
             return ERR_AGAIN;
         }
+        /* What the peer said before it reset can still be read, to its end; no edge may tell. */
+        stream->read_ready = !stream->read_ended;
+        stream->end_told = true;
         return set_error(stream, ERR_SYSTEM,
                          errno == ECONNRESET || errno == EPIPE ? "write: reset by peer"
                                                                : "write: failed");
