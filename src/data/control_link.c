@@ -166,7 +166,12 @@ struct control_link *control_link_new(struct loop *loop, const struct options *o
     }
     if (options->xds_name != NULL)
         control->server_name = text_of(options->xds_name);
-    if (control->resolve != NULL && make_tls(control))
+    bool is_named = options->xds_ca == NULL || control->server_name.len > 0;
+    if (!is_named)
+        log_error("a control plane that is named by its IP address cannot be verified",
+                  log_str("xds", options->xds[0]),
+                  log_str("hint", "say --xds-server-name, a name of its certificate"));
+    if (is_named && control->resolve != NULL && make_tls(control))
         return control;
     control_link_free(control);
     return NULL;

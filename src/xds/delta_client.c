@@ -43,6 +43,7 @@ struct delta_client {
     struct commit lame;    /* does not fit what was sent, yet */
     struct timer linger;
     struct commit refused; /* by the owner: not offered again */
+    struct arena offered_arena; /* of the last offer, until the next one */
     struct arena refused_arena;
     Google__Rpc__Status *refused_status; /* in refused_arena */
     bool start_empty;
@@ -181,10 +182,10 @@ static void refused(struct delta_client *client, const struct faults *faults)
 static void offer(struct delta_client *client, const struct commit *commit,
                   const struct record *record)
 {
-    struct arena arena;
+    struct arena *arena = &client->offered_arena;
     struct faults faults;
-    arena_init(&arena, 0);
-    faults_init(&faults, &arena);
+    arena_reset(arena);
+    faults_init(&faults, arena);
     delta_client_stage_begin(&client->stage);
     commit_set(&client->pending, commit->record, commit->nonce);
     client->pending_version = record->version;
@@ -193,7 +194,7 @@ static void offer(struct delta_client *client, const struct commit *commit,
         .next = &client->stage.staged,
         .edits = &client->stage.pending,
         .version = &client->pending_version,
-        .version_text = version_format(&record->version, &arena),
+        .version_text = version_format(&record->version, arena),
         .digest = record->digest,
     };
     enum err err = client->events->on_snapshot(client->owner, &offer, &faults);
@@ -202,7 +203,6 @@ static void offer(struct delta_client *client, const struct commit *commit,
     else if (err != ERR_NONE && err != ERR_AGAIN && client->stage.is_pending)
         refused(client, &faults);
     faults_fini(&faults);
-    arena_fini(&arena);
 }
 
 /* What runs already, perhaps under a newer version. */
@@ -505,6 +505,7 @@ struct delta_client *delta_client_new(const struct delta_client_options *options
     client->cluster = memory_string(options->cluster);
     client->product_version = memory_string(options->product_version);
     delta_client_stage_init(&client->stage);
+    arena_init(&client->offered_arena, 0);
     arena_init(&client->refused_arena, 0);
     timer_init(&client->linger, client, on_linger);
     client->user = (struct link_user){.owner = client, .on_up = on_up, .on_down = on_down};
@@ -523,6 +524,7 @@ void delta_client_free(struct delta_client *client)
     commit_drop(&client->pending);
     commit_drop(&client->refused);
     delta_client_stage_fini(&client->stage);
+    arena_fini(&client->offered_arena);
     arena_fini(&client->refused_arena);
     free(client->node);
     free(client->cluster);

@@ -197,6 +197,7 @@ static void while_a_snapshot_is_adopted_later_ones_become_one(void **state)
     settle(loop);
     assert_int_equal(plane.offers, 1);
     assert_int_equal(delta_server_counters(control.delta)->snapshots, 1);
+    assert_true(text_ends_with(plane.version_text, TEXT(".1"))); /* not answered: still valid */
     delta_client_accept(plane.client);
     assert_int_equal(plane_holds(&plane), 1);
     WAIT_FOR(loop, plane.offers == 2);

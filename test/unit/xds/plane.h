@@ -9,6 +9,7 @@ struct plane {
     struct link *link;
     struct delta_client *client;
     int offers, refusals, same, ups, downs;
+    struct text version_text; /* of the last offer: valid until it is answered */
     size_t edits;         /* of the last offer */
     uint64_t revision;    /* of the last offer */
     bool wait;            /* answers come from the test */
@@ -21,6 +22,7 @@ static inline enum err plane_on_snapshot(void *owner, const struct delta_offer *
 {
     struct plane *plane = owner;
     plane->offers++;
+    plane->version_text = offer->version_text;
     plane->edits = offer->edits->count;
     plane->revision = version_get(offer->version, TEXT("directory"));
     if (plane->dislikes != NULL &&
