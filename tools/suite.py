@@ -81,12 +81,6 @@ def pytest(preset, *options):
     note(f"pytest {preset} {' '.join(options)}".strip(), counts.get("passed", 0), failed, began)
 
 
-def tidy(objects):
-    began = time.monotonic()
-    code, _ = run([sys.executable, "tools/tidy.py", "--objects", objects])
-    note("tidy", int(code == 0), int(code != 0), began)
-
-
 def fuzz(seconds):
     """Every target from its seeds, two at a time; a finding is a file, kept beside the build."""
     if not build("fuzz"):
@@ -131,14 +125,12 @@ def fuzz(seconds):
 
 def check():
     if build("dev"):
-        tidy("build/dev")
-        ctest("dev", "-L", "unit|golden|fuzz|sim")
+        ctest("dev", "-L", "tidy|unit|golden|fuzz|sim")
         pytest("dev", "test/e2e", "-m", "quick")
 
 
 def everything():
     if build("dev"):
-        tidy("build/dev")
         ctest("dev")
         pytest("dev", "test/e2e", "-m", "sanitized")
     if build_label("tsan", "threads"):
