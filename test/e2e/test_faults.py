@@ -417,10 +417,14 @@ def test_a_data_plane_that_hangs_is_not_in_sync(start_gateway, backend):
 def test_descriptors_run_out_and_come_back(start_gateway, backend):
     port = free_port()
     gateway = start_gateway(*simple(port, backend.port), descriptors=256)
-    clients = [Client(port) for _ in range(400)]  # the kernel holds those that are not taken
+    clients = [Client(port) for _ in range(400)]
+    assert gateway.ask("/healthz")[0] == 200, "descriptors are kept for the admin port"
+    gateway.apply("config.yaml", *edit_header(port, backend.port, 1))
+    assert gateway.metrics()["nantian_downstream_connections_limited_total"] >= 100
     for client in clients:
         client.close()
     wait_for(lambda: serves(port), "requests are served again")
+    assert request(port).get("x-edit") == "1"
 
 
 def serves(port):

@@ -11,7 +11,8 @@
 
 bool proxy_init(struct proxy *proxy, const struct proxy_options *options)
 {
-    *proxy = (struct proxy){.loop = options->loop, .worker = options->worker};
+    *proxy =
+        (struct proxy){.loop = options->loop, .worker = options->worker, .fd_max = options->fd_max};
     proxy->metrics = metrics_new();
     pool_set_init(&proxy->pools, options->loop);
     return access_log_open(&proxy->log, options->loop, proxy->metrics, options->access_log,
@@ -118,7 +119,8 @@ static const struct http_connection_events CONNECTION_EVENTS = {
 void proxy_accept(struct proxy_door *door, int fd, const struct address *peer)
 {
     struct proxy *proxy = door->proxy;
-    if (UNLIKELY(proxy->connection_count >= LIMIT_CONNECTIONS || door->binding == NULL)) {
+    if (UNLIKELY(proxy->connection_count >= LIMIT_CONNECTIONS || fd >= proxy->fd_max ||
+                 door->binding == NULL)) {
         struct io *io = loop_io(proxy->loop);
         metrics_add(&proxy->metrics->connections_limited, 1);
         io->close(io->state, fd);

@@ -19,6 +19,7 @@ struct proxy {
     struct access_log log;
     struct proxy_connection *connections; /* all, for draining */
     uint32_t connection_count;
+    int fd_max; /* clients get descriptors below it; what is above is for the rest of us */
     uint32_t transfer_count; /* requests under way */
     bool is_draining;
     uint64_t date_second; /* that `date` is of */
@@ -56,6 +57,7 @@ struct proxy_options {
     const char *access_log; /* "off", "stdout" or a path */
     bool log_as_text;
     struct text node;
+    int fd_max;
 };
 
 /* False: the access log cannot be opened. */

@@ -2,7 +2,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "data/worker/worker.h"
 
+#include <limits.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/limits.h"
@@ -241,6 +243,15 @@ void worker_post_stop(struct worker *worker)
 
 /* -- life -- */
 
+/* The kernel gives the lowest free number, so that a number tells how many are in use. */
+static int client_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > INT_MAX)
+        return INT_MAX;
+    return MAX((int)limit.rlim_cur - LIMIT_FD_RESERVE, (int)limit.rlim_cur / 2);
+}
+
 struct worker *worker_new(const struct worker_options *options)
 {
     struct worker *worker = memory_new(struct worker);
@@ -252,6 +263,7 @@ struct worker *worker_new(const struct worker_options *options)
         .access_log = options->access_log,
         .log_as_text = options->log_as_text,
         .node = options->node,
+        .fd_max = options->io == NULL ? client_descriptors() : INT_MAX,
     };
     if (worker->loop == NULL || !mailbox_init(&worker->mailbox, worker->loop, worker))
         goto fail;
