@@ -376,7 +376,7 @@ static void on_settled(void *owner)
         holdings_settle(files->holdings, files->store, NO_TIME);
         files->events->on_change(files->owner, files);
     }
-    if (files->rescan) /* the directory is gone for now: keep what there is, look again */
+    if (files->rescan) /* the directory is away: keep what there is, look again */
         loop_arm(files->loop, &files->debounce, LIMIT_DIRECTORY_RETRY_MS);
 }
 
