@@ -209,12 +209,12 @@ static bool is_digit(char byte)
 /* One number and its unit; false when it is not well-formed. */
 static bool take_part(struct text text, size_t *pos, bool with_fraction, int64_t *total_ms)
 {
-    size_t start = *pos, i = start;
+    size_t start = *pos, i = start, digits = with_fraction ? 9 : 5;
     int64_t whole = 0;
     double fraction = 0, scale = 0.1;
-    for (; i < text.len && is_digit(text.data[i]); i++)
+    for (; i < text.len && is_digit(text.data[i]) && i - start < digits; i++)
         whole = whole * 10 + (text.data[i] - '0');
-    if (i == start || i - start > (with_fraction ? 9u : 5u))
+    if (i == start || (i < text.len && is_digit(text.data[i])))
         return false;
     if (with_fraction && i + 1 < text.len && text.data[i] == '.' && is_digit(text.data[i + 1])) {
         for (i++; i < text.len && is_digit(text.data[i]); i++, scale /= 10)
