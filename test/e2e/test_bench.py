@@ -11,8 +11,8 @@ from harness import BUILD, ROOT, environment
 
 @pytest.mark.release
 def test_instructions_and_system_calls_per_request_stay_under_their_gates():
-    if not shutil.which("valgrind") or not (BUILD / "bench").is_dir():
-        pytest.skip("valgrind or the bench programs are not there")
+    assert shutil.which("valgrind"), "valgrind is missing: tools/install bench"
+    assert (BUILD / "bench").is_dir(), f"{BUILD}/bench is missing: build the bench programs"
     done = subprocess.run([sys.executable, ROOT / "test/bench/bench.py", "--gate"],
                           env=environment(NANTIAN_BUILD=str(BUILD)), capture_output=True, text=True,
                           timeout=300, check=False)

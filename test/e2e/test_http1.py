@@ -147,7 +147,7 @@ def test_a_refused_request_with_expect_is_told_before_its_body(through):
 @pytest.mark.parametrize("mebibytes", [1, 16, 64])
 def test_big_bodies_pass_both_ways_byte_for_byte(through, mebibytes, tmp_path):
     if sanitizer() and mebibytes > 1:
-        pytest.skip("slow under a sanitizer")
+        pytest.skip("minutes under a sanitizer; the release build runs it")
     size = mebibytes * MIB
     port, _, gateway = through(
         lambda req: digest(req) if req.method == "POST" else download(req), streaming=True,

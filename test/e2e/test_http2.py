@@ -83,8 +83,9 @@ def test_prior_knowledge_to_an_http1_backend(start_gateway, backend):
         assert client.post("/", content=iter([b"ab"] * 1000)).json()["size"] == 2000
         assert client.head("/").status_code == 200
     assert request(port).status == 200, "HTTP/1.1 on the same port"
-    line = gateway.log_lines(5)[0]
-    assert line["protocol"] == "HTTP/2" and line["response_code"] == 200, line
+    lines = gateway.log_lines(5)  # of two workers perhaps, so in no order
+    assert sorted(line["protocol"] for line in lines) == ["HTTP/1.1"] + ["HTTP/2"] * 4, lines
+    assert {line["response_code"] for line in lines} == {200}
 
 
 def test_alpn_chooses(start_gateway, authority, backend, tmp_path):
@@ -116,8 +117,8 @@ def test_curl_with_prior_knowledge_and_with_upgrade(start_gateway, backend):
         assert done.stdout == f"{version} 200"
 
 
-@pytest.mark.skipif(shutil.which("h2load") is None, reason="h2load is not installed")
 def test_h2load_gets_every_answer(start_gateway, start_backend):
+    assert shutil.which("h2load"), "h2load is missing: tools/install test"
     port = free_port()
     gateway = start_gateway(*simple(port, start_backend(named("app"), record=False).port))
     done = subprocess.run(["h2load", "-n", "2000", "-c", "4", "-m", "50",

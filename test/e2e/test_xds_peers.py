@@ -24,7 +24,7 @@ def build_folder():
     for folder in filter(None, folders):
         if (pathlib.Path(folder) / "peers/xds_server_main").exists():
             return pathlib.Path(folder) / "peers"
-    pytest.skip("xds_server_main is not built")
+    pytest.fail("xds_server_main is missing: build the peers of test/peers")
 
 
 class Program:
