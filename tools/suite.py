@@ -18,6 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 JOBS = str(os.cpu_count() or 2)
 SEED = 20261123  # of the fuzzers: a finding comes again
 results = []  # (stage, passed, failed, seconds)
+findings = []  # what failed, said again at the end, where a log cut short still shows it
 
 
 def run(command, **options):
@@ -65,6 +66,7 @@ def ctest(preset, *options, env=None):
                         JOBS, "--no-tests=error", *options], env=env)
     match = re.search(r"tests passed, (\d+) tests failed out of (\d+)", output)
     failed, total = (int(match[1]), int(match[2])) if match else (1, 1)
+    findings.extend(re.findall(r"^\s*\d+ - .*\(.*\).*$", output, re.M))
     note(f"ctest {preset} {' '.join(options)}".strip(), total - failed, failed, began)
 
 
@@ -77,6 +79,8 @@ def pytest(preset, *options):
     counts = {word: int(n) for n, word in
               re.findall(r"(\d+) (passed|failed|errors?|skipped)", last)}
     failed = counts.get("failed", 0) + counts.get("error", 0) + counts.get("errors", 0)
+    findings.extend(f"{preset}: {line[:300]}"
+                    for line in re.findall(r"^(?:FAILED|ERROR) .*$", output, re.M))
     if code != 0 and failed == 0:
         failed = 1
     note(f"pytest {preset} {' '.join(options)}".strip(), counts.get("passed", 0), failed, began)
@@ -118,6 +122,7 @@ def fuzz(seconds):
                   f"{'clean' if good else 'FAILED'}", flush=True)
             if not good:
                 print(text[-3000:])
+                findings.append(f"fuzz {name}, exit code {process.returncode}:\n{text[-1500:]}")
             passed += good
             failed += not good
         time.sleep(0.2)
@@ -160,6 +165,8 @@ def main():
     print("\n=== stages")
     for stage, passed, failed, seconds in results:
         print(f"{seconds:7.1f} s  {passed:5d} passed  {failed:3d} failed  {stage}")
+    if findings:
+        print("\n=== what failed\n" + "\n".join(findings))
     passed = sum(r[1] for r in results)
     failed = sum(r[2] for r in results)
     print(f"{time.monotonic() - began:.0f} s in all")
