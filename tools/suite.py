@@ -122,7 +122,9 @@ def fuzz(seconds):
                   f"{'clean' if good else 'FAILED'}", flush=True)
             if not good:
                 print(text[-3000:])
-                findings.append(f"fuzz {name}, exit code {process.returncode}:\n{text[-1500:]}")
+                findings.append(f"fuzz {name}: exit code {process.returncode}")
+                findings.extend(line[:300] for line in text.splitlines() if re.search(
+                    r"ERROR|SUMMARY|runtime error|CHECK|Base64|^ +#[0-9] ", line))
             passed += good
             failed += not good
         time.sleep(0.2)
