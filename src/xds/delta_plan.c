@@ -317,15 +317,17 @@ static void plan_record(struct delta_stream *stream)
             renew_sums(stream);
         record = record_new(&stream->sums, &server->commit->version);
     }
-    if (!resource_has_version(record, text_of(stream->stated))) {
+    bool has_it = resource_has_version(record, text_of(stream->stated));
+    if (has_it && stream->stated_itself && stream->plan.count == 0) {
+        /* It came back with what is current: nothing is sent, and it runs it already. */
+        delta_node_acked(server, stream->node, &server->commit->version, 0);
+    } else if (!has_it || stream->stated_itself) {
+        /* One that still had refused resources staged says with the record that they went. */
         char hex[33];
         struct text version = resource_version(record, hex);
         memset(stream->stated, 0, sizeof(stream->stated));
         memcpy(stream->stated, version.data, version.len);
         add_item(&stream->plan, RESOURCE_SNAPSHOT, record, TEXT_NONE);
-    } else if (stream->stated_itself && stream->plan.count == 0) {
-        /* It came back with what is current: nothing is sent, and it runs it already. */
-        delta_node_acked(server, stream->node, &server->commit->version, 0);
     }
     stream->stated_itself = false;
     resource_unref(record);

@@ -157,6 +157,31 @@ static void who_comes_back_with_what_is_current_has_acknowledged_it(void **state
     loop_free(loop);
 }
 
+static void who_comes_back_with_refused_resources_staged_is_not_left_behind(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_new(NULL);
+    struct control control = {0};
+    struct plane plane = {.dislikes = "bad"};
+    control_start(&control, loop, NULL);
+    struct address address = control.address;
+    control_put(&control, 1, RESOURCE_ROUTE, "good", "1");
+    plane_start(&plane, loop, &address);
+    WAIT_FOR(loop, control.acks == 1);
+    control_put(&control, 2, RESOURCE_ROUTE, "bad", "(");
+    WAIT_FOR(loop, control.nacks == 1);
+    control_stop(&control);
+    control = (struct control){0};
+    control_start(&control, loop, &address);
+    control_put(&control, 1, RESOURCE_ROUTE, "good", "1");
+    WAIT_FOR(loop, control.acks == 1);
+    assert_int_equal(control.acked_revision, 1);
+    assert_int_equal(plane.offers, 2); /* what runs is not adopted again */
+    plane_stop(&plane);
+    control_stop(&control);
+    loop_free(loop);
+}
+
 static void a_refused_snapshot_is_not_tried_again_after_a_new_stream(void **state)
 {
     (void)state;
@@ -417,6 +442,7 @@ int main(void)
         cmocka_unit_test(one_change_among_a_hundred_thousand_costs_one_resource),
         cmocka_unit_test(a_refused_snapshot_names_its_fault_and_the_next_one_goes_live),
         cmocka_unit_test(who_comes_back_with_what_is_current_has_acknowledged_it),
+        cmocka_unit_test(who_comes_back_with_refused_resources_staged_is_not_left_behind),
         cmocka_unit_test(a_refused_snapshot_is_not_tried_again_after_a_new_stream),
         cmocka_unit_test(while_a_snapshot_is_adopted_later_ones_become_one),
         cmocka_unit_test(a_stream_lost_while_a_snapshot_is_adopted_costs_nothing),
