@@ -104,8 +104,8 @@ def fuzz(seconds):
             corpus.mkdir(parents=True, exist_ok=True)
             log = open(ROOT / "build/fuzz" / f"{name}.log", "w+")
             process = subprocess.Popen(
-                [target, f"-max_total_time={seconds}", f"-seed={SEED}", "-max_len=65536", "-timeout=5",
-                 "-rss_limit_mb=1024", "-print_final_stats=1",
+                [target, f"-max_total_time={seconds}", f"-seed={SEED}", "-max_len=65536", "-timeout=30",
+                 "-rss_limit_mb=2048", "-print_final_stats=1",
                  f"-artifact_prefix={ROOT}/build/fuzz/{name}-", corpus,
                  ROOT / "test/fuzz/seeds" / name], stdout=log, stderr=subprocess.STDOUT)
             running.append((name, process, log))
