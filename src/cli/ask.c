@@ -2,6 +2,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/ask.h"
 
+#include <stdio.h>
+
 #include "cli/fetch.h"
 #include "cli/place.h"
 
@@ -51,4 +53,33 @@ int ask_get(const struct cli_verb *verb, const struct ask_options *options, cons
         return CLI_OK;
     cli_complain(verb, "%s answered %d to GET %s", where.data, answer.status, path);
     return CLI_INTERNAL;
+}
+
+int ask_run(const struct cli_verb *verb, int argc, char **argv, const char *path,
+            int (*show)(const struct value *answer, struct arena *arena))
+{
+    struct ask_options options = {0};
+    struct cli_args args;
+    cli_args_init(&args, verb, argc, argv);
+    while (cli_args_next(&args)) {
+        if (cli_args_is(&args, "help", 'h')) {
+            cli_print_usage(verb);
+            return CLI_OK;
+        }
+        if (!ask_flag(&args, &options))
+            cli_args_unknown(&args);
+    }
+    if (args.failed)
+        return CLI_USAGE;
+    struct arena arena;
+    arena_init(&arena, 0);
+    struct text body = TEXT_NONE;
+    struct value *answer = NULL;
+    int code = ask_get(verb, &options, path, &arena, &body, &answer);
+    if (code == CLI_OK && options.as_json)
+        fwrite(body.data, 1, body.len, stdout);
+    else if (code == CLI_OK)
+        code = show(answer, &arena);
+    arena_fini(&arena);
+    return code;
 }

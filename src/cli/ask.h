@@ -23,3 +23,8 @@ bool ask_flag(struct cli_args *args, struct ask_options *options);
  * CLI_OK with *ret_value. */
 int ask_get(const struct cli_verb *verb, const struct ask_options *options, const char *path,
             struct arena *arena, struct text *ret_body, struct value **ret_value);
+
+/* A verb that is one GET shown: reads the flags, asks, prints JSON or hands the answer to `show`,
+ * which returns the exit code. */
+int ask_run(const struct cli_verb *verb, int argc, char **argv, const char *path,
+            int (*show)(const struct value *answer, struct arena *arena));

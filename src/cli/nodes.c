@@ -48,30 +48,7 @@ static int show(const struct value *answer, struct arena *arena)
 
 static int run(int argc, char **argv)
 {
-    struct ask_options options = {0};
-    struct cli_args args;
-    cli_args_init(&args, &cli_nodes, argc, argv);
-    while (cli_args_next(&args)) {
-        if (cli_args_is(&args, "help", 'h')) {
-            cli_print_usage(&cli_nodes);
-            return CLI_OK;
-        }
-        if (!ask_flag(&args, &options))
-            cli_args_unknown(&args);
-    }
-    if (args.failed)
-        return CLI_USAGE;
-    struct arena arena;
-    arena_init(&arena, 0);
-    struct text body = TEXT_NONE;
-    struct value *answer = NULL;
-    int code = ask_get(&cli_nodes, &options, "/v1/nodes", &arena, &body, &answer);
-    if (code == CLI_OK && options.as_json)
-        fwrite(body.data, 1, body.len, stdout);
-    else if (code == CLI_OK)
-        code = show(answer, &arena);
-    arena_fini(&arena);
-    return code;
+    return ask_run(&cli_nodes, argc, argv, "/v1/nodes", show);
 }
 
 const struct cli_verb cli_nodes = {

@@ -6,28 +6,7 @@
 #include <sys/stat.h>
 
 #include "base/regex.h"
-#include "net/tls.h"
-
-static bool check_certificate(struct text chain, struct text key, struct arena *arena,
-                              struct text *ret_why)
-{
-    (void)arena;
-    const char *why = NULL;
-    struct tls_certificate *certificate = tls_certificate_new(chain, key, &why);
-    *ret_why = text_of(why);
-    tls_certificate_unref(certificate);
-    return certificate != NULL;
-}
-
-static bool check_ca(struct text pem, struct arena *arena, struct text *ret_why)
-{
-    (void)arena;
-    const char *why = NULL;
-    struct tls_context *context = tls_client_new(&(struct tls_client_options){.ca_pem = pem}, &why);
-    *ret_why = text_of(why);
-    tls_context_unref(context);
-    return context != NULL;
-}
+#include "net/tls_check.h"
 
 bool source_load(struct source *source, const struct cli_verb *verb, const char *directory,
                  enum kind_mode mode)
@@ -44,8 +23,8 @@ bool source_load(struct source *source, const struct cli_verb *verb, const char 
     }
     source->options = (struct translate_options){
         .standalone = true,
-        .check_certificate = check_certificate,
-        .check_ca = check_ca,
+        .check_certificate = tls_check_certificate,
+        .check_ca = tls_check_ca,
         .check_regex = regex_check,
     };
     source->store = store_new();

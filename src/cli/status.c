@@ -166,30 +166,7 @@ static int show(const struct value *answer, struct arena *arena)
 
 static int run(int argc, char **argv)
 {
-    struct ask_options options = {0};
-    struct cli_args args;
-    cli_args_init(&args, &cli_status, argc, argv);
-    while (cli_args_next(&args)) {
-        if (cli_args_is(&args, "help", 'h')) {
-            cli_print_usage(&cli_status);
-            return CLI_OK;
-        }
-        if (!ask_flag(&args, &options))
-            cli_args_unknown(&args);
-    }
-    if (args.failed)
-        return CLI_USAGE;
-    struct arena arena;
-    arena_init(&arena, 0);
-    struct text body = TEXT_NONE;
-    struct value *answer = NULL;
-    int code = ask_get(&cli_status, &options, "/v1/status", &arena, &body, &answer);
-    if (code == CLI_OK && options.as_json)
-        fwrite(body.data, 1, body.len, stdout);
-    else if (code == CLI_OK)
-        code = show(answer, &arena);
-    arena_fini(&arena);
-    return code;
+    return ask_run(&cli_status, argc, argv, "/v1/status", show);
 }
 
 const struct cli_verb cli_status = {

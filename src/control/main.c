@@ -12,6 +12,7 @@
 #include "control/options.h"
 #include "event/signals.h"
 #include "net/tls.h"
+#include "net/tls_check.h"
 
 struct control {
     struct loop *loop;
@@ -74,27 +75,6 @@ static void source_work(void *owner, uint64_t *ret_runs, uint64_t *ret_translate
     *ret_last_us = control->cycle.last_us;
 }
 
-static bool check_certificate(struct text chain, struct text key, struct arena *arena,
-                              struct text *ret_why)
-{
-    (void)arena;
-    const char *why = NULL;
-    struct tls_certificate *certificate = tls_certificate_new(chain, key, &why);
-    *ret_why = text_of(why);
-    tls_certificate_unref(certificate);
-    return certificate != NULL;
-}
-
-static bool check_ca(struct text pem, struct arena *arena, struct text *ret_why)
-{
-    (void)arena;
-    const char *why = NULL;
-    struct tls_context *context = tls_client_new(&(struct tls_client_options){.ca_pem = pem}, &why);
-    *ret_why = text_of(why);
-    tls_context_unref(context);
-    return context != NULL;
-}
-
 static bool listen_all(struct control *control)
 {
     const struct options *options = &control->options;
@@ -152,8 +132,8 @@ static bool start(struct control *control)
         .standalone = true,
         .addresses = &options->default_address,
         .address_count = options->default_address.len > 0,
-        .check_certificate = check_certificate,
-        .check_ca = check_ca,
+        .check_certificate = tls_check_certificate,
+        .check_ca = tls_check_ca,
         .check_regex = regex_check,
     };
     cycle_init(&control->cycle, &(struct cycle_options){
