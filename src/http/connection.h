@@ -16,6 +16,7 @@ struct http_settings {
     uint32_t header_ms, body_ms, idle_ms, write_ms; /* 0: the default of base/limits.h */
     uint32_t stream_window; /* HTTP/2: body bytes taken ahead per stream; 0: the default */
     uint32_t ping_ms;       /* HTTP/2: a PING after so long a silence of the peer; 0: none */
+    uint32_t queue_ms; /* calling, HTTP/2: a request waits so long until the peer allows a stream */
     enum http_version_want version;
     bool allow_h2;       /* serving, HTTP_AUTO: preface or ALPN h2 is taken */
     bool merge_slashes;  /* serving */

@@ -17,6 +17,13 @@ static uint64_t now_ms(const struct h2_link *h2)
     return loop_now_ms(h2->link->connection.loop);
 }
 
+/* Calls that the session still holds for the peer to allow do not count, once they are given up. */
+static bool has_streams(const struct h2_link *h2)
+{
+    return h2->link->connection.serving ? h2->streams != NULL
+                                        : h2->link->connection.stream_count > 0;
+}
+
 /* ---- what the session tells ---- */
 
 static void *on_begin(void *owner, int32_t id, void *known)
@@ -140,6 +147,7 @@ static void on_sent(void *owner, void *user, size_t len, bool end)
     struct h2_stream *stream = user;
     stream->stream.bytes_written += len;
     stream->write_at_ms = now_ms(h2);
+    stream->left = true;
     if (stream->wants_room && buffer_len(&stream->out.bytes) <= LIMIT_BODY_BUFFER / 2) {
         stream->wants_room = false;
         if (!stream->over)
@@ -231,7 +239,8 @@ static void tell_end(struct h2_stream *stream, uint32_t news)
     if (!(news & H2_NEWS_CLOSED))
         return;
     stream->over = stream->closed = true;
-    stream->h2->link->connection.stream_count--;
+    if (--stream->h2->link->connection.stream_count == 0)
+        stream->h2->idle_ms = now_ms(stream->h2);
     if (stream->told) /* by whoever owns it now: on_abort may have passed it on */
         http->events->on_closed(http->owner, http);
     h2_stream_release(stream);
@@ -320,15 +329,17 @@ static void arm_next(struct h2_link *h2)
     struct http_link *link = h2->link;
     uint32_t header = http_link_header_ms(link), least = MIN(header, http_link_write_ms(link));
     least = MIN(least, http_link_body_ms(link));
+    if (!link->connection.serving)
+        least = MIN(least, http_link_queue_ms(link));
     if (link->ended)
         return;
     if (link->connection.settings->ping_ms != 0)
         arm(h2, MIN(link->connection.settings->ping_ms, LIMIT_H2_PING_WAIT_MS) / 2 + 1);
-    if (h2->streams != NULL || !h2->settled || h2->head_ms != 0)
+    if (has_streams(h2) || !h2->settled || h2->head_ms != 0)
         arm(h2, MAX((uint64_t)MIN(least / 4, TICK_MAX_MS), TICK_MIN_MS));
     else if (h2->noticed && !h2->goaway_sent)
         arm(h2, NOTICE_MS);
-    else if (link->connection.serving)
+    else
         arm(h2, http_link_idle_ms(link));
 }
 
@@ -340,9 +351,13 @@ static void check_stream(struct h2_stream *stream, uint64_t now)
     /* A stream that is answered already may be silent for long: gRPC. */
     bool waits_body = link->connection.serving && !stream->remote_ended &&
                       !stream->stream.head_sent && buffer_len(&stream->in) == 0;
+    bool waits_stream = !link->connection.serving && stream->stream.head_sent && !stream->left;
     bool waits_window = buffer_len(&stream->out.bytes) > 0;
     const char *why = NULL;
-    if (waits_body && now - stream->read_at_ms >= http_link_body_ms(link))
+    stream->stream.unsent = waits_stream && now - stream->asked_ms >= http_link_queue_ms(link);
+    if (stream->stream.unsent)
+        why = "h2: no stream allowed";
+    else if (waits_body && now - stream->read_at_ms >= http_link_body_ms(link))
         why = "h2: request body stalled";
     else if (waits_window && now - stream->write_at_ms >= http_link_write_ms(link))
         why = "h2: stream window stalled";
@@ -385,17 +400,16 @@ void h2_connection_on_timer(struct http_link *link)
     }
     for (struct h2_stream *stream = h2->streams; stream != NULL; stream = stream->next)
         check_stream(stream, now);
-    if (h2->streams == NULL)
+    if (!has_streams(h2))
         free_spare(h2);
     if (h2->noticed && now - h2->notice_ms >= NOTICE_MS)
         h2->goaway_due = true;
-    if (h2->streams == NULL && h2->settled && link->connection.serving &&
-        now - h2->idle_ms >= http_link_idle_ms(link)) {
+    if (!has_streams(h2) && h2->settled && now - h2->idle_ms >= http_link_idle_ms(link)) {
         link->connection.draining = true;
         link->connection.why = "h2: idle";
     }
     http_link_flush(link);
-    if (!link->connection.draining || h2->streams != NULL)
+    if (!link->connection.draining || has_streams(h2))
         arm_next(h2);
 }
 
@@ -476,7 +490,7 @@ void h2_connection_on_readable(struct http_link *link)
 static void settle(struct h2_link *h2)
 {
     struct http_link *link = h2->link;
-    bool drained = link->connection.draining && h2->streams == NULL;
+    bool drained = link->connection.draining && !has_streams(h2);
     if (is_closing(link))
         return;
     if ((h2->goaway_due || drained) && !h2->goaway_sent) {

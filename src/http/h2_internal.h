@@ -31,6 +31,7 @@ struct h2_stream {
     bool over;         /* nothing but on_abort and on_closed will be told */
     bool closed;       /* on_closed was told, or never will be */
     bool remote_ended; /* END_STREAM came */
+    bool left;         /* its head went into a frame */
     bool sent_end;     /* END_STREAM went into a frame */
     bool reset_when_sent;
     bool wants_room; /* a write was short */
@@ -39,6 +40,7 @@ struct h2_stream {
     enum err err;                     /* for on_abort */
     uint64_t expected, received;      /* body bytes: content-length, and what came */
     uint64_t read_at_ms, write_at_ms; /* progress */
+    uint64_t asked_ms;                /* calling: when the head was given to the session */
     struct h2_head reading;
     struct buffer in; /* body bytes not consumed, bounded by the stream's window */
     struct h2_body out;

@@ -311,8 +311,9 @@ static int on_frame_send(nghttp2_session *nghttp2, const nghttp2_frame *frame, v
         return 0;
     h2_flood_progress(&session->flood);
     void *stream = nghttp2_session_get_stream_user_data(nghttp2, frame->hd.stream_id);
-    if (stream != NULL && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0)
-        session->events->on_sent(session->owner, stream, 0, true);
+    if (stream != NULL)
+        session->events->on_sent(session->owner, stream, 0,
+                                 (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0);
     return 0;
 }
 

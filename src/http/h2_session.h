@@ -46,7 +46,7 @@ struct h2_session_events {
     enum h2_code (*on_head)(void *owner, void *stream, bool end);
     enum h2_code (*on_data)(void *owner, void *stream, struct text bytes);
     enum h2_code (*on_end)(void *owner, void *stream); /* END_STREAM on DATA */
-    /* `len` bytes of its body became frames; `end`: and END_STREAM with them. */
+    /* A head, or `len` bytes of its body, became frames; `end`: and END_STREAM with them. */
     void (*on_sent)(void *owner, void *stream, size_t len, bool end);
     /* The session forgot the stream: finished (NO_ERROR) or reset. */
     void (*on_gone)(void *owner, void *stream, uint32_t code);

@@ -205,6 +205,7 @@ static void send_head(struct http_stream *stream, const struct message *head, bo
         return;
     }
     self->no_body = head->method == METHOD_HEAD;
+    self->asked_ms = self->write_at_ms;
     self->id = h2_session_request(h2->session, fields, count, body, self);
     self->in_session = self->id != 0;
     if (!self->in_session)

@@ -31,6 +31,11 @@ uint32_t http_link_write_ms(const struct http_link *link)
     return or_default(link->connection.settings->write_ms, LIMIT_WRITE_MS);
 }
 
+uint32_t http_link_queue_ms(const struct http_link *link)
+{
+    return or_default(link->connection.settings->queue_ms, LIMIT_CONNECT_MS);
+}
+
 bool http_link_is_tls(const struct http_link *link)
 {
     return link->connection.stream.tls != NULL;

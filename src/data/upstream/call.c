@@ -6,6 +6,8 @@
 
 #include "base/limits.h"
 
+#define PENDING_TIMEOUT "upstream_pending_timeout"
+
 static void try_once(struct call *call, bool fresh);
 
 static void on_orphan_head(void *owner, struct http_stream *stream, struct message *head, bool end)
@@ -260,6 +262,10 @@ static void on_abort(void *owner, struct http_stream *stream, enum err err)
     struct call *call = owner;
     bool is_broken = is_broken_line(stream, err);
     call->x->upstream_failure = stream->why;
+    if (stream->unsent) {
+        fail(call, err, FLAG_UO, PENDING_TIMEOUT);
+        return;
+    }
     if (err == ERR_REFUSED && retry_refused(call))
         return;
     if (is_broken && call->is_reused && !call->is_raced && can_repeat(call) &&
@@ -358,7 +364,7 @@ static void on_timer(void *owner)
         return;
     }
     if (call->waiter.queued) {
-        fail(call, ERR_TIMEOUT, FLAG_UO, "upstream_pending_timeout");
+        fail(call, ERR_TIMEOUT, FLAG_UO, PENDING_TIMEOUT);
         return;
     }
     if (policy_allows(call, false))

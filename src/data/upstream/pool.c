@@ -11,6 +11,7 @@
 struct pool {
     struct pool_set *set;
     struct backend *backend; /* shares: of the newest snapshot seen for this slot */
+    struct http_settings settings, settings_h2; /* for as long as there are connections */
     struct balancer balancer;
     struct balancer_item **items; /* owns the array; the items stand in pool_endpoint */
     uint32_t count;
@@ -40,9 +41,6 @@ static void count(_Atomic uint64_t *counter)
 void pool_set_init(struct pool_set *set, struct loop *loop)
 {
     *set = (struct pool_set){.loop = loop};
-    set->settings = (struct http_settings){.idle_ms = LIMIT_UPSTREAM_IDLE_MS, .version = HTTP_1};
-    set->settings_h2 = set->settings;
-    set->settings_h2.version = HTTP_2;
 }
 
 /* -- idle connections -- */
@@ -221,8 +219,6 @@ static bool connect_to(struct pool *pool, struct pool_endpoint *endpoint,
     struct pool_set *set = pool->set;
     const struct backend *backend = pool->backend;
     struct pool_connection *connection = memory_new(struct pool_connection);
-    uint32_t timeout_ms =
-        backend->connect_timeout_ms == 0 ? LIMIT_CONNECT_MS : backend->connect_timeout_ms;
     connection->endpoint = endpoint;
     connection->generation = pool->generation;
     connection->waiter = waiter;
@@ -230,9 +226,10 @@ static bool connect_to(struct pool *pool, struct pool_endpoint *endpoint,
     connection->started_ns = loop_now_ns(set->loop);
     waiter->endpoint = endpoint;
     count(&set->connects);
-    connection->http = http_connect(
-        set->loop, &endpoint->address, backend->tls, backend->server_name, timeout_ms,
-        connection->is_h2 ? &set->settings_h2 : &set->settings, &CONNECTION_EVENTS, connection);
+    connection->http = http_connect(set->loop, &endpoint->address, backend->tls,
+                                    backend->server_name, backend->connect_timeout_ms,
+                                    connection->is_h2 ? &pool->settings_h2 : &pool->settings,
+                                    &CONNECTION_EVENTS, connection);
     if (connection->http == NULL) {
         count(&set->connect_failures);
         free(connection);
@@ -505,8 +502,12 @@ uint32_t pool_size(const struct pool *pool)
     return pool->count;
 }
 
-static void apply_endpoints(struct pool *pool)
+/* What the backend says now; 0 stands for the defaults of base/limits.h. */
+static void apply_backend(struct pool *pool)
 {
+    pool->settings = (struct http_settings){.version = HTTP_1};
+    pool->settings_h2 =
+        (struct http_settings){.version = HTTP_2, .queue_ms = pool->backend->connect_timeout_ms};
     set_endpoints(pool, pool->backend->endpoints, pool->backend->endpoint_count);
 }
 
@@ -516,7 +517,7 @@ static struct pool *pool_new(struct pool_set *set, struct backend *backend)
     pool->set = set;
     pool->backend = backend_ref(backend);
     balancer_init(&pool->balancer, loop_random(set->loop));
-    apply_endpoints(pool);
+    apply_backend(pool);
     return pool;
 }
 
@@ -586,7 +587,7 @@ static void reconcile(struct pool *pool, struct backend *backend)
     backend_ref(backend);
     struct backend *old = pool->backend;
     pool->backend = backend;
-    apply_endpoints(pool);
+    apply_backend(pool);
     backend_unref(old);
     serve_waiters(pool);
     pool_unlock(pool);

@@ -62,7 +62,6 @@ struct pool_waiter {
 
 struct pool_set {
     struct loop *loop;
-    struct http_settings settings, settings_h2;
     struct pool **by_slot; /* owns */
     uint32_t slots;
     struct pool *retired; /* of removed backends, until their last connection is gone */

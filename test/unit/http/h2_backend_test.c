@@ -296,6 +296,56 @@ static void a_backend_that_takes_no_streams_is_waited_for(void **state)
     backend_free(raw);
 }
 
+/* Its SETTINGS came between the request and the wire. */
+static void a_request_does_not_wait_for_a_stream_for_ever(void **state)
+{
+    (void)state;
+    const struct raw_field fine[] = {STATUS("200")};
+    struct call call, next;
+    struct raw *raw = backend_new();
+    raw->settings.queue_ms = 100;
+    raw_setting(raw, 3, 0);
+    assert_true(start(raw, &call, "GET")); /* before the turn that reads them */
+    struct http_stream *stream = call.stream;
+    RAW_UNTIL(raw, call.aborts > 0 || call.closes > 0);
+    assert_int_equal(call.err, ERR_TIMEOUT);
+    assert_string_equal(call.why, "h2: no stream allowed");
+    assert_true(stream->unsent);
+    RAW_UNTIL(raw, call.closes == 1);
+    assert_null(raw_find(raw, RAW_HEADERS, 1));
+    raw_setting(raw, 3, 10);
+    RAW_UNTIL(raw, http_can_open(raw->connection));
+    assert_true(start(raw, &next, "GET"));
+    RAW_UNTIL(raw, raw_find(raw, RAW_HEADERS, 3) != NULL);
+    raw_head(raw, 3, GOOD, fine, 1);
+    RAW_UNTIL(raw, next.closes);
+    assert_int_equal(next.status, 200);
+    backend_free(raw);
+}
+
+static void a_connection_without_requests_closes_after_a_while(void **state)
+{
+    (void)state;
+    const struct raw_field fine[] = {STATUS("200")};
+    struct call call;
+    struct raw *raw = backend_new();
+    raw->settings.idle_ms = 200;
+    backend_settings(raw);
+    assert_true(start(raw, &call, "GET"));
+    RAW_UNTIL(raw, raw_find(raw, RAW_HEADERS, 1) != NULL);
+    uint64_t until_ms = loop_now_ms(raw->loop) + 500;
+    while (loop_now_ms(raw->loop) < until_ms)
+        raw_turn(raw);
+    assert_int_equal(call.closes, 0); /* not while it carries one */
+    raw_head(raw, 1, GOOD, fine, 1);
+    RAW_UNTIL(raw, call.closes);
+    RAW_UNTIL(raw, raw->connection == NULL && raw->closed);
+    assert_int_equal(raw->closed_err, ERR_NONE);
+    assert_string_equal(raw->why, "h2: idle");
+    assert_int_equal(raw_count(raw, RAW_GOAWAY, 0), 1);
+    backend_free(raw);
+}
+
 /* B26, B27 */
 static void what_a_backend_may_not_send_ends_the_connection(void **state)
 {
@@ -380,6 +430,8 @@ int main(void)
         cmocka_unit_test(informational_answers_have_a_bound),
         cmocka_unit_test(calls_that_were_not_processed_may_go_elsewhere),
         cmocka_unit_test(a_backend_that_takes_no_streams_is_waited_for),
+        cmocka_unit_test(a_request_does_not_wait_for_a_stream_for_ever),
+        cmocka_unit_test(a_connection_without_requests_closes_after_a_while),
         cmocka_unit_test(what_a_backend_may_not_send_ends_the_connection),
         cmocka_unit_test(what_comes_on_a_stream_that_we_reset_is_dropped),
         cmocka_unit_test(large_heads_of_answers_are_refused),
