@@ -65,6 +65,12 @@
 #define LIMIT_RETRY_PAUSE_MS   25    /* before the first retry that a route names; then doubled */
 #define LIMIT_RETRY_ATTEMPTS   100   /* as the conformance suite uses */
 
+/* Mirrored requests. */
+#define LIMIT_MIRRORS          1024        /* under way per worker; beyond: no copy is made */
+#define LIMIT_MIRROR_BODY      (1u << 20)  /* of a copy, not yet taken: then it is given up */
+#define LIMIT_MIRROR_BYTES     (64u << 20) /* the same of all copies of a worker */
+#define LIMIT_MIRROR_ANSWER_MS 15000       /* behind the request's end: nobody wants the answer */
+
 /* Host names of backends. */
 #define LIMIT_RESOLVE_MS       30000 /* between two lookups: getaddrinfo tells no time to live */
 #define LIMIT_RESOLVE_RETRY_MS 2000

@@ -9,6 +9,24 @@ void message_init(struct message *message)
     *message = (struct message){.version = 11, .keep_alive = true};
 }
 
+void message_copy(struct message *to, const struct message *from, struct arena *arena)
+{
+    *to = *from;
+    struct text *const texts[] = {&to->method_name, &to->scheme, &to->authority, &to->host,
+                                  &to->path,        &to->query,  &to->reason,    &to->upgrade};
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+        *texts[i] = arena_text(arena, *texts[i]);
+    to->field_cap = from->field_count;
+    to->fields = NULL;
+    if (from->field_count > 0)
+        to->fields = arena_alloc(arena, from->field_count * sizeof(*to->fields));
+    for (uint32_t i = 0; i < from->field_count; i++) {
+        const struct field *field = &from->fields[i];
+        to->fields[i] = (struct field){arena_text(arena, field->name),
+                                       arena_text(arena, field->value), field->id};
+    }
+}
+
 struct field *message_get(const struct message *message, enum name_id id)
 {
     for (uint32_t i = 0; i < message->field_count; i++)

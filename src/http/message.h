@@ -64,6 +64,8 @@ struct message {
 };
 
 void message_init(struct message *message);
+/* A copy with text and fields of its own in `arena`. */
+void message_copy(struct message *to, const struct message *from, struct arena *arena);
 /* First field of that name, or NULL. Unknown names with message_find. */
 struct field *message_get(const struct message *message, enum name_id id);
 struct field *message_find(const struct message *message, struct text name);

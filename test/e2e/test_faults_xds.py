@@ -169,7 +169,7 @@ def bad_routes(rig):
         ("retry.codes[0]", set_("retry", {"codes": [200]})),
         ("session", set_("session", {"cookie": "x"})),
         ("filters[0].redirect.status", filters(redirect={"status": 200})),
-        ("filters[0]", filters(mirror={"backend": "default/app:80"})),
+        ("filters[0].mirror.backend", filters(mirror={"backend": "default/none:80"})),
         ("filters[0]", filters(external_auth={"backend": "default/app:80"})),
         ("filters[0]", filters()),
         ("filters[0].rate_limit.requests", filters(rate_limit={"window_ms": 1000})),

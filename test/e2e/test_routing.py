@@ -247,8 +247,8 @@ def test_references_that_lead_nowhere_are_500_and_named_in_status(start_gateway,
 
 
 UNSUPPORTED = {
-    "mirror": {"filters": [{"type": "RequestMirror",
-                            "requestMirror": {"backendRef": {"name": "app", "port": 80}}}]},
+    "redirect": {"backendRefs": [{"name": "app", "port": 80, "filters": [
+        {"type": "RequestRedirect", "requestRedirect": {"scheme": "https"}}]}]},
     "session": {"sessionPersistence": {"type": "Cookie", "cookie": {"name": "s"}}},
 }
 
@@ -258,7 +258,7 @@ def test_what_the_proxy_cannot_do_is_refused_by_name(start_gateway, backends, na
     port = free_port()
     gateway = start_gateway(
         gateway_of(listener("http", port)), *backends("app"),
-        route("bad", rule("app", matches=[match("/bad")], **UNSUPPORTED[name])),
+        route("bad", {**rule("app", matches=[match("/bad")]), **UNSUPPORTED[name]}),
         route("good", rule("app", matches=[match("/good")])))
     condition = gateway.route_condition("bad", "Accepted")
     assert (condition["status"], condition["reason"]) == ("False", "UnsupportedValue"), condition

@@ -13,7 +13,7 @@ static const struct {
     [CAPABILITY_TLS_ROUTE_TERMINATE] = {"TLSRoute traffic on a terminating listener", false},
     [CAPABILITY_TCP_ROUTE] = {"TCPRoute traffic", false},
     [CAPABILITY_UDP_ROUTE] = {"UDPRoute traffic", false},
-    [CAPABILITY_REQUEST_MIRROR] = {"request mirroring", false},
+    [CAPABILITY_REQUEST_MIRROR] = {"request mirroring", true},
     [CAPABILITY_CORS] = {"CORS", true},
     [CAPABILITY_EXTERNAL_AUTH] = {"external authorization", false},
     [CAPABILITY_SESSION_PERSISTENCE] = {"session persistence", false},

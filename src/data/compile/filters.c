@@ -15,7 +15,7 @@ static const struct row ROWS[] = {
     {KIND(REDIRECT), "redirect", &filter_redirect},
     {KIND(URL_REWRITE), "url_rewrite", &filter_url_rewrite},
     {KIND(RATE_LIMIT), "rate_limit", &filter_rate_limit},
-    {KIND(MIRROR), "mirror", NULL},
+    {KIND(MIRROR), "mirror", &filter_mirror},
     {KIND(CORS), "cors", &filter_cors},
     {KIND(EXTERNAL_AUTH), "external_auth", NULL},
 };
@@ -27,6 +27,24 @@ static const struct row *find_row(const Nantian__Config__V1__Filter *filter)
             return &ROWS[i];
     }
     return NULL;
+}
+
+/* False: a fault was added. */
+static bool find_backend(struct change *change, const struct part *part,
+                         const struct filter_type *type, void *config, struct text field)
+{
+    struct backend_name *to = type->backend(config);
+    const struct part *backend = part_find(change->compile, RESOURCE_BACKEND, to->resource);
+    if (part_will_be(backend)) {
+        to->slot = backend->slot;
+        return true;
+    }
+    struct fault fault = part_fault(change, part, "UnknownBackend", TEXT_NONE);
+    fault.field =
+        arena_printf(&change->scratch, TEXT_FMT ".%s.backend", TEXT_ARG(field), type->name);
+    faults_add(change->faults, &fault, "there is no Backend \"" TEXT_FMT "\"",
+               TEXT_ARG(to->resource));
+    return false;
 }
 
 /* False: a fault was added. */
@@ -60,7 +78,21 @@ static bool compile_one(struct change *change, const struct part *part, struct a
         return false;
     }
     *ret_step = (struct filter_step){.type = row->type, .config = (void *)(uintptr_t)config};
-    return true;
+    return row->type->backend == NULL ||
+           find_backend(change, part, row->type, ret_step->config, field);
+}
+
+void compile_filters_uses(struct change *change, const struct filter_chain *chain, int32_t delta)
+{
+    for (uint32_t i = 0; chain != NULL && i < chain->count; i++) {
+        const struct filter_step *step = &chain->steps[i];
+        if (step->type->backend == NULL)
+            continue;
+        struct text name = step->type->backend(step->config)->resource;
+        struct part *backend = part_find(change->compile, RESOURCE_BACKEND, name);
+        if (backend != NULL)
+            part_use(change, backend, delta);
+    }
 }
 
 struct filter_chain *compile_filters(struct change *change, const struct part *part,

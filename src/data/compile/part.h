@@ -155,6 +155,8 @@ struct compile_filter_list {
 /* A chain from the wire in `arena`, or NULL: none, or faults were added. */
 struct filter_chain *compile_filters(struct change *change, const struct part *part,
                                      struct arena *arena, const struct compile_filter_list *list);
+/* Counts the backends that its filters send to. NULL is fine. */
+void compile_filters_uses(struct change *change, const struct filter_chain *chain, int32_t delta);
 /* Sockets and who shares them, from the listeners as they will be; and the TLS of each. Adds faults
  * where they cannot share. */
 void compile_groups(struct change *change);

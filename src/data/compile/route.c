@@ -338,11 +338,13 @@ void compile_route_uses(struct change *change, const struct route *route, int32_
     struct part *listener = part_find(change->compile, RESOURCE_LISTENER, route->listener);
     if (listener != NULL)
         part_use(change, listener, delta);
+    compile_filters_uses(change, route->filters, delta);
     for (uint32_t i = 0; i < route->backend_count; i++) {
         struct part *backend =
             part_find(change->compile, RESOURCE_BACKEND, route->backends[i].name);
         if (backend != NULL)
             part_use(change, backend, delta);
+        compile_filters_uses(change, route->backends[i].filters, delta);
     }
 }
 

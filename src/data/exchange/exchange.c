@@ -13,6 +13,21 @@ const char *response_flag_name(enum response_flag flag)
     return (unsigned)flag < FLAG_COUNT ? NAMES[flag] : "-";
 }
 
+void exchange_beside(struct exchange *x, const struct exchange *from, struct arena *arena,
+                     struct route *policy)
+{
+    *x = (struct exchange){
+        .arena = arena,
+        .lease = from->lease,
+        .worker = from->worker,
+        .loop = from->loop,
+        .hit = {.route = policy},
+        .peer = from->peer,
+        .started_ns = loop_now_ns(from->loop),
+        .snapshot_number = from->snapshot_number,
+    };
+}
+
 void exchange_respond(struct exchange *x, int status, enum response_flag flag, const char *details)
 {
     message_init(&x->local_response);

@@ -28,6 +28,12 @@ enum response_flag {
 };
 const char *response_flag_name(enum response_flag flag); /* "NR", ...; "-" for none */
 
+/* The request goes to this backend as well, and what that answers is nobody's. */
+struct exchange_copy {
+    uint32_t slot;
+    struct exchange_copy *next;
+};
+
 struct chain_state; /* data/filter/chain.h */
 struct call;        /* data/upstream/call.h */
 
@@ -53,6 +59,7 @@ struct exchange {
     /* What filters decide for the upstream request. */
     struct text original_path; /* before rewrites */
     struct text host_rewrite;  /* empty: keep */
+    struct exchange_copy *copies;
 
     /* For the log and the counters. */
     struct address peer; /* the client, after trusted hops */
@@ -71,6 +78,10 @@ struct exchange {
     void (*resume)(struct exchange *x);
 };
 
+/* An exchange of the gateway's own beside `from`: no client, nothing of a route but `policy`. The
+ * lease is shared, not taken. */
+void exchange_beside(struct exchange *x, const struct exchange *from, struct arena *arena,
+                     struct route *policy);
 /* A response of our own: status, one content type, a body that must outlive the exchange's arena.
  */
 void exchange_respond(struct exchange *x, int status, enum response_flag flag, const char *details);

@@ -28,6 +28,8 @@ struct filter_type {
      * (same rule, same filter) before it is published, and may go on with its state. */
     void (*adopt)(void *config, const void *previous);
     void (*release)(void *config);
+    /* Of a filter that sends somewhere itself: the part of `config` that says where. */
+    struct backend_name *(*backend)(void *config);
 };
 
 extern const struct filter_type filter_request_headers;
@@ -36,6 +38,7 @@ extern const struct filter_type filter_redirect;
 extern const struct filter_type filter_url_rewrite;
 extern const struct filter_type filter_rate_limit;
 extern const struct filter_type filter_cors;
+extern const struct filter_type filter_mirror;
 
 /* Place in the order of registry.c. */
 uint32_t filter_rank(const struct filter_type *type);

@@ -4,14 +4,14 @@
  * a page must be able to read why the others refused it. A limit comes next: what is refused costs
  * nothing more, and its key is a header as the client sent it, not as a filter made it. Header
  * edits come before what may answer, so that a redirect's response passes through response_headers
- * on its way back. url_rewrite is last: it changes what is sent, and nobody behind it must see
- * another path than the one that was matched. */
+ * on its way back. url_rewrite comes late: it changes what is sent, and nobody behind it must see
+ * another path than the one that was matched. A mirror only notes where a copy goes. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "data/filter/filters.h"
 
 static const struct filter_type *const FILTERS[] = {
     &filter_cors,     &filter_rate_limit,  &filter_request_headers, &filter_response_headers,
-    &filter_redirect, &filter_url_rewrite,
+    &filter_redirect, &filter_url_rewrite, &filter_mirror,
 };
 
 uint32_t filter_rank(const struct filter_type *type)

@@ -561,6 +561,21 @@ static void write_workers(const struct exposition *exposition, struct builder *o
         write_sample(out, &samples[i]);
 }
 
+static void write_mirrors(const struct exposition *exposition, struct builder *out)
+{
+    static const char *const RESULTS[MIRROR_RESULTS] = {"answered", "failed", "slow", "cut",
+                                                        "overflow"};
+    family(out, "nantian_mirrored_requests_total", "counter",
+           "Copies of requests for mirrors, by how they ended.");
+    for (int result = 0; result < MIRROR_RESULTS; result++) {
+        uint64_t total = 0;
+        for (uint32_t i = 0; i < exposition->worker_count; i++)
+            total += metrics_read(&exposition->workers[i]->mirrors[result]);
+        builder_printf(out, "nantian_mirrored_requests_total{result=\"%s\"} %llu\n",
+                       RESULTS[result], (unsigned long long)total);
+    }
+}
+
 void exposition_write(const struct exposition *exposition, struct builder *out)
 {
     size_t count;
@@ -574,6 +589,7 @@ void exposition_write(const struct exposition *exposition, struct builder *out)
     merged_free(all, count);
     write_doors(exposition, out);
     write_workers(exposition, out);
+    write_mirrors(exposition, out);
     for (size_t i = 0; i < exposition->sample_count; i++)
         write_sample(out, &exposition->samples[i]);
     write_process(exposition, out);

@@ -73,6 +73,15 @@ struct metrics_door {
 #define METRICS_CHUNK  512
 #define METRICS_CHUNKS 4096 /* two million slots */
 
+enum metrics_mirror { /* how copies of requests ended */
+                      MIRROR_ANSWERED,
+                      MIRROR_FAILED,   /* not delivered, or the answer broke */
+                      MIRROR_SLOW,     /* given up: its backend took the body too slowly */
+                      MIRROR_CUT,      /* the request itself was not completed */
+                      MIRROR_OVERFLOW, /* not made: too many are under way */
+                      MIRROR_RESULTS,
+};
+
 struct metrics_chunk {
     struct metrics_route *_Atomic items[METRICS_CHUNK];
 };
@@ -87,6 +96,7 @@ struct metrics {
     uint32_t entries;
     metrics_counter log_lines, log_dropped, snapshots;
     metrics_counter connections_limited;
+    metrics_counter mirrors[MIRROR_RESULTS];
 };
 
 struct metrics *metrics_new(void);

@@ -7,6 +7,7 @@
 
 #include "base/limits.h"
 #include "base/memory.h"
+#include "data/proxy/mirror.h"
 #include "data/proxy/transfer.h"
 
 bool proxy_init(struct proxy *proxy, const struct proxy_options *options)
@@ -163,6 +164,7 @@ void proxy_close(struct proxy *proxy)
         next = at->next;
         http_close(at->http, ERR_CLOSED);
     }
+    mirror_close_all(proxy);
     pool_set_close(&proxy->pools);
     access_log_flush(&proxy->log);
 }

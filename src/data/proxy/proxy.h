@@ -9,6 +9,7 @@
 #include "http/connection.h"
 
 struct tls_certificate;
+struct mirror; /* data/proxy/mirror.h */
 
 struct proxy {
     struct loop *loop;
@@ -21,6 +22,9 @@ struct proxy {
     uint32_t connection_count;
     int fd_max; /* clients get descriptors below it; what is above is for the rest of us */
     uint32_t transfer_count; /* requests under way */
+    struct mirror *mirrors;  /* copies of requests under way, which may outlive theirs */
+    uint32_t mirror_count;
+    size_t mirror_bytes; /* of bodies that they hold */
     bool is_draining;
     uint64_t date_second; /* that `date` is of */
     char date[30];        /* "Mon, 23 Nov 2026 03:04:05 GMT" */

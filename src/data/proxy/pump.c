@@ -3,6 +3,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "data/proxy/pump.h"
 
+#include "data/proxy/mirror.h"
 #include "data/proxy/rpc.h"
 #include "data/proxy/transfer.h"
 
@@ -16,6 +17,8 @@ void pump_request(struct transfer *t)
         if (bytes.len == 0)
             break;
         size_t taken = call_write(&t->call, bytes, false);
+        if (UNLIKELY(t->mirrors != NULL))
+            mirror_feed(t, text_slice(bytes, 0, taken));
         if (taken > 0)
             http_stream_consume(client, taken);
         t->x.request_bytes += taken;
@@ -24,6 +27,7 @@ void pump_request(struct transfer *t)
     }
     if (client->read_ended) {
         t->request_ended = true;
+        mirror_feed_end(t, &client->trailers);
         if (client->trailers.field_count > 0)
             call_send_trailers(&t->call, &client->trailers);
         else

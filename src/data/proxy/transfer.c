@@ -8,6 +8,7 @@
 #include "data/filter/chain.h"
 #include "data/proxy/date.h"
 #include "data/proxy/forward.h"
+#include "data/proxy/mirror.h"
 #include "data/proxy/pump.h"
 #include "data/proxy/respond.h"
 #include "data/proxy/rpc.h"
@@ -238,6 +239,8 @@ static void call_backend(struct transfer *t)
     }
     t->state = TRANSFER_CALLING;
     forward_request(x, &(struct forward){connection->peer_host, connection->door->port, false});
+    if (UNLIKELY(x->copies != NULL))
+        mirror_begin(t);
     call_start(&t->call, x, &t->proxy->pools, backend, t->request_ended, &CALL_EVENTS, t);
 }
 
@@ -470,6 +473,7 @@ static void on_closed(void *owner, struct http_stream *stream)
     }
     loop_disarm(x->loop, &t->timer);
     call_cancel(&t->call);
+    mirror_leave(t);
     uint64_t now_ns = loop_now_ns(x->loop);
     chain_run_end(x);
     metrics_request_end(t->proxy->metrics, x, t->status, now_ns);

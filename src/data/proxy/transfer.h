@@ -19,7 +19,8 @@ struct transfer {
     struct proxy *proxy;
     struct proxy_connection *connection;
     struct call call;
-    struct timer timer; /* the route's request timeout */
+    struct timer timer;     /* the route's request timeout */
+    struct mirror *mirrors; /* copies that get this request's body as it comes */
     enum transfer_state state;
     struct text authority, path; /* as the client sent them */
     int status;                  /* sent; 0: none yet */

@@ -45,6 +45,12 @@ struct backend {
     uint16_t dns_port;
 };
 
+/* A backend that a filter sends to by itself. */
+struct backend_name {
+    struct text resource; /* "default/audit:80" */
+    uint32_t slot;        /* of the backend table; the compiler's to fill in */
+};
+
 struct backend *backend_ref(struct backend *backend);
 void backend_unref(struct backend *backend);
 

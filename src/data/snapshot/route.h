@@ -41,6 +41,7 @@ struct retry_policy {
     uint32_t attempts; /* retries after the first try */
     uint32_t backoff_ms;
     bool connect_failure;
+    bool once; /* at most once: not even what a kept connection lost on its way */
     uint16_t *codes;
     uint32_t code_count;
 };

@@ -269,7 +269,7 @@ static void on_abort(void *owner, struct http_stream *stream, enum err err)
     if (err == ERR_REFUSED && retry_refused(call))
         return;
     if (is_broken && call->is_reused && !call->is_raced && can_repeat(call) &&
-        method_is_idempotent(call->x->request->method)) {
+        !call->x->hit.route->retry.once && method_is_idempotent(call->x->request->method)) {
         call->is_raced = true;
         drop_try(call);
         call->events->on_retry(call->owner, 0);

@@ -175,7 +175,21 @@ static void filters_are_judged(void **state)
     Nantian__Config__V1__Mirror mirror = NANTIAN__CONFIG__V1__MIRROR__INIT;
     route.filter.kind_case = NANTIAN__CONFIG__V1__FILTER__KIND_MIRROR;
     route.filter.mirror = &mirror;
-    refuse_route(world, &route, ROUTE "filters[0] | mirror is not supported by this proxy");
+    mirror.backend = STRING("shop/none:80");
+    refuse_route(world, &route,
+                 ROUTE "filters[0].mirror.backend | there is no Backend \"shop/none:80\"");
+    mirror.backend = STRING("shop/cart:80");
+    mirror.numerator = 3;
+    mirror.denominator = 2;
+    refuse_route(world, &route, ROUTE "filters[0].mirror.numerator | is above the denominator");
+    mirror.numerator = 1;
+    put_backend(world, "shop/audit:80");
+    mirror.backend = STRING("shop/audit:80");
+    put_route_message(world, &route);
+    taken(world);
+    drop(world, RESOURCE_BACKEND, "shop/audit:80"); /* a mirror is a use */
+    refused(world, "nantian.config.v1.Backend shop/audit:80 |  | "
+                   "is removed, but 1 resources still refer to it");
     Nantian__Config__V1__Redirect redirect = NANTIAN__CONFIG__V1__REDIRECT__INIT;
     redirect.status = 200;
     route.filter.kind_case = NANTIAN__CONFIG__V1__FILTER__KIND_REDIRECT;

@@ -317,6 +317,36 @@ static void a_backend_rewrites_the_path_that_was_matched(void **state)
     make_end(&make);
 }
 
+static void a_share_of_the_requests_is_mirrored(void **state)
+{
+    (void)state;
+    Nantian__Config__V1__Mirror message = NANTIAN__CONFIG__V1__MIRROR__INIT;
+    message.backend = STRING("default/audit:80");
+    static const struct {
+        uint32_t numerator, denominator;
+        int least, most;
+    } SHARES[] = {{0, 0, 1000, 1000}, {0, 100, 0, 0}, {100, 100, 1000, 1000}, {1, 4, 190, 310}};
+    for (size_t i = 0; i < ARRAY_LEN(SHARES); i++) {
+        struct exchange_make make;
+        make_exchange(&make, "/", 0);
+        message.numerator = SHARES[i].numerator;
+        message.denominator = SHARES[i].denominator;
+        struct filter_step step = {.type = &filter_mirror,
+                                   .config = make_config(&make, &filter_mirror, &message)};
+        struct backend_name *to = filter_mirror.backend(step.config);
+        assert_true(text_is(to->resource, "default/audit:80"));
+        to->slot = 7;
+        int copies = 0;
+        for (int n = 0; n < 1000; n++) {
+            make.x.copies = NULL;
+            assert_int_equal(filter_mirror.on_request(&make.x, step.config, NULL), FILTER_NEXT);
+            copies += make.x.copies != NULL && make.x.copies->slot == 7;
+        }
+        assert_in_range(copies, SHARES[i].least, SHARES[i].most);
+        make_end(&make);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -331,6 +361,7 @@ int main(void)
         cmocka_unit_test(prefixes_are_replaced_by_path_elements),
         cmocka_unit_test(broken_paths_are_refused),
         cmocka_unit_test(a_backend_rewrites_the_path_that_was_matched),
+        cmocka_unit_test(a_share_of_the_requests_is_mirrored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
