@@ -104,6 +104,22 @@
 #define LIMIT_RECONNECT_MAX_MS 10000
 #define LIMIT_REPORT_MS        1000 /* between two reports of a data plane */
 
+/* The Kubernetes API server. */
+#define LIMIT_KUBE_BODY        (256u << 20) /* one page of a list */
+#define LIMIT_KUBE_LINE        (8u << 20)   /* one event: an object has at most 3 MiB */
+#define LIMIT_KUBE_PAGE        500          /* objects asked for in one page, as client-go */
+#define LIMIT_KUBE_WINDOW      (1u << 20)
+#define LIMIT_KUBE_CONNECTIONS 64    /* over HTTP/1 each watch has its own */
+#define LIMIT_KUBE_CALL_MS     30000 /* one answer */
+#define LIMIT_KUBE_LIST_MS     60000 /* one page: a cold API server reads all of etcd */
+#define LIMIT_KUBE_PING_MS     10000 /* with LIMIT_H2_PING_WAIT_MS: a dead peer shows in 30 s */
+#define LIMIT_KUBE_SILENCE_MS  120000 /* a watch without a line: bookmarks come each minute */
+#define LIMIT_KUBE_IDLE_MS     300000
+#define LIMIT_KUBE_WATCH_S     300    /* asked for; then the server ends it, up to twice as long */
+#define LIMIT_KUBE_RELIST_MS   600000 /* between two consistent lists, should an event get lost */
+#define LIMIT_KUBE_MISSING_MS  5000   /* between two looks for a kind that is not installed */
+#define LIMIT_KUBE_RETRY_MAX_MS 30000
+
 /* Configuration. */
 #define LIMIT_FAULTS          1000
 #define LIMIT_FILE_BYTES      (256u << 20) /* one YAML or JSON file */

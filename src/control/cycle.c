@@ -52,6 +52,11 @@ static void on_change(void *owner, struct files *files)
     cycle_run(cycle);
 }
 
+static void on_cluster_change(void *owner)
+{
+    cycle_run(owner);
+}
+
 static void on_refused(void *owner, enum resource_type type, struct text name, struct text why)
 {
     struct cycle *cycle = owner;
@@ -88,25 +93,39 @@ static void on_applied(void *owner, uint64_t revision)
         loop_defer(cycle->loop, &cycle->again);
 }
 
-void cycle_init(struct cycle *cycle, const struct cycle_options *options)
+bool cycle_init(struct cycle *cycle, const struct cycle_options *options)
 {
+    static const struct kube_events kube_events = {.on_change = on_cluster_change};
     static const struct publish_events events = {on_refused, on_refusals_end, on_applied};
     *cycle = (struct cycle){.loop = options->loop, .translate = options->translate};
     cycle->store = store_new();
-    cycle->files = files_new(options->directory, KIND_LENIENT, cycle->store);
     cycle->publish = publish_new(&(struct publish_options){
         .loop = options->loop,
         .state_dir = options->state_dir,
         .events = &events,
         .owner = cycle,
     });
-    files_keep(cycle->files, options->state_dir);
     defer_init(&cycle->again, cycle, on_again);
+    if (options->directory.len > 0) {
+        cycle->files = files_new(options->directory, KIND_LENIENT, cycle->store);
+        files_keep(cycle->files, options->state_dir);
+        return true;
+    }
+    cycle->kube = kube_new(&(struct kube_options){
+        .loop = options->loop,
+        .kubeconfig = options->kubeconfig,
+        .context = options->context,
+        .store = cycle->store,
+        .events = &kube_events,
+        .owner = cycle,
+    });
+    return cycle->kube != NULL;
 }
 
 void cycle_fini(struct cycle *cycle)
 {
     loop_undefer(cycle->loop, &cycle->again);
+    kube_free(cycle->kube);
     publish_free(cycle->publish);
     files_free(cycle->files);
     outcome_free(cycle->outcome);
@@ -116,6 +135,10 @@ void cycle_fini(struct cycle *cycle)
 bool cycle_start(struct cycle *cycle)
 {
     static const struct files_events events = {.on_change = on_change};
+    if (cycle->kube != NULL) {
+        kube_start(cycle->kube);
+        return true;
+    }
     if (!files_load(cycle->files))
         return false;
     log_faults(cycle);

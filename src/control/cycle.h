@@ -3,13 +3,15 @@
 #pragma once
 
 #include "control/files/files.h"
+#include "control/kube/kube.h"
 #include "control/publish/publish.h"
 #include "control/translate/translate.h"
 
 struct cycle {
     struct loop *loop;
     struct store *store;                       /* owns */
-    struct files *files;                       /* owns */
+    struct files *files;                       /* owns; NULL: a cluster is the source */
+    struct kube *kube;                         /* owns; NULL: a directory is the source */
     struct outcome *outcome;                   /* owns; NULL before the first run */
     struct publish *publish;                   /* owns */
     const struct translate_options *translate; /* borrows */
@@ -21,12 +23,15 @@ struct cycle {
 struct cycle_options {
     struct loop *loop;
     struct text directory, state_dir;
+    struct text kubeconfig, context; /* when there is no directory; may be empty, see kube.h */
     const struct translate_options *translate; /* borrowed for good */
 };
 
-void cycle_init(struct cycle *cycle, const struct cycle_options *options);
+/* False: the cluster cannot be reached as it is described; the log says why. */
+MUST_USE bool cycle_init(struct cycle *cycle, const struct cycle_options *options);
 void cycle_fini(struct cycle *cycle);
-/* Loads the directory, runs once, follows it from then on. False: errno, and nothing runs. */
+/* Loads the directory, runs once, follows it from then on; a cluster is followed at once, and the
+ * first run comes when all of it was read. False: errno, and nothing runs. */
 MUST_USE bool cycle_start(struct cycle *cycle);
 /* One turn over what changed; costs what changed. */
 void cycle_run(struct cycle *cycle);

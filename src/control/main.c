@@ -1,4 +1,4 @@
-/* nantian-control, standalone: a directory of YAML in, snapshots for data planes out. */
+/* nantian-control: a directory of YAML or a cluster in, snapshots for data planes out. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <signal.h>
@@ -30,7 +30,7 @@ static void on_signal(void *owner, int number)
     struct control *control = owner;
     if (number == SIGTERM || number == SIGINT)
         loop_stop(control->loop);
-    else if (number == SIGHUP)
+    else if (number == SIGHUP && control->cycle.files != NULL)
         files_reload(control->cycle.files);
 }
 
@@ -43,7 +43,8 @@ static const struct outcome *source_outcome(void *owner)
 static void source_faults(void *owner, struct faults *faults)
 {
     const struct control *control = owner;
-    files_faults(control->cycle.files, faults);
+    if (control->cycle.files != NULL)
+        files_faults(control->cycle.files, faults);
 }
 
 static void source_files(void *owner, struct json *json)
@@ -52,7 +53,8 @@ static void source_files(void *owner, struct json *json)
     struct arena arena;
     arena_init(&arena, 0);
     size_t count = 0;
-    struct files_file *files = files_list(control->cycle.files, &arena, &count);
+    struct files_file *files =
+        control->cycle.files == NULL ? NULL : files_list(control->cycle.files, &arena, &count);
     json_array_begin(json, NULL);
     for (size_t i = 0; i < count; i++) {
         json_object_begin(json, NULL);
@@ -64,6 +66,15 @@ static void source_files(void *owner, struct json *json)
     }
     json_array_end(json);
     arena_fini(&arena);
+}
+
+static void source_kinds(void *owner, struct json *json)
+{
+    const struct control *control = owner;
+    if (control->cycle.kube != NULL)
+        kube_json(control->cycle.kube, json);
+    else
+        json_null(json, NULL);
 }
 
 static void source_work(void *owner, uint64_t *ret_runs, uint64_t *ret_translated,
@@ -129,19 +140,23 @@ static bool start(struct control *control)
     const struct options *options = &control->options;
     control->translate = (struct translate_options){
         .controller = options->controller,
-        .standalone = true,
+        .standalone = !options_are_for_cluster(options),
         .addresses = &options->default_address,
         .address_count = options->default_address.len > 0,
         .check_certificate = tls_check_certificate,
         .check_ca = tls_check_ca,
         .check_regex = regex_check,
     };
-    cycle_init(&control->cycle, &(struct cycle_options){
-                                    .loop = control->loop,
-                                    .directory = options->directory,
-                                    .state_dir = options->state_dir,
-                                    .translate = &control->translate,
-                                });
+    const struct cycle_options cycle = {
+        .loop = control->loop,
+        .directory = options->directory,
+        .state_dir = options->state_dir,
+        .kubeconfig = options->kubeconfig,
+        .context = options->context,
+        .translate = &control->translate,
+    };
+    if (!cycle_init(&control->cycle, &cycle))
+        return false;
     control->source = (struct admin_source){
         .owner = control,
         .version = NANTIAN_VERSION,
@@ -151,6 +166,7 @@ static bool start(struct control *control)
         .outcome = source_outcome,
         .faults = source_faults,
         .files = source_files,
+        .kinds = source_kinds,
         .work = source_work,
     };
     control->admin = admin_new(control->loop, &control->source);
@@ -177,7 +193,9 @@ int main(int argc, char **argv)
     bool started = start(&control);
     if (started) {
         log_info("control plane runs", log_text("directory", control.options.directory),
-                 log_int("objects", (int64_t)outcome_piece_count(control.cycle.outcome)));
+                 log_int("objects", (int64_t)(control.cycle.outcome == NULL
+                                                  ? 0
+                                                  : outcome_piece_count(control.cycle.outcome))));
         loop_run(control.loop);
     }
     admin_free(control.admin);

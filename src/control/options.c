@@ -3,12 +3,15 @@
 #include "control/options.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "control/files/directory.h"
 
 static const char USAGE[] =
-    "nantian-control: the control plane over a directory of Gateway API YAML\n\n"
+    "nantian-control: the control plane over a directory of Gateway API YAML, or over a cluster\n\n"
     "  --directory DIR         *.yaml, *.yml and *.json in it are the configuration\n"
+    "  --kubeconfig FILE  --context NAME\n"
+    "                          the cluster is the configuration; in a pod neither flag is needed\n"
     "  --state-dir DIR         keeps the version counter over restarts\n"
     "  --xds ADDR              where data planes come: unix:PATH or IP:PORT (repeatable)\n"
     "  --xds-cert FILE  --xds-key FILE  --xds-client-ca FILE\n"
@@ -50,6 +53,10 @@ static int read_flag(struct options *options, const char *flag, const char *valu
     struct text name = text_of(flag + 2), text = text_of(value);
     if (text_is(name, "directory"))
         options->directory = text;
+    else if (text_is(name, "kubeconfig"))
+        options->kubeconfig = text;
+    else if (text_is(name, "context"))
+        options->context = text;
     else if (text_is(name, "state-dir"))
         options->state_dir = text;
     else if (text_is(name, "xds"))
@@ -77,10 +84,18 @@ static int read_flag(struct options *options, const char *flag, const char *valu
     return -1;
 }
 
+bool options_are_for_cluster(const struct options *options)
+{
+    return options->kubeconfig.len > 0 ||
+           (options->directory.len == 0 && getenv("KUBERNETES_SERVICE_HOST") != NULL);
+}
+
 static int check(const struct options *options)
 {
-    if (options->directory.len == 0)
-        return complain("--directory", "is missing");
+    if (options->directory.len > 0 && options->kubeconfig.len > 0)
+        return complain("--directory", "and --kubeconfig exclude each other");
+    if (options->directory.len == 0 && !options_are_for_cluster(options))
+        return complain("--directory or --kubeconfig", "is missing");
     if (options->state_dir.len == 0)
         return complain("--state-dir", "is missing");
     if (options->xds_count == 0)

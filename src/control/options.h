@@ -11,6 +11,7 @@
 struct options {
     struct arena arena;
     struct text directory, state_dir, controller, default_address;
+    struct text kubeconfig, context; /* instead of a directory; both empty as well: in a pod */
     struct address xds[OPTIONS_ADDRESSES], admin[OPTIONS_ADDRESSES];
     size_t xds_count, admin_count;
     struct text certificate, key, client_ca; /* PEM, of xDS over TCP */
@@ -20,4 +21,6 @@ struct options {
 
 /* -1: go on. Else what the program should exit with (help was printed, or what is wrong). */
 int control_options_read(struct options *options, int argc, char **argv);
+/* A cluster is the source, not a directory. */
+bool options_are_for_cluster(const struct options *options);
 void control_options_fini(struct options *options);

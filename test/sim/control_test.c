@@ -158,10 +158,11 @@ static void on_accept(void *owner, int fd, const struct address *peer)
 
 static void start_control(struct sim *sim)
 {
-    cycle_init(&sim->cycle, &(struct cycle_options){.loop = sim->loop,
-                                                    .directory = TEXT("unused"),
-                                                    .state_dir = text_of(sim->state_dir),
-                                                    .translate = &sim->translate});
+    assert_true(
+        cycle_init(&sim->cycle, &(struct cycle_options){.loop = sim->loop,
+                                                        .directory = TEXT("unused"),
+                                                        .state_dir = text_of(sim->state_dir),
+                                                        .translate = &sim->translate}));
     for (uint32_t i = 0; i < SLOTS; i++)
         if (sim->slots[i] != NULL)
             store_put(sim->cycle.store, kind_object_ref(sim->slots[i]), 1);

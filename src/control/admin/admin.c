@@ -132,6 +132,8 @@ static void get_status(void *owner, const struct service_request *request,
     json_text(&json, "directory", admin->source->directory);
     json_key(&json, TEXT("files"));
     admin->source->files(admin->source->owner, &json);
+    json_key(&json, TEXT("kinds"));
+    admin->source->kinds(admin->source->owner, &json);
     const struct outcome *outcome = admin->source->outcome(admin->source->owner);
     json_key(&json, TEXT("objects"));
     if (outcome != NULL)

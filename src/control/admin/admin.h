@@ -20,6 +20,8 @@ struct admin_source {
     /* Faults of the source (files), and what its files came to, as a JSON array. */
     void (*faults)(void *owner, struct faults *faults);
     void (*files)(void *owner, struct json *json);
+    /* The watched kinds of a cluster as a JSON array, or null. */
+    void (*kinds)(void *owner, struct json *json);
     /* For /metrics: cycles run, pieces translated, and the last one's time. */
     void (*work)(void *owner, uint64_t *ret_runs, uint64_t *ret_translated, uint64_t *ret_last_us);
 };

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 
+#include "base/base64.h"
 #include "control/kind/decode.h"
 #include "control/kind/secret.h"
 
@@ -43,49 +44,6 @@ void decode_pairs(struct decode *decode, const struct decode_field *field,
     qsort(out->items, out->count, sizeof(struct kind_pair), compare_pairs);
 }
 
-static int base64_digit(char byte)
-{
-    if (byte >= 'A' && byte <= 'Z')
-        return byte - 'A';
-    if (byte >= 'a' && byte <= 'z')
-        return byte - 'a' + 26;
-    if (byte >= '0' && byte <= '9')
-        return byte - '0' + 52;
-    return byte == '+' ? 62 : byte == '/' ? 63 : -1;
-}
-
-/* RFC 4648 with padding; line ends are skipped, as the API server does. */
-static bool base64(struct arena *arena, struct text text, struct text *ret_bytes)
-{
-    char *out = arena_alloc(arena, text.len / 4 * 3 + 4);
-    size_t len = 0, digits = 0, padding = 0;
-    uint32_t bits = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        char byte = text.data[i];
-        if (byte == '\n' || byte == '\r')
-            continue;
-        if (byte == '=' && digits % 4 >= 2 && padding < 2) {
-            padding++;
-            digits++;
-            bits <<= 6;
-        } else {
-            int digit = base64_digit(byte);
-            if (digit < 0 || padding > 0)
-                return false;
-            digits++;
-            bits = bits << 6 | (uint32_t)digit;
-        }
-        if (digits % 4 != 0)
-            continue;
-        out[len++] = (char)(bits >> 16 & 0xff);
-        out[len++] = (char)(bits >> 8 & 0xff);
-        out[len++] = (char)(bits & 0xff);
-        len -= padding;
-    }
-    *ret_bytes = text_from(out, len);
-    return digits % 4 == 0;
-}
-
 static struct kind_entry one_entry(struct decode *decode, const struct decode_field *field,
                                    const struct value_member *member)
 {
@@ -98,7 +56,7 @@ static struct kind_entry one_entry(struct decode *decode, const struct decode_fi
         entry.is_invalid = true;
     } else if (field->type == DECODE_ENTRIES) {
         entry.bytes = arena_text(decode->arena, value->string);
-    } else if (!base64(decode->arena, value->string, &entry.bytes)) {
+    } else if (!base64_decode(value->string, decode->arena, &entry.bytes)) {
         entry.bytes = TEXT_NONE;
         entry.is_invalid = true;
         decode_add(decode,

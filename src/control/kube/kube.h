@@ -1,0 +1,32 @@
+/* The cluster as a source of configuration and as the place where what came of it is said: the one
+ * door of this folder for control/cycle.c and control/main.c. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "base/json.h"
+#include "control/store/store.h"
+#include "event/loop.h"
+
+struct kube;
+
+struct kube_events {
+    /* The store is whole, and changed since; the burst is over. */
+    void (*on_change)(void *owner);
+};
+
+struct kube_options {
+    struct loop *loop;
+    struct text kubeconfig; /* a path; empty: we are in a pod */
+    struct text context;    /* of the kubeconfig; empty: its current one */
+    struct store *store;    /* borrows */
+    const struct kube_events *events;
+    void *owner;
+};
+
+/* Says why in the log and gives NULL when the kubeconfig is no good. */
+struct kube *kube_new(const struct kube_options *options);
+void kube_free(struct kube *kube);
+void kube_start(struct kube *kube);
+
+/* An array with one object a watched kind: how it is doing. */
+void kube_json(const struct kube *kube, struct json *json);

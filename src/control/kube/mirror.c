@@ -1,0 +1,298 @@
+/* Which kinds, and what becomes of each object that is told. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/kube/mirror.h"
+
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/memory.h"
+#include "control/kind/registry.h"
+
+struct shelf {
+    struct mirror *mirror;
+    enum kind_id kind;
+    struct reflector *reflector; /* owns; NULL: a number that is no kind */
+    struct arena arena;          /* of the names in `seen` */
+    struct map seen;             /* "namespace/name" of the list in hand */
+    uint64_t version;
+    bool is_listing;
+    bool is_counted; /* among those that were listed */
+};
+
+struct mirror {
+    struct loop *loop;
+    struct store *store; /* borrows */
+    const struct mirror_events *events;
+    void *owner;
+    struct shelf shelves[KIND_COUNT];
+    size_t kind_count, listed_count;
+    struct timer debounce;
+    uint64_t burst_began_ms; /* 0: nothing waits */
+    bool synced;
+};
+
+static void touch(struct mirror *mirror)
+{
+    uint64_t now = loop_now_ms(mirror->loop);
+    if (!mirror->synced)
+        return;
+    if (mirror->burst_began_ms == 0)
+        mirror->burst_began_ms = MAX(now, 1u);
+    uint64_t left = mirror->burst_began_ms + LIMIT_DEBOUNCE_MAX_MS;
+    left = left > now ? left - now : 1;
+    loop_arm(mirror->loop, &mirror->debounce, MIN(left, (uint64_t)LIMIT_DEBOUNCE_MS));
+}
+
+static void on_burst_over(void *owner)
+{
+    struct mirror *mirror = owner;
+    mirror->burst_began_ms = 0;
+    mirror->events->on_change(mirror->owner);
+}
+
+static struct store_key key_of(const struct shelf *shelf, const struct value *object)
+{
+    const struct value *metadata = value_get(object, "metadata");
+    struct text namespace = value_string(value_get(metadata, "namespace"));
+    return (struct store_key){shelf->kind, kind_is_namespaced(shelf->kind) ? namespace : TEXT_NONE,
+                              value_string(value_get(metadata, "name"))};
+}
+
+static struct text path_of(struct arena *arena, struct store_key key)
+{
+    return arena_printf(arena, TEXT_FMT "/" TEXT_FMT, TEXT_ARG(key.namespace), TEXT_ARG(key.name));
+}
+
+static void end_seen(struct shelf *shelf)
+{
+    map_fini(&shelf->seen);
+    arena_fini(&shelf->arena);
+    map_init(&shelf->seen);
+    arena_init(&shelf->arena, 0);
+}
+
+static void on_list(void *owner)
+{
+    struct shelf *shelf = owner;
+    end_seen(shelf);
+    shelf->is_listing = true;
+}
+
+static void log_errors(const struct faults *faults)
+{
+    for (size_t i = 0; i < faults->count; i++) {
+        const struct fault *fault = &faults->items[i];
+        if (fault->level == FAULT_ERROR)
+            log_error("an object cannot be used as it is", log_str("code", fault->code),
+                      log_text("object", fault->where), log_text("field", fault->field),
+                      log_text("what", fault->what));
+    }
+}
+
+/* An object with errors keeps its last good form, as in files; the API server's schemas let hardly
+ * any through. */
+static void put(struct mirror *mirror, const struct value *object)
+{
+    struct kind_objects objects = {0};
+    struct faults faults;
+    struct arena arena;
+    arena_init(&arena, 0);
+    faults_init(&faults, &arena);
+    kind_decode(object, TEXT_NONE, KIND_LENIENT, &objects, &faults);
+    int64_t now = (int64_t)(loop_wall_ns(mirror->loop) / 1000000000u);
+    for (size_t i = 0; i < objects.count; i++) {
+        if (objects.items[i]->error_count > 0)
+            log_errors(&faults);
+        else if (store_put(mirror->store, kind_object_ref(objects.items[i]), now))
+            touch(mirror);
+    }
+    kind_objects_fini(&objects);
+    faults_fini(&faults);
+    arena_fini(&arena);
+}
+
+static void on_object(void *owner, const struct value *object, uint64_t version)
+{
+    (void)version;
+    struct shelf *shelf = owner;
+    struct mirror *mirror = shelf->mirror;
+    if (shelf->is_listing)
+        map_put(&shelf->seen, path_of(&shelf->arena, key_of(shelf, object)), shelf);
+    put(mirror, object);
+    if (mirror->events->on_object != NULL)
+        mirror->events->on_object(mirror->owner, shelf->kind, object);
+}
+
+static void take_out(struct mirror *mirror, struct store_key key)
+{
+    if (mirror->events->on_removed != NULL)
+        mirror->events->on_removed(mirror->owner, key);
+    if (store_remove(mirror->store, key))
+        touch(mirror);
+}
+
+static void on_removed(void *owner, const struct value *object)
+{
+    struct shelf *shelf = owner;
+    take_out(shelf->mirror, key_of(shelf, object));
+}
+
+static void count(struct shelf *shelf)
+{
+    struct mirror *mirror = shelf->mirror;
+    if (shelf->is_counted)
+        return;
+    shelf->is_counted = true;
+    if (++mirror->listed_count < mirror->kind_count)
+        return;
+    mirror->synced = true;
+    loop_arm(mirror->loop, &mirror->debounce, 1);
+}
+
+static void on_listed(void *owner)
+{
+    struct shelf *shelf = owner;
+    struct mirror *mirror = shelf->mirror;
+    struct store_list list = store_list(mirror->store, shelf->kind);
+    struct arena arena;
+    arena_init(&arena, 0);
+    size_t gone_count = 0;
+    struct store_key *gone = arena_array(&arena, struct store_key, list.count + 1);
+    for (size_t i = 0; i < list.count; i++) {
+        const struct kind_meta *meta = &list.items[i]->meta;
+        struct store_key key = {shelf->kind, meta->namespace, meta->name};
+        if (map_get(&shelf->seen, path_of(&arena, key)) == NULL)
+            gone[gone_count++] = (struct store_key){shelf->kind, arena_text(&arena, key.namespace),
+                                                    arena_text(&arena, key.name)};
+    }
+    for (size_t i = 0; i < gone_count; i++)
+        take_out(mirror, gone[i]);
+    arena_fini(&arena);
+    end_seen(shelf);
+    shelf->is_listing = false;
+    count(shelf);
+}
+
+static void on_version(void *owner, uint64_t version)
+{
+    ((struct shelf *)owner)->version = version;
+}
+
+static const char *selector_of(enum kind_id kind)
+{
+    if (kind == KIND_SECRET)
+        return "fieldSelector=type!%3Dkubernetes.io/service-account-token,"
+               "type!%3Dhelm.sh/release.v1,type!%3Dkubernetes.io/dockerconfigjson";
+    if (kind == KIND_ENDPOINT_SLICE)
+        return "labelSelector=kubernetes.io/service-name";
+    return NULL;
+}
+
+static void add_kind(struct mirror *mirror, struct client *client, const struct registry_kind *kind)
+{
+    static const struct reflector_events EVENTS = {on_list, on_object, on_removed, on_listed,
+                                                   on_version};
+    struct arena arena;
+    arena_init(&arena, 0);
+    struct shelf *shelf = &mirror->shelves[kind->id];
+    shelf->mirror = mirror;
+    shelf->kind = kind->id;
+    map_init(&shelf->seen);
+    arena_init(&shelf->arena, 0);
+    shelf->reflector = reflector_new(&(struct reflector_options){
+        .loop = mirror->loop,
+        .client = client,
+        .group = kind->group,
+        .versions = kind->versions,
+        .version_count = ARRAY_LEN(kind->versions),
+        .plural = reflector_plural(&arena, kind->name).data,
+        .selector = selector_of(kind->id),
+        .events = &EVENTS,
+        .owner = shelf,
+    });
+    mirror->kind_count++;
+    arena_fini(&arena);
+}
+
+struct mirror *mirror_new(struct loop *loop, struct client *client, struct store *store,
+                          const struct mirror_events *events, void *owner)
+{
+    struct mirror *mirror = memory_new(struct mirror);
+    mirror->loop = loop;
+    mirror->store = store;
+    mirror->events = events;
+    mirror->owner = owner;
+    timer_init(&mirror->debounce, mirror, on_burst_over);
+    for (int id = KIND_NONE + 1; id < KIND_COUNT; id++) {
+        const struct registry_kind *kind = registry_get((enum kind_id)id);
+        if (kind != NULL)
+            add_kind(mirror, client, kind);
+    }
+    return mirror;
+}
+
+void mirror_free(struct mirror *mirror)
+{
+    if (mirror == NULL)
+        return;
+    for (size_t i = 0; i < KIND_COUNT; i++) {
+        struct shelf *shelf = &mirror->shelves[i];
+        reflector_free(shelf->reflector);
+        map_fini(&shelf->seen);
+        if (shelf->mirror != NULL)
+            arena_fini(&shelf->arena);
+    }
+    loop_disarm(mirror->loop, &mirror->debounce);
+    free(mirror);
+}
+
+void mirror_start(struct mirror *mirror)
+{
+    for (size_t i = 0; i < KIND_COUNT; i++)
+        if (mirror->shelves[i].reflector != NULL)
+            reflector_start(mirror->shelves[i].reflector);
+}
+
+bool mirror_is_synced(const struct mirror *mirror)
+{
+    return mirror->synced;
+}
+
+uint64_t mirror_version(const struct mirror *mirror, enum kind_id kind)
+{
+    return mirror->shelves[kind].version;
+}
+
+const char *mirror_api_version(const struct mirror *mirror, enum kind_id kind)
+{
+    return reflector_version(mirror->shelves[kind].reflector);
+}
+
+void mirror_json(const struct mirror *mirror, struct json *json)
+{
+    json_array_begin(json, NULL);
+    for (size_t i = 0; i < KIND_COUNT; i++) {
+        const struct shelf *shelf = &mirror->shelves[i];
+        if (shelf->reflector == NULL)
+            continue;
+        const struct reflector_counters *counters = reflector_counters(shelf->reflector);
+        const char *why = reflector_why(shelf->reflector);
+        json_object_begin(json, NULL);
+        json_string(json, "name", kind_name(shelf->kind));
+        json_string(json, "version", reflector_version(shelf->reflector));
+        json_int(json, "objects", (int64_t)store_count(mirror->store, shelf->kind));
+        json_int(json, "revision", (int64_t)shelf->version);
+        json_bool(json, "listed", reflector_is_listed(shelf->reflector));
+        json_bool(json, "missing", reflector_is_missing(shelf->reflector));
+        json_int(json, "lists", (int64_t)counters->lists);
+        json_int(json, "watches", (int64_t)counters->watches);
+        json_int(json, "expired", (int64_t)counters->expired);
+        json_int(json, "failures", (int64_t)counters->failures);
+        if (why != NULL)
+            json_string(json, "why", why);
+        json_object_end(json);
+    }
+    json_array_end(json);
+}
