@@ -19,40 +19,40 @@
 #define LIMIT_LINGER_BYTES       65536
 
 /* Clients. */
-#define LIMIT_HANDSHAKE_MS 10000
-#define LIMIT_HEADER_MS    10000  /* 408; first byte of a request to its last header byte */
-#define LIMIT_BODY_MS      60000  /* 408; without any progress */
-#define LIMIT_PROXY_PROTOCOL 2048 /* behind the 16 bytes of a version 2 header */
-#define LIMIT_IDLE_MS      75000  /* keep-alive, as nginx */
-#define LIMIT_WRITE_MS     60000  /* a client that reads nothing */
-#define LIMIT_CONNECTIONS  100000 /* per worker; beyond: close at accept, counted */
-#define LIMIT_FD_RESERVE   64     /* kept for state, logs and admin when descriptors run out */
-#define LIMIT_ACCEPT_BATCH 64     /* connections accepted in one turn */
+#define LIMIT_HANDSHAKE_MS   10000
+#define LIMIT_HEADER_MS      10000  /* 408; first byte of a request to its last header byte */
+#define LIMIT_BODY_MS        60000  /* 408; without any progress */
+#define LIMIT_PROXY_PROTOCOL 2048   /* behind the 16 bytes of a version 2 header */
+#define LIMIT_IDLE_MS        75000  /* keep-alive, as nginx */
+#define LIMIT_WRITE_MS       60000  /* a client that reads nothing */
+#define LIMIT_CONNECTIONS    100000 /* per worker; beyond: close at accept, counted */
+#define LIMIT_FD_RESERVE     64     /* kept for state, logs and admin when descriptors run out */
+#define LIMIT_ACCEPT_BATCH   64     /* connections accepted in one turn */
 
 /* HTTP/2 (RFC 9113), both ends. */
-#define LIMIT_H2_STREAMS           100
-#define LIMIT_H2_STREAM_WINDOW     65535
-#define LIMIT_H2_CONNECTION_WINDOW 1048576
-#define LIMIT_H2_FRAME             16384
-#define LIMIT_H2_TABLE             4096
-#define LIMIT_H2_CONTINUATIONS     64
-#define LIMIT_H2_CONTROL_QUEUE     1000
-#define LIMIT_H2_RESETS            200 /* in LIMIT_H2_RESET_MS, either direction */
-#define LIMIT_H2_RESET_MS          30000
-#define LIMIT_H2_PING_WAIT_MS      20000 /* for the answer to a PING, then the peer is dead */
-#define LIMIT_H2_EMPTY_DATA        8 /* in a row */
-#define LIMIT_H2_EMPTY_CONTINUATIONS 8 /* of one head */
-#define LIMIT_H2_REQUESTS          100000 /* of one connection; then GOAWAY, so that load moves */
-#define LIMIT_H2_OUT               65536  /* frames encoded ahead of the socket */
-#define LIMIT_H2_STREAMS_KEPT      4      /* ended streams whose memory waits for the next */
+#define LIMIT_H2_STREAMS             100
+#define LIMIT_H2_STREAM_WINDOW       65535
+#define LIMIT_H2_CONNECTION_WINDOW   1048576
+#define LIMIT_H2_FRAME               16384
+#define LIMIT_H2_TABLE               4096
+#define LIMIT_H2_CONTINUATIONS       64
+#define LIMIT_H2_CONTROL_QUEUE       1000
+#define LIMIT_H2_RESETS              200 /* in LIMIT_H2_RESET_MS, either direction */
+#define LIMIT_H2_RESET_MS            30000
+#define LIMIT_H2_PING_WAIT_MS        20000  /* for the answer to a PING, then the peer is dead */
+#define LIMIT_H2_EMPTY_DATA          8      /* in a row */
+#define LIMIT_H2_EMPTY_CONTINUATIONS 8      /* of one head */
+#define LIMIT_H2_REQUESTS            100000 /* of one connection; then GOAWAY, so that load moves */
+#define LIMIT_H2_OUT                 65536  /* frames encoded ahead of the socket */
+#define LIMIT_H2_STREAMS_KEPT        4      /* ended streams whose memory waits for the next */
 
 /* The event loop. */
-#define LIMIT_READY_BATCH      256  /* ready descriptors told in one turn */
-#define LIMIT_DEFER_ROUNDS     16   /* work that puts off more work: the rest waits a turn */
-#define LIMIT_BLOCKS_KEPT      1024 /* free buffer blocks a loop keeps: 16 MiB */
-#define LIMIT_LISTEN_BACKLOG   4096 /* connections the kernel holds for us; capped by somaxconn */
-#define LIMIT_ACCEPT_PAUSE_MS  100  /* when descriptors ran out: then try again */
-#define LIMIT_TLS_BACKLOG      65536 /* encrypted bytes a stream holds for a slow peer */
+#define LIMIT_READY_BATCH     256   /* ready descriptors told in one turn */
+#define LIMIT_DEFER_ROUNDS    16    /* work that puts off more work: the rest waits a turn */
+#define LIMIT_BLOCKS_KEPT     1024  /* free buffer blocks a loop keeps: 16 MiB */
+#define LIMIT_LISTEN_BACKLOG  4096  /* connections the kernel holds for us; capped by somaxconn */
+#define LIMIT_ACCEPT_PAUSE_MS 100   /* when descriptors ran out: then try again */
+#define LIMIT_TLS_BACKLOG     65536 /* encrypted bytes a stream holds for a slow peer */
 
 /* Upstream. */
 #define LIMIT_CONNECT_MS       5000
@@ -62,8 +62,12 @@
 #define LIMIT_TUNNEL_END_MS    10000 /* for the second direction, once the first has ended */
 #define LIMIT_CONNECT_RETRIES  3     /* other endpoints tried when a connect fails */
 #define LIMIT_ENDPOINTS        10000 /* per backend */
-#define LIMIT_RETRY_PAUSE_MS   25    /* before the first retry that a route names; then doubled */
-#define LIMIT_RETRY_ATTEMPTS   100   /* as the conformance suite uses */
+#define LIMIT_RING_POINTS      160   /* for one unit of weight, as ketama: shares within a few % */
+#define LIMIT_RING_MAX         1000000 /* points of one ring: 10 MB */
+#define LIMIT_MAGLEV_SIZE      65537   /* a prime, over 100 times the usual number of endpoints */
+#define LIMIT_ENDPOINT_WEIGHT  1000    /* against 1: bounds the work of making a Maglev table */
+#define LIMIT_RETRY_PAUSE_MS   25      /* before the first retry that a route names; then doubled */
+#define LIMIT_RETRY_ATTEMPTS   100     /* as the conformance suite uses */
 
 /* Mirrored requests. */
 #define LIMIT_MIRRORS          1024        /* under way per worker; beyond: no copy is made */
@@ -82,16 +86,16 @@
 /* gRPC and xDS. */
 #define LIMIT_GRPC_MESSAGE     (4u << 20)  /* what a stock client takes by default */
 #define LIMIT_GRPC_RECEIVE     (64u << 20) /* from a control plane: a large resource set */
-#define LIMIT_GRPC_WINDOW      (1u << 20) /* of one stream: a push takes few round trips */
+#define LIMIT_GRPC_WINDOW      (1u << 20)  /* of one stream: a push takes few round trips */
 #define LIMIT_GRPC_PING_MS     310000 /* stock servers cut off who pings more often than 5 min */
-#define LIMIT_XDS_PUSH         (1u << 20)  /* aim for one response; a set is cut into several */
+#define LIMIT_XDS_PUSH         (1u << 20) /* aim for one response; a set is cut into several */
 #define LIMIT_XDS_STREAMS      10000
 #define LIMIT_XDS_RESOURCES    2000000
-#define LIMIT_PROTO_DEPTH      64 /* protobuf-c has no bound of its own */
-#define LIMIT_PROTO_EXPANSION  16 /* memory per wire byte when unpacking */
+#define LIMIT_PROTO_DEPTH      64    /* protobuf-c has no bound of its own */
+#define LIMIT_PROTO_EXPANSION  16    /* memory per wire byte when unpacking */
 #define LIMIT_PROTO_SLACK      65536 /* and this much more: small messages are mostly structs */
-#define LIMIT_RESOURCE_NAME    1024 /* four Kubernetes names of 253 and what stands between */
-#define LIMIT_VERSION_KINDS    32   /* watched kinds in a version vector */
+#define LIMIT_RESOURCE_NAME    1024  /* four Kubernetes names of 253 and what stands between */
+#define LIMIT_VERSION_KINDS    32    /* watched kinds in a version vector */
 #define LIMIT_VERSION_KIND     63
 #define LIMIT_XDS_LOG          65536  /* changes remembered for slow streams; older: resync */
 #define LIMIT_XDS_ACK_MS       30000  /* an unanswered snapshot stops holding back the next */
@@ -121,19 +125,19 @@
 #define LIMIT_KUBE_RETRY_MAX_MS 30000
 
 /* Configuration. */
-#define LIMIT_FAULTS          1000
-#define LIMIT_FILE_BYTES      (256u << 20) /* one YAML or JSON file */
-#define LIMIT_YAML_NODES      20000000
-#define LIMIT_YAML_DEPTH      64
-#define LIMIT_YAML_ALIAS_NODES 1000000 /* what the aliases of one file stand for, together */
-#define LIMIT_DEBOUNCE_MS     20 /* after the last change in a directory */
-#define LIMIT_DEBOUNCE_MAX_MS 500
-#define LIMIT_DIRECTORY_POLL_MS 2000 /* targets of links, which tell nobody */
-#define LIMIT_DIRECTORY_RETRY_MS 500 /* while the directory itself is away */
-#define LIMIT_REGEX_BYTES     4096
-#define LIMIT_REGEX_PROGRAM   (1u << 20)
-#define LIMIT_HOSTNAME        253
-#define LIMIT_SNAPSHOT_BYTES  (1u << 30) /* the state file */
+#define LIMIT_FAULTS             1000
+#define LIMIT_FILE_BYTES         (256u << 20) /* one YAML or JSON file */
+#define LIMIT_YAML_NODES         20000000
+#define LIMIT_YAML_DEPTH         64
+#define LIMIT_YAML_ALIAS_NODES   1000000 /* what the aliases of one file stand for, together */
+#define LIMIT_DEBOUNCE_MS        20      /* after the last change in a directory */
+#define LIMIT_DEBOUNCE_MAX_MS    500
+#define LIMIT_DIRECTORY_POLL_MS  2000 /* targets of links, which tell nobody */
+#define LIMIT_DIRECTORY_RETRY_MS 500  /* while the directory itself is away */
+#define LIMIT_REGEX_BYTES        4096
+#define LIMIT_REGEX_PROGRAM      (1u << 20)
+#define LIMIT_HOSTNAME           253
+#define LIMIT_SNAPSHOT_BYTES     (1u << 30) /* the state file */
 
 /* Draining. */
 #define LIMIT_DRAIN_DELAY_MS   0
@@ -144,9 +148,11 @@
 #define LIMIT_LOG_QUEUE (4u << 20) /* bytes waiting for a slow sink; then lines are dropped */
 
 /* Metrics. */
-#define LIMIT_METRIC_ROUTES 4000 /* labelled entries per worker; the rest is one overflow series */
+#define LIMIT_METRIC_ROUTES                                                                        \
+    4000 /* labelled entries per worker; the rest is one overflow series                           \
+          */
 
 /* The admin ports. */
 #define LIMIT_ADMIN_CONNECTIONS 256
-#define LIMIT_ADMIN_BODY (1u << 20)
-#define LIMIT_SETTLE_ROUNDS 64 /* of deferred work when a loop ends */
+#define LIMIT_ADMIN_BODY        (1u << 20)
+#define LIMIT_SETTLE_ROUNDS     64 /* of deferred work when a loop ends */

@@ -57,6 +57,28 @@ struct text message_value(const struct message *message, enum name_id id)
     return field == NULL ? TEXT_NONE : field->value;
 }
 
+static bool find_cookie(struct text pairs, struct text name, struct text *ret_value)
+{
+    struct text pair;
+    while (text_split(&pairs, ';', &pair)) {
+        pair = text_trim(pair);
+        if (pair.len <= name.len || pair.data[name.len] != '=' || !text_starts_with(pair, name))
+            continue;
+        *ret_value = text_slice(pair, name.len + 1, pair.len);
+        return true;
+    }
+    return false;
+}
+
+bool message_cookie(const struct message *message, struct text name, struct text *ret_value)
+{
+    for (uint32_t i = 0; i < message->field_count; i++)
+        if (message->fields[i].id == NAME_COOKIE &&
+            find_cookie(message->fields[i].value, name, ret_value))
+            return true;
+    return false;
+}
+
 void message_add(struct message *message, struct arena *arena, struct text name, struct text value)
 {
     if (message->field_count == message->field_cap) {

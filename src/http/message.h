@@ -71,12 +71,13 @@ struct field *message_get(const struct message *message, enum name_id id);
 struct field *message_find(const struct message *message, struct text name);
 /* The value of the first, or an empty text. */
 struct text message_value(const struct message *message, enum name_id id);
+/* The value of a cookie of the request (RFC 6265 5.4), the first of that name. */
+MUST_USE bool message_cookie(const struct message *message, struct text name,
+                             struct text *ret_value);
 /* Appends; text must live as long as the message (arena it first). */
-void message_add(struct message *message, struct arena *arena, struct text name,
-                 struct text value);
+void message_add(struct message *message, struct arena *arena, struct text name, struct text value);
 /* Replaces the first of that name, drops the others; appends if there is none. */
-void message_set(struct message *message, struct arena *arena, struct text name,
-                 struct text value);
+void message_set(struct message *message, struct arena *arena, struct text name, struct text value);
 void message_remove(struct message *message, struct text name);
 /* Standard reason phrase, "" if unknown. */
 struct text message_reason(int status);

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/store/references.h"
 
+#include "control/kind/backend_lb_policy.h"
 #include "control/kind/backend_tls_policy.h"
 #include "control/kind/gateway_class.h"
 #include "control/kind/grpc_route.h"
@@ -199,6 +200,10 @@ void references_each(const struct kind_object *object, references_visit visit, v
                      object->backend_tls_policy->target_count);
         name_refs(&walk, object->backend_tls_policy->ca_certificates,
                   object->backend_tls_policy->ca_certificate_count);
+        return;
+    case KIND_BACKEND_LB_POLICY:
+        name_targets(&walk, object->backend_lb_policy->targets,
+                     object->backend_lb_policy->target_count);
         return;
     case KIND_ENDPOINT_SLICE:
         name(&walk, TEXT(""), TEXT("Service"), TEXT_NONE, object->endpoint_slice->service_name);

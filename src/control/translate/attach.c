@@ -4,9 +4,9 @@
 #include "control/translate/attach.h"
 
 #include "base/limits.h"
+#include "control/store/namespaces.h"
 #include "control/translate/hostname.h"
 #include "control/translate/listener_set.h"
-#include "control/translate/namespaces.h"
 #include "control/translate/outcome_internal.h"
 
 struct job {

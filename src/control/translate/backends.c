@@ -4,9 +4,9 @@
 
 #include "base/memory.h"
 #include "control/kind/service.h"
-#include "control/translate/backend_tls.h"
+#include "control/store/grants.h"
 #include "control/translate/endpoints.h"
-#include "control/translate/grants.h"
+#include "control/translate/service_policy.h"
 #include "nantian/config/v1/backend.pb-c.h"
 
 static const char *const SUFFIXES[] = {"", ";h2c", ";tcp", ";udp"};
@@ -156,10 +156,15 @@ static void add_backend(struct translation *t, const struct backend_entry *entry
         message.protocol = NANTIAN__CONFIG__V1__BACKEND__PROTOCOL__TCP;
     else if (entry->protocol == BACKENDS_UDP)
         message.protocol = NANTIAN__CONFIG__V1__BACKEND__PROTOCOL__UDP;
-    struct backend_tls_choice choice =
-        backend_tls_choose(t, entry->service, port == NULL ? TEXT_NONE : port->name);
-    if (choice.policy != NULL && entry->protocol != BACKENDS_UDP)
-        backend_tls_apply(t, &choice, piece, &message);
+    struct text port_name = port == NULL ? TEXT_NONE : port->name;
+    const struct kind_object *tls =
+        service_policy_choose(t, KIND_BACKEND_TLS_POLICY, entry->service, port_name);
+    if (tls != NULL && entry->protocol != BACKENDS_UDP)
+        backend_tls_apply(t, tls, piece, &message);
+    const struct kind_object *lb =
+        service_policy_choose(t, KIND_BACKEND_LB_POLICY, entry->service, port_name);
+    if (lb != NULL)
+        backend_lb_apply(t, lb, &message);
     piece_add_resource(piece, RESOURCE_BACKEND, entry->name, &message, arena);
     struct outcome_resource *resource = &piece->resources[piece->resource_count - 1];
     if (outcome_refusal(t->outcome, RESOURCE_BACKEND, entry->name, resource->digest).len == 0)

@@ -5,10 +5,10 @@
 
 #include "base/memory.h"
 #include "control/kind/listener_set.h"
+#include "control/store/namespaces.h"
 #include "control/translate/gateway_class.h"
 #include "control/translate/listener_set.h"
 #include "control/translate/listeners.h"
-#include "control/translate/namespaces.h"
 #include "control/translate/secrets.h"
 #include "control/translate/view.h"
 

@@ -3,10 +3,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/translate/run.h"
 
-#include "control/kind/backend_tls_policy.h"
 #include "control/kind/service.h"
 #include "control/translate/listener_set.h"
 #include "control/translate/secrets.h"
+#include "control/translate/service_policy.h"
 
 void run_init(struct run *run, struct outcome *outcome, struct store *store)
 {
@@ -20,7 +20,7 @@ void run_init(struct run *run, struct outcome *outcome, struct store *store)
     arena_init(&run->t.scratch, 65536);
     arena_init(&run->t.run, 65536);
     struct map *maps[] = {&run->classes,  &run->gateways, &run->sets,    &run->routes,
-                          &run->policies, &run->services, &run->secrets, &run->tls};
+                          &run->policies, &run->services, &run->secrets, &run->backends};
     for (size_t i = 0; i < ARRAY_LEN(maps); i++)
         map_init(maps[i]);
 }
@@ -28,7 +28,7 @@ void run_init(struct run *run, struct outcome *outcome, struct store *store)
 void run_fini(struct run *run)
 {
     struct map *maps[] = {&run->classes,  &run->gateways, &run->sets,    &run->routes,
-                          &run->policies, &run->services, &run->secrets, &run->tls};
+                          &run->policies, &run->services, &run->secrets, &run->backends};
     for (size_t i = 0; i < ARRAY_LEN(maps); i++)
         map_fini(maps[i]);
     arena_fini(&run->t.scratch);
@@ -63,10 +63,10 @@ void run_mark_routes_of(struct run *run, struct store_key parent)
     }
 }
 
-static void mark_tls(struct run *run, struct text namespace)
+static void mark_backends(struct run *run, struct text namespace)
 {
     struct store_key key = {KIND_NAMESPACE, TEXT_NONE, namespace};
-    run_mark(run, &run->tls, key);
+    run_mark(run, &run->backends, key);
 }
 
 static void mark_service(struct run *run, struct text namespace, struct text name)
@@ -124,7 +124,7 @@ static void reach_material(struct run *run, struct store_key key)
         else if (keys.items[i].kind == KIND_LISTENER_SET)
             mark_set(run, keys.items[i]);
         else if (keys.items[i].kind == KIND_BACKEND_TLS_POLICY)
-            mark_tls(run, keys.items[i].namespace);
+            mark_backends(run, keys.items[i].namespace);
     }
 }
 
@@ -132,8 +132,8 @@ static void reach_service(struct run *run, struct store_key key)
 {
     mark_service(run, key.namespace, key.name);
     run_mark_routes_of(run, key);
-    if (store_list_namespace(run->t.store, KIND_BACKEND_TLS_POLICY, key.namespace).count > 0)
-        mark_tls(run, key.namespace);
+    if (service_policy_any(run->t.store, key.namespace))
+        mark_backends(run, key.namespace);
 }
 
 static void reach_slice(struct run *run, struct store_key key)
@@ -242,8 +242,9 @@ static void reach(struct run *run, struct store_key key)
         reach_grant(run, key.namespace);
         break;
     case KIND_BACKEND_TLS_POLICY:
+    case KIND_BACKEND_LB_POLICY:
         run_mark(run, &run->policies, key);
-        mark_tls(run, key.namespace);
+        mark_backends(run, key.namespace);
         break;
     case KIND_SERVICE:
         reach_service(run, key);
@@ -284,6 +285,7 @@ void run_reach_all(struct run *run)
     for (size_t i = 0; i < ARRAY_LEN(OBJECTS); i++)
         mark_all_of(run, sets[i], OBJECTS[i]);
     mark_all_of(run, &run->policies, KIND_BACKEND_TLS_POLICY);
+    mark_all_of(run, &run->policies, KIND_BACKEND_LB_POLICY);
     mark_all_of(run, &run->policies, KIND_ROUTE_POLICY);
     mark_all_of(run, &run->policies, KIND_SECURITY_POLICY);
     struct store_list slices = store_list(run->t.store, KIND_ENDPOINT_SLICE);

@@ -12,7 +12,7 @@ struct run {
     struct map classes, gateways, sets, routes, policies;
     struct map services; /* Services whose backends are to be made again, by path */
     struct map secrets;  /* Secrets and ConfigMaps that changed, by resource name */
-    struct map tls;      /* namespaces whose BackendTLSPolicies are to be looked at again */
+    struct map backends; /* namespaces whose policies on Services are to be looked at again */
 };
 
 void run_init(struct run *run, struct outcome *outcome, struct store *store);

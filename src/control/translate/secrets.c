@@ -3,7 +3,7 @@
 #include "control/translate/secrets.h"
 
 #include "control/kind/secret.h"
-#include "control/translate/grants.h"
+#include "control/store/grants.h"
 #include "control/translate/outcome_internal.h"
 #include "nantian/config/v1/secret.pb-c.h"
 

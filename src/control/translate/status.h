@@ -67,7 +67,7 @@ struct object_status {
     /* Gateway, ListenerSet */
     struct status_listener *listeners;
     size_t listener_count;
-    /* routes, BackendTLSPolicy */
+    /* routes, policies on Services */
     struct status_parent *parents;
     size_t parent_count;
 };

@@ -6,13 +6,13 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
-#include "control/translate/backend_tls.h"
 #include "control/translate/backends.h"
 #include "control/translate/gateway_class.h"
 #include "control/translate/listener_set.h"
 #include "control/translate/policies.h"
 #include "control/translate/run.h"
 #include "control/translate/secrets.h"
+#include "control/translate/service_policy.h"
 
 static const struct kind_object *find(const struct run *run, struct store_key key)
 {
@@ -175,12 +175,12 @@ static void make_backends(struct run *run)
         if (fresh->is_dirty && fresh->use_count > 0)
             make_backend(run, fresh);
     }
-    if (run->tls.count == 0)
+    if (run->backends.count == 0)
         return;
     for (size_t at = 0; map_next(&outcome->backends, &at, &entry);) {
         struct backend_entry *backend = entry->value;
         if (backend->use_count > 0 && backend->made != outcome->run &&
-            is_marked(run, &run->tls, backend->service.namespace))
+            is_marked(run, &run->backends, backend->service.namespace))
             make_backend(run, backend);
     }
 }
@@ -282,27 +282,45 @@ static void make_secrets(struct run *run)
     }
 }
 
+static struct piece *policy_piece(struct run *run, const struct kind_object *object)
+{
+    switch (object->id) {
+    case KIND_BACKEND_TLS_POLICY:
+        return backend_tls_piece(&run->t, object);
+    case KIND_BACKEND_LB_POLICY:
+        return backend_lb_piece(&run->t, object);
+    default:
+        return policies_piece(&run->t, object);
+    }
+}
+
 static void make_policy(struct run *run, struct store_key key)
 {
     const struct kind_object *object = find(run, key);
-    struct piece *piece = NULL;
-    if (object != NULL)
-        piece = key.kind == KIND_BACKEND_TLS_POLICY ? backend_tls_piece(&run->t, object)
-                                                    : policies_piece(&run->t, object);
-    outcome_put_piece(run->t.outcome, key, piece);
+    outcome_put_piece(run->t.outcome, key, object == NULL ? NULL : policy_piece(run, object));
     arena_reset(&run->t.scratch);
+}
+
+/* Their ancestors are the Gateways that use the Service. */
+static void mark_service_policies(struct run *run)
+{
+    for (enum kind_id kind = KIND_NONE; kind < KIND_COUNT; kind++) {
+        if (!service_policy_is(kind))
+            continue;
+        struct store_list list = store_list(run->t.store, kind);
+        for (size_t i = 0; i < list.count; i++) {
+            if (run->t.outcome->has_new_uses ||
+                is_marked(run, &run->backends, list.items[i]->meta.namespace))
+                run_mark(run, &run->policies, piece_key_of(list.items[i]));
+        }
+    }
 }
 
 static void make_policies(struct run *run)
 {
     struct outcome *outcome = run->t.outcome;
     size_t count;
-    struct store_list tls = store_list(run->t.store, KIND_BACKEND_TLS_POLICY);
-    for (size_t i = 0; i < tls.count; i++) {
-        /* Ancestors are the Gateways that use the Service. */
-        if (outcome->has_new_uses || is_marked(run, &run->tls, tls.items[i]->meta.namespace))
-            run_mark(run, &run->policies, piece_key_of(tls.items[i]));
-    }
+    mark_service_policies(run);
     outcome->has_new_uses = false;
     struct store_key **keys = sorted(&run->policies, &count);
     for (size_t i = 0; i < count; i++)

@@ -3,6 +3,7 @@
 #include "base/limits.h"
 #include "base/memory.h"
 #include "data/compile/part.h"
+#include "data/snapshot/hash_table.h"
 #include "nantian/config/v1/backend.pb-c.h"
 #include "nantian/config/v1/endpoints.pb-c.h"
 
@@ -40,6 +41,8 @@ void compile_endpoints(struct change *change, struct part *part)
             refuse_endpoint(change, part, i, "port", "is not between 1 and 65535");
         else if (!address_parse(text_of(endpoint->address), (uint16_t)endpoint->port, &address))
             refuse_endpoint(change, part, i, "address", "is not an IP address");
+        if (endpoint->weight > LIMIT_ENDPOINT_WEIGHT)
+            refuse_endpoint(change, part, i, "weight", "is above 1000");
     }
     if (message->dns_name[0] != '\0') {
         struct fault fault = part_fault(change, part, "InvalidEndpoint", TEXT("dns_name"));
@@ -166,6 +169,14 @@ static bool check(struct change *change, const struct part *part,
         refuse(change, part, "protocol", "is none that this proxy knows");
     if ((unsigned)message->balance > NANTIAN__CONFIG__V1__BACKEND__BALANCE__MAGLEV)
         refuse(change, part, "balance", "is none that this proxy knows");
+    if (message->hash != NULL) {
+        bool wants_name = message->hash->key == NANTIAN__CONFIG__V1__BACKEND__HASH__KEY__HEADER ||
+                          message->hash->key == NANTIAN__CONFIG__V1__BACKEND__HASH__KEY__COOKIE;
+        if ((unsigned)message->hash->key > NANTIAN__CONFIG__V1__BACKEND__HASH__KEY__PATH)
+            refuse(change, part, "hash.key", "is none that this proxy knows");
+        if (wants_name && message->hash->name[0] == '\0')
+            refuse(change, part, "hash.name", "is empty");
+    }
     if (message->fail_status != 0 && (message->fail_status < 400 || message->fail_status > 599))
         refuse(change, part, "fail_status", "is not between 400 and 599");
     return change->faults->count + change->faults->dropped == before;
@@ -210,6 +221,10 @@ void compile_backend(struct change *change, struct part *part)
     part->next = made;
     backend->protocol = (enum backend_protocol)message->protocol;
     backend->balance = (enum balance)message->balance;
+    if (message->hash != NULL) {
+        backend->hash_key = (enum hash_key)message->hash->key;
+        backend->hash_name = arena_text(&backend->arena, text_of(message->hash->name));
+    }
     backend->connect_timeout_ms = message->connect_timeout_ms;
     backend->max_connections = message->max_connections;
     backend->max_pending = message->max_pending;
@@ -227,4 +242,7 @@ void compile_backend(struct change *change, struct part *part)
     }
     if (made->endpoints != NULL)
         take_endpoints(change, made);
+    if (backend->balance == BALANCE_RING_HASH || backend->balance == BALANCE_MAGLEV)
+        backend->table = hash_table_new(backend->balance, backend->endpoints,
+                                        backend->endpoint_count, &backend->arena);
 }

@@ -8,6 +8,7 @@
 #include "net/address.h"
 
 struct tls_context;
+struct hash_table; /* data/snapshot/hash_table.h */
 
 #define BACKEND_NONE UINT32_MAX
 
@@ -19,6 +20,9 @@ enum balance {
     BALANCE_RING_HASH,
     BALANCE_MAGLEV
 };
+
+/* What consistent hashing goes by. A request without it is spread at random. */
+enum hash_key { HASH_CLIENT_ADDRESS, HASH_HEADER, HASH_COOKIE, HASH_HOST, HASH_PATH };
 
 struct endpoint {
     struct address address;
@@ -34,8 +38,11 @@ struct backend {
     uint32_t slot;
     enum backend_protocol protocol;
     enum balance balance;
-    struct tls_context *tls; /* shares; NULL: plain */
-    struct text server_name; /* for tls */
+    enum hash_key hash_key;
+    struct text hash_name;    /* of the header (lower case) or cookie */
+    struct hash_table *table; /* of RING_HASH and MAGLEV; NULL: no endpoints */
+    struct tls_context *tls;  /* shares; NULL: plain */
+    struct text server_name;  /* for tls */
     uint32_t connect_timeout_ms;
     uint32_t max_connections, max_pending; /* 0: unbounded */
     uint32_t fail_status;                  /* not 0: every request is answered with it */

@@ -4,6 +4,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "data/upstream/call.h"
 
+#include "base/hash.h"
 #include "base/limits.h"
 
 #define PENDING_TIMEOUT "upstream_pending_timeout"
@@ -104,16 +105,16 @@ static bool policy_allows(struct call *call, bool is_connect)
 
 static void remember_tried(struct call *call, struct pool_endpoint *endpoint)
 {
-    if (endpoint != NULL && call->tried_count < CALL_TRIED_MAX)
-        call->tried[call->tried_count++] = &endpoint->item;
+    if (endpoint != NULL && call->ask.tried_count < BALANCER_TRIED_MAX)
+        call->ask.tried[call->ask.tried_count++] = &endpoint->item;
 }
 
 /* Each endpoint once before any of them again, and the one that failed last not next. */
 static void avoid_endpoint(struct call *call, struct pool_endpoint *endpoint)
 {
     uint32_t size = pool_size(pool_of(call->pools, call->backend));
-    if (call->tried_count + 1 >= MIN(size, CALL_TRIED_MAX))
-        call->tried_count = 0;
+    if (call->ask.tried_count + 1 >= MIN(size, BALANCER_TRIED_MAX))
+        call->ask.tried_count = 0;
     if (size > 1)
         remember_tried(call, endpoint);
 }
@@ -150,7 +151,7 @@ static void connect_failed(struct call *call, struct pool_endpoint *endpoint, en
     leave_endpoint(call);
     loop_disarm(call->x->loop, &call->timer);
     if (can_repeat(call) && call->connect_retries < LIMIT_CONNECT_RETRIES &&
-        call->tried_count < pool_size(pool_of(call->pools, call->backend))) {
+        call->ask.tried_count < pool_size(pool_of(call->pools, call->backend))) {
         call->connect_retries++;
         call->events->on_retry(call->owner, 0);
         if (!call->is_over)
@@ -225,8 +226,8 @@ static bool retry_refused(struct call *call)
     if (call->is_over)
         return true;
     remember_tried(call, endpoint);
-    if (call->tried_count >= pool_size(pool_of(call->pools, call->backend)))
-        call->tried_count = 0;
+    if (call->ask.tried_count >= pool_size(pool_of(call->pools, call->backend)))
+        call->ask.tried_count = 0;
     try_once(call, false);
     return true;
 }
@@ -391,11 +392,10 @@ static void try_once(struct call *call, bool fresh)
     x->upstream_started_ns = loop_now_ns(x->loop);
     call->waiter.endpoint = NULL;
     struct pool *pool = pool_of(call->pools, call->backend);
-    enum err err =
-        pool_acquire(pool, call->tried, call->tried_count, fresh, &call->waiter, &connection);
-    if (err == ERR_REFUSED && call->policy_retries > 0 && call->tried_count > 0) {
-        call->tried_count = 0; /* the pool shrank meanwhile */
-        err = pool_acquire(pool, call->tried, 0, fresh, &call->waiter, &connection);
+    enum err err = pool_acquire(pool, &call->ask, fresh, &call->waiter, &connection);
+    if (err == ERR_REFUSED && call->policy_retries > 0 && call->ask.tried_count > 0) {
+        call->ask.tried_count = 0; /* the pool shrank meanwhile */
+        err = pool_acquire(pool, &call->ask, fresh, &call->waiter, &connection);
     }
     switch (err) {
     case ERR_NONE:
@@ -409,7 +409,7 @@ static void try_once(struct call *call, bool fresh)
         fail(call, ERR_LIMIT, FLAG_UO, "upstream_overflow");
         break;
     case ERR_REFUSED:
-        if (call->tried_count == 0)
+        if (call->ask.tried_count == 0)
             fail(call, ERR_REFUSED, FLAG_UH, "no_healthy_upstream");
         else
             fail(call, ERR_REFUSED, FLAG_UF, "upstream_connect_failure");
@@ -418,6 +418,36 @@ static void try_once(struct call *call, bool fresh)
         connect_failed(call, call->waiter.endpoint, ERR_SYSTEM, "socket");
         break;
     }
+}
+
+/* False: the request has nothing of that kind, so any endpoint will do. */
+static bool hash_of(const struct exchange *x, const struct backend *backend, uint64_t *ret_hash)
+{
+    char text[ADDRESS_TEXT_MAX];
+    struct text key = TEXT_NONE;
+    struct text name = backend->hash_name;
+    const struct field *field;
+    switch (backend->hash_key) {
+    case HASH_CLIENT_ADDRESS:
+        key = address_format_host(&x->peer, text);
+        break;
+    case HASH_HEADER:
+        field = message_find(x->request, name);
+        key = field == NULL ? TEXT_NONE : field->value;
+        break;
+    case HASH_COOKIE:
+        if (!message_cookie(x->request, name, &key))
+            return false;
+        break;
+    case HASH_HOST:
+        key = x->request->host;
+        break;
+    case HASH_PATH:
+        key = x->original_path;
+        break;
+    }
+    *ret_hash = hash_stable(key);
+    return key.len > 0;
 }
 
 void call_start(struct call *call, struct exchange *x, struct pool_set *pools,
@@ -438,6 +468,7 @@ void call_start(struct call *call, struct exchange *x, struct pool_set *pools,
                 !request_ends && (x->hit.route->retry.attempts > 0 ||
                                   backend->protocol == BACKEND_H2)); /* which may refuse streams */
     x->call = call;
+    call->ask.has_hash = backend->table != NULL && hash_of(x, backend, &call->ask.hash);
     try_once(call, false);
 }
 

@@ -7,8 +7,6 @@
 #include "data/upstream/pool.h"
 #include "data/upstream/replay.h"
 
-#define CALL_TRIED_MAX 8 /* endpoints remembered as tried in one exchange */
-
 struct call_events {
     /* The request head is on its way: the body may be pulled from the client now. */
     void (*on_sent)(void *owner);
@@ -33,8 +31,7 @@ struct call {
     struct pool_waiter waiter;
     struct http_stream *stream; /* NULL: none now */
     struct timer timer;         /* waiting, the try's deadline, or the pause before the next */
-    struct balancer_item *tried[CALL_TRIED_MAX];
-    uint32_t tried_count;
+    struct balancer_ask ask;
     uint32_t connect_retries, policy_retries;
     bool request_ends; /* the request has no body */
     bool body_taken;   /* a byte of the body went upstream: no other try without `replay` */

@@ -130,6 +130,9 @@ static void sweep_removed(struct pool *pool)
 
 static void remove_endpoint(struct pool *pool, struct pool_endpoint *endpoint)
 {
+    for (struct pool_waiter *at = pool->waiting.first; at != NULL; at = at->next)
+        if (at->bound == endpoint)
+            at->bound = NULL;
     endpoint->removed = true;
     endpoint->next_removed = pool->removed;
     pool->removed = endpoint;
@@ -161,7 +164,9 @@ static void set_endpoints(struct pool *pool, const struct endpoint *endpoints, u
     free(pool->items);
     pool->items = items;
     pool->count = filled;
-    balancer_set(&pool->balancer, pool->backend->balance, items, filled);
+    const struct balancer_options options = {.kind = pool->backend->balance,
+                                             .table = pool->backend->table};
+    balancer_set(&pool->balancer, &options, items, filled);
     size_t at = 0;
     struct map_entry *entry;
     pool->locks++;
@@ -203,6 +208,15 @@ static struct pool_waiter *waiter_remove(struct pool_waiter *waiter)
     waiter->connecting = NULL;
     queue->count--;
     return waiter;
+}
+
+/* The first that takes a connection of this endpoint. */
+static struct pool_waiter *waiter_for(const struct pool *pool, const struct pool_endpoint *endpoint)
+{
+    struct pool_waiter *at = pool->waiting.first;
+    while (at != NULL && at->bound != NULL && at->bound != endpoint)
+        at = at->next;
+    return at;
 }
 
 static void fail_all(struct pool_queue *queue, enum err err, const char *why)
@@ -276,17 +290,25 @@ static bool is_blocked(const struct pool_endpoint *endpoint)
     return false;
 }
 
+static struct pool_endpoint *choose(struct pool *pool, const struct balancer_ask *ask)
+{
+    struct balancer_item *item = balancer_pick(&pool->balancer, ask);
+    return item == NULL ? NULL : endpoint_of(item);
+}
+
 /* Starts connections for those who wait, as far as the limit allows. */
 static void serve_waiters(struct pool *pool)
 {
     while (pool->waiting.first != NULL) {
-        struct balancer_item *item = balancer_pick(&pool->balancer, NULL, 0);
-        if (item == NULL)
+        struct pool_waiter *waiter = pool->waiting.first;
+        struct pool_endpoint *endpoint = waiter->bound;
+        if (endpoint == NULL)
+            endpoint = choose(pool, waiter->ask);
+        if (endpoint == NULL)
             return;
-        struct pool_endpoint *endpoint = endpoint_of(item);
         if (endpoint->connecting == NULL && (!has_room(pool) || is_blocked(endpoint)))
             return;
-        struct pool_waiter *waiter = waiter_remove(pool->waiting.first);
+        waiter_remove(waiter);
         if (!share_connecting(endpoint, waiter) && !connect_to(pool, endpoint, waiter))
             waiter->on_failed(waiter->owner, ERR_SYSTEM, "socket");
     }
@@ -316,8 +338,10 @@ static void give_shares(struct pool_connection *connection)
     while (connection->sharing.first != NULL && http_can_open(connection->http))
         give(connection, waiter_remove(connection->sharing.first));
     fail_all(&connection->sharing, ERR_CLOSED, "no stream");
-    while (pool->waiting.first != NULL && http_can_open(connection->http) && !is_stale(connection))
-        give(connection, waiter_remove(pool->waiting.first));
+    struct pool_waiter *waiter;
+    while (http_can_open(connection->http) && !is_stale(connection) &&
+           (waiter = waiter_for(pool, connection->endpoint)) != NULL)
+        give(connection, waiter_remove(waiter));
 }
 
 static void on_ready_h2(struct pool_connection *connection)
@@ -359,8 +383,8 @@ static void on_ready(void *owner, struct http_connection *http)
         give(connection, waiter);
     } else if (is_stale(connection)) {
         http_drain(http);
-    } else if (pool->waiting.first != NULL) {
-        give(connection, waiter_remove(pool->waiting.first));
+    } else if ((waiter = waiter_for(pool, connection->endpoint)) != NULL) {
+        give(connection, waiter_remove(waiter));
     } else if (!connection->is_idle) {
         idle_push(connection);
     }
@@ -426,16 +450,16 @@ static struct pool_connection *take_idle(struct pool *pool, struct pool_endpoint
     return NULL;
 }
 
-enum err pool_acquire(struct pool *pool, struct balancer_item *const *tried, uint32_t tried_count,
-                      bool fresh, struct pool_waiter *waiter,
-                      struct pool_connection **ret_connection)
+enum err pool_acquire(struct pool *pool, const struct balancer_ask *ask, bool fresh,
+                      struct pool_waiter *waiter, struct pool_connection **ret_connection)
 {
     bool unresolved = pool->count == 0 && pool->backend->dns_name.len > 0;
-    struct balancer_item *item = balancer_pick(&pool->balancer, tried, tried_count);
-    if (item == NULL && !unresolved)
+    struct pool_endpoint *endpoint = choose(pool, ask);
+    waiter->ask = ask;
+    waiter->bound = ask->has_hash && pool->backend->table != NULL ? endpoint : NULL;
+    if (endpoint == NULL && !unresolved)
         return ERR_REFUSED;
-    if (item != NULL) {
-        struct pool_endpoint *endpoint = endpoint_of(item);
+    if (endpoint != NULL) {
         struct pool_connection *idle = fresh ? NULL : take_idle(pool, endpoint);
         waiter->endpoint = endpoint;
         if (idle != NULL) {
@@ -526,6 +550,7 @@ static void pool_free(struct pool *pool)
     for (uint32_t i = 0; i < pool->count; i++)
         endpoint_free(endpoint_of(pool->items[i]));
     free(pool->items);
+    balancer_fini(&pool->balancer);
     backend_unref(pool->backend);
     free(pool);
 }

@@ -53,11 +53,13 @@ struct pool_waiter {
     void (*on_connection)(void *owner, struct pool_connection *connection);
     /* ERR_REFUSED: no endpoint; others: the connect failed. */
     void (*on_failed)(void *owner, enum err err, const char *why);
+    const struct balancer_ask *ask; /* borrows: while it waits */
+    struct pool_endpoint *bound;    /* no other will do; NULL: any */
     struct pool_connection *connecting;
     struct pool_endpoint *endpoint; /* of the connect under way, or of the last that failed */
     struct pool_queue *queue;       /* that it stands in */
     struct pool_waiter *next, *previous;
-    bool queued; /* for any connection that gets free */
+    bool queued; /* for a connection that gets free */
 };
 
 struct pool_set {
@@ -82,12 +84,11 @@ struct pool *pool_of(struct pool_set *set, struct backend *backend);
 struct backend *pool_backend(const struct pool *pool);
 uint32_t pool_size(const struct pool *pool); /* endpoints to choose from */
 
-/* ERR_NONE: *ret_connection can open a stream now. ERR_AGAIN: the waiter will be told. ERR_LIMIT:
- * too many connections and waiters. ERR_REFUSED: no (untried) endpoint. ERR_SYSTEM: no socket.
- * `fresh`: no idle connection will do. */
-MUST_USE enum err pool_acquire(struct pool *pool, struct balancer_item *const *tried,
-                               uint32_t tried_count, bool fresh, struct pool_waiter *waiter,
-                               struct pool_connection **ret_connection);
+/* ERR_NONE: *ret_connection can open a stream now. ERR_AGAIN: the waiter will be told; `ask` stays
+ * where it is until then. ERR_LIMIT: too many connections and waiters. ERR_REFUSED: no (untried)
+ * endpoint. ERR_SYSTEM: no socket. `fresh`: no idle connection will do. */
+MUST_USE enum err pool_acquire(struct pool *pool, const struct balancer_ask *ask, bool fresh,
+                               struct pool_waiter *waiter, struct pool_connection **ret_connection);
 struct text pool_local(struct pool_connection *connection);
 void pool_cancel(struct pool *pool, struct pool_waiter *waiter);
 /* A request begins and ends at an endpoint: what least-request counts. */

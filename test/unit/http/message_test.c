@@ -50,12 +50,33 @@ static void methods_and_reasons_are_known(void **state)
     assert_int_equal(message_reason(299).len, 0);
 }
 
+static void a_cookie_is_found_by_its_whole_name(void **state)
+{
+    (void)state;
+    struct arena arena;
+    struct message message;
+    struct text value;
+    arena_init(&arena, 0);
+    message_init(&message);
+    message_add(&message, &arena, TEXT("cookie"),
+                TEXT("xcart=1; carts=2; Cart=3;cart=a=b ; cart=5"));
+    message_add(&message, &arena, TEXT("Cookie"), TEXT("last=; lone"));
+    assert_true(message_cookie(&message, TEXT("cart"), &value));
+    assert_true(text_is(value, "a=b"));
+    assert_true(message_cookie(&message, TEXT("last"), &value));
+    assert_int_equal(value.len, 0);
+    assert_false(message_cookie(&message, TEXT("lone"), &value));
+    assert_false(message_cookie(&message, TEXT("art"), &value));
+    arena_fini(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fields_are_found_without_regard_to_case),
         cmocka_unit_test(setting_replaces_all_of_that_name_and_keeps_the_order),
         cmocka_unit_test(methods_and_reasons_are_known),
+        cmocka_unit_test(a_cookie_is_found_by_its_whole_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* What documents mean: every kind's fields, defaults and digests. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "control/kind/backend_lb_policy.h"
 #include "control/kind/backend_tls_policy.h"
 #include "control/kind/gateway_class.h"
 #include "control/kind/grpc_route.h"
@@ -305,6 +306,30 @@ static void secrets_are_decoded(void **state)
     read_fini(&read);
 }
 
+static void a_backend_lb_policy_is_read(void **state)
+{
+    (void)state;
+    struct read read;
+    const struct kind_object *object = read_one(
+        &read, "apiVersion: gateway.networking.k8s.io/v1alpha2\nkind: BackendLBPolicy\n"
+               "metadata: {name: a}\nspec:\n"
+               "  targetRefs: [{group: '', kind: Service, name: s}]\n"
+               "  loadBalancing:\n    type: ConsistentHash\n"
+               "    consistentHash: {keyType: Header, headerName: X-User, algorithm: Maglev}\n");
+    const struct kind_backend_lb_policy *policy = object->backend_lb_policy;
+    assert_text(policy->targets[0].name, "s");
+    assert_int_equal(policy->balance, KIND_BALANCE_CONSISTENT_HASH);
+    assert_int_equal(policy->hash->key, KIND_HASH_KEY_HEADER);
+    assert_int_equal(policy->hash->algorithm, KIND_HASH_ALGORITHM_MAGLEV);
+    assert_text(policy->hash->header, "X-User");
+    read_fini(&read);
+    object = read_one(&read, "apiVersion: gateway.networking.k8s.io/v1alpha2\n"
+                             "kind: BackendLBPolicy\nmetadata: {name: a}\n"
+                             "spec: {targetRefs: [{group: '', kind: Service, name: s}]}\n");
+    assert_int_equal(object->backend_lb_policy->balance, KIND_BALANCE_ROUND_ROBIN);
+    read_fini(&read);
+}
+
 static void policies_and_grants_are_read(void **state)
 {
     (void)state;
@@ -441,6 +466,7 @@ int main(void)
         cmocka_unit_test(the_other_routes_are_read),
         cmocka_unit_test(services_and_slices_are_read),
         cmocka_unit_test(secrets_are_decoded),
+        cmocka_unit_test(a_backend_lb_policy_is_read),
         cmocka_unit_test(policies_and_grants_are_read),
         cmocka_unit_test(lists_are_unrolled),
         cmocka_unit_test(digests_see_content_and_not_form),

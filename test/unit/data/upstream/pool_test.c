@@ -8,6 +8,8 @@
 #include "net/listener.h"
 #include "test.h"
 
+static const struct balancer_ask ANY;
+
 struct bench {
     struct loop *loop;
     struct pool_set set;
@@ -97,7 +99,7 @@ static enum err acquire(struct bench *bench, struct backend *backend, bool fresh
 {
     bench->got = NULL;
     bench->failed = ERR_NONE;
-    return pool_acquire(pool_of(&bench->set, backend), NULL, 0, fresh, &bench->waiter, &bench->got);
+    return pool_acquire(pool_of(&bench->set, backend), &ANY, fresh, &bench->waiter, &bench->got);
 }
 
 static void wait_for(struct bench *bench)
@@ -167,8 +169,8 @@ static void the_limit_makes_waiters_and_then_refuses(void **state)
     struct pool_waiter second = bench.waiter, third = bench.waiter;
     struct pool *pool = pool_of(&bench.set, backend);
     struct pool_connection *unused;
-    assert_int_equal(pool_acquire(pool, NULL, 0, false, &second, &unused), ERR_AGAIN);
-    assert_int_equal(pool_acquire(pool, NULL, 0, false, &third, &unused), ERR_LIMIT);
+    assert_int_equal(pool_acquire(pool, &ANY, false, &second, &unused), ERR_AGAIN);
+    assert_int_equal(pool_acquire(pool, &ANY, false, &third, &unused), ERR_LIMIT);
     bench.got = NULL;
     first->http->events->on_ready(first, first->http);
     assert_ptr_equal(bench.got, first);

@@ -1,6 +1,6 @@
 /* ReferenceGrants: the target's namespace says who may refer to what in it. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "control/translate/grants.h"
+#include "control/store/grants.h"
 
 #include "control/kind/reference_grant.h"
 

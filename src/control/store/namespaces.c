@@ -1,7 +1,7 @@
 /* Namespaces by All, Same or label. A Namespace that was left out has its name as its only label.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "control/translate/namespaces.h"
+#include "control/store/namespaces.h"
 
 #define NAME_LABEL "kubernetes.io/metadata.name"
 

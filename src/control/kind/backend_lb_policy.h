@@ -1,0 +1,45 @@
+/* BackendLBPolicy: how requests are spread over the endpoints of the Services that it targets.
+ * Field names are those of the original; `algorithm`, `cookieName` and the keys Cookie and URL are
+ * ours. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "control/kind/common.h"
+
+enum kind_balance {
+    KIND_BALANCE_UNKNOWN,
+    KIND_BALANCE_ROUND_ROBIN, /* when absent */
+    KIND_BALANCE_LEAST_REQUEST,
+    KIND_BALANCE_RANDOM,
+    KIND_BALANCE_CONSISTENT_HASH,
+};
+
+enum kind_hash_key {
+    KIND_HASH_KEY_UNKNOWN,
+    KIND_HASH_KEY_SOURCE_IP,
+    KIND_HASH_KEY_HEADER,
+    KIND_HASH_KEY_COOKIE,
+    KIND_HASH_KEY_HOSTNAME,
+    KIND_HASH_KEY_URL,
+};
+
+enum kind_hash_algorithm {
+    KIND_HASH_ALGORITHM_UNKNOWN,
+    KIND_HASH_ALGORITHM_RING, /* when absent */
+    KIND_HASH_ALGORITHM_MAGLEV,
+};
+
+struct kind_consistent_hash {
+    struct kind_place place;
+    enum kind_hash_key key;
+    enum kind_hash_algorithm algorithm;
+    struct text header, cookie; /* the one that the key wants is set */
+};
+
+struct kind_backend_lb_policy {
+    struct kind_place place; /* of spec */
+    struct kind_target_ref *targets;
+    size_t target_count;
+    enum kind_balance balance;
+    struct kind_consistent_hash *hash; /* set if, and only if, balance is CONSISTENT_HASH */
+};

@@ -1,0 +1,67 @@
+/* How requests are spread over endpoints. */
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "control/kind/backend_lb_policy.h"
+#include "control/translate/hostname.h"
+#include "control/translate/service_policy.h"
+
+static Nantian__Config__V1__Backend__Hash *hash_of(struct arena *arena,
+                                                   const struct kind_consistent_hash *from)
+{
+    static const int KEYS[] = {
+        [KIND_HASH_KEY_SOURCE_IP] = NANTIAN__CONFIG__V1__BACKEND__HASH__KEY__CLIENT_ADDRESS,
+        [KIND_HASH_KEY_HEADER] = NANTIAN__CONFIG__V1__BACKEND__HASH__KEY__HEADER,
+        [KIND_HASH_KEY_COOKIE] = NANTIAN__CONFIG__V1__BACKEND__HASH__KEY__COOKIE,
+        [KIND_HASH_KEY_HOSTNAME] = NANTIAN__CONFIG__V1__BACKEND__HASH__KEY__HOST,
+        [KIND_HASH_KEY_URL] = NANTIAN__CONFIG__V1__BACKEND__HASH__KEY__PATH,
+    };
+    Nantian__Config__V1__Backend__Hash *hash = arena_new(arena, Nantian__Config__V1__Backend__Hash);
+    nantian__config__v1__backend__hash__init(hash);
+    hash->key = KEYS[from->key];
+    if (from->key == KIND_HASH_KEY_HEADER)
+        hash->name = arena_string(arena, hostname_lower(arena, from->header));
+    if (from->key == KIND_HASH_KEY_COOKIE)
+        hash->name = arena_string(arena, from->cookie);
+    return hash;
+}
+
+static void apply_balance(struct arena *arena, const struct kind_backend_lb_policy *policy,
+                          Nantian__Config__V1__Backend *message)
+{
+    switch (policy->balance) {
+    case KIND_BALANCE_LEAST_REQUEST:
+        message->balance = NANTIAN__CONFIG__V1__BACKEND__BALANCE__LEAST_REQUEST;
+        return;
+    case KIND_BALANCE_RANDOM:
+        message->balance = NANTIAN__CONFIG__V1__BACKEND__BALANCE__RANDOM;
+        return;
+    case KIND_BALANCE_CONSISTENT_HASH:
+        message->balance = policy->hash->algorithm == KIND_HASH_ALGORITHM_MAGLEV
+                               ? NANTIAN__CONFIG__V1__BACKEND__BALANCE__MAGLEV
+                               : NANTIAN__CONFIG__V1__BACKEND__BALANCE__RING_HASH;
+        message->hash = hash_of(arena, policy->hash);
+        return;
+    case KIND_BALANCE_ROUND_ROBIN:
+    case KIND_BALANCE_UNKNOWN:
+        return;
+    }
+}
+
+void backend_lb_apply(struct translation *t, const struct kind_object *policy,
+                      Nantian__Config__V1__Backend *message)
+{
+    apply_balance(&t->scratch, policy->backend_lb_policy, message);
+}
+
+struct piece *backend_lb_piece(struct translation *t, const struct kind_object *object)
+{
+    struct piece *piece = piece_new(piece_key_of(object));
+    struct verdict accepted = service_policy_conflict(t, object);
+    if (accepted.reason != NULL) {
+        struct piece_spot spot = {FAULT_ERROR, accepted.reason, object->meta.place,
+                                  TEXT("spec.targetRefs"), TEXT_NONE};
+        piece_fault(piece, object, &spot, accepted.message);
+    }
+    service_policy_status(t, object, piece, accepted, (struct verdict){NULL, TEXT_NONE});
+    return piece;
+}

@@ -1,0 +1,35 @@
+/* What BackendTLSPolicy and BackendLBPolicy share: they target Services of their namespace, one of
+ * them counts for each, and their status names the Gateways that use the Service. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "control/translate/outcome_internal.h"
+#include "control/translate/translation.h"
+#include "nantian/config/v1/backend.pb-c.h"
+
+static inline bool service_policy_is(enum kind_id kind)
+{
+    return kind == KIND_BACKEND_TLS_POLICY || kind == KIND_BACKEND_LB_POLICY;
+}
+
+/* Any of these kinds in that namespace. */
+bool service_policy_any(struct store *store, struct text namespace);
+/* The one that holds: one for the port beats one for the whole Service, then the older wins. NULL:
+ * none. */
+const struct kind_object *service_policy_choose(struct translation *t, enum kind_id kind,
+                                                struct store_key service, struct text port_name);
+/* "Conflicted" when older ones have all its targets, else no reason. */
+struct verdict service_policy_conflict(struct translation *t, const struct kind_object *object);
+/* Faults about targets that do not exist, and the status: a verdict without reason is True. */
+void service_policy_status(struct translation *t, const struct kind_object *object,
+                           struct piece *piece, struct verdict accepted, struct verdict resolved);
+
+/* backend_tls.c: sets message->tls; a policy that cannot be obeyed makes the backend fail, never
+ * plain text. */
+void backend_tls_apply(struct translation *t, const struct kind_object *policy, struct piece *piece,
+                       Nantian__Config__V1__Backend *message);
+struct piece *backend_tls_piece(struct translation *t, const struct kind_object *object);
+/* backend_lb.c */
+void backend_lb_apply(struct translation *t, const struct kind_object *policy,
+                      Nantian__Config__V1__Backend *message);
+struct piece *backend_lb_piece(struct translation *t, const struct kind_object *object);
