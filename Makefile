@@ -1,5 +1,5 @@
 # The newcomer's door: `make demo` and `make test`. Everything else is CMake (CMakePresets.json).
-.PHONY: all demo test check bench soak fuzz install clean
+.PHONY: all demo test check bench soak fuzz cluster install clean
 JOBS ?= $(shell nproc)
 
 all: build/release/build.ninja
@@ -35,6 +35,11 @@ soak: all
 # FUZZ=seconds for each target.
 fuzz:
 	@tools/test fuzz
+
+# A Kubernetes on this machine alone (test/cluster/README.md); stays until it is interrupted.
+cluster: all
+	@tools/install cluster
+	@$$(tools/install venv)/bin/python test/cluster/cluster.py up $(CLUSTER)
 
 install: all
 	@cmake --install build/release --prefix $(or $(PREFIX),/usr/local)
