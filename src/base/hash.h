@@ -8,7 +8,21 @@ struct digest {
     uint64_t high, low;
 };
 
-uint64_t hash_text(struct text text);        /* seeded per process: tables only */
+uint64_t hash_text(struct text text); /* seeded per process: tables only */
+
+/* One for the beginnings of a text, all found in one reading of it: seeded, tables only. An element
+ * is what ends before a `mark` or at the end of the text; a mark in front ends nothing. */
+struct hash_element {
+    size_t end;    /* bytes of the text up to here */
+    uint64_t hash; /* hash_front() of those */
+};
+uint64_t hash_front(struct text text);
+#define HASH_ELEMENTS_MAX 64
+/* Fills ret_elements[d] of each set bit d of `wanted` that the text has: of its first d elements,
+ * of nothing for d = 0. Returns how many elements there are, at most the highest bit. */
+uint32_t hash_elements(struct text text, char mark, uint64_t wanted,
+                       struct hash_element ret_elements[HASH_ELEMENTS_MAX]);
+
 uint64_t hash_stable(struct text text);      /* the same in every process */
 struct digest hash_digest(struct text text); /* 128 bits, the same everywhere */
 static inline bool digest_equal(struct digest a, struct digest b)

@@ -34,6 +34,30 @@ static inline bool text_equal(struct text a, struct text b)
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
+/* The same for short texts on a hot path: nothing is called. */
+static inline bool text_equal_short(struct text a, struct text b)
+{
+    if (a.len != b.len)
+        return false;
+    size_t at = 0;
+    if (LIKELY(a.len >= 16)) {
+        for (; at + 16 < a.len; at += 16) {
+            if (memcmp(a.data + at, b.data + at, 16) != 0)
+                return false;
+        }
+        return memcmp(a.data + a.len - 16, b.data + a.len - 16, 16) == 0;
+    }
+    if (a.len >= 8)
+        return memcmp(a.data, b.data, 8) == 0 &&
+               memcmp(a.data + a.len - 8, b.data + a.len - 8, 8) == 0;
+    if (a.len >= 4)
+        return memcmp(a.data, b.data, 4) == 0 &&
+               memcmp(a.data + a.len - 4, b.data + a.len - 4, 4) == 0;
+    while (at < a.len && a.data[at] == b.data[at])
+        at++;
+    return at == a.len;
+}
+
 static inline bool text_is(struct text a, const char *string)
 {
     return text_equal(a, text_of(string));

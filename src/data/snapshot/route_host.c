@@ -151,7 +151,7 @@ static void take_parts(const struct route_host *host, struct parts *ret_parts)
     const struct route_set *lone = route_host_lone(host);
     struct text path = route_set_path(lone);
     struct route_set *set = route_set_edit(lone, path, NULL, 0);
-    struct shard_edit edit = {hash_text(path), path, set};
+    struct shard_edit edit = {hash_front(path), path, set};
     struct shard_map *map = shard_map_edit(NULL, &route_set_ops, &edit, 1);
     if (host->lone_kind == PLACE_EXACT) {
         paths->exact = map;

@@ -83,7 +83,7 @@ static void places_add(struct places *places, struct route *route, bool remove)
                 break;
             }
             if (place->kind == PLACE_EXACT || place->kind == PLACE_PREFIX)
-                place->path_hash = hash_text(match->path); /* else 0: a list is one place */
+                place->path_hash = hash_front(match->path); /* else 0: a list is one place */
         }
     }
 }
@@ -150,10 +150,10 @@ struct search {
     bool won;
     uint64_t exact_hash;
     bool exact_known;
-    /* Where the first d elements of the path end: sought up to `depth`, found up to `elements`. */
-    bool elements_known;
-    uint32_t depth, elements;
-    size_t ends[ROUTE_DEPTH_MAX + 1];
+    /* The first d elements of the path, of the bits d that are set in `depths`. */
+    uint64_t depths;
+    uint32_t element_count;
+    struct hash_element elements[ROUTE_DEPTH_MAX + 1];
 };
 
 /* Is this the one? As the request path asks: where it failed is told to nobody. */
@@ -224,7 +224,7 @@ static bool try_exact(struct search *search, const struct route_host *host)
 {
     struct text path = search->request->path;
     if (!search->exact_known) {
-        search->exact_hash = hash_text(path);
+        search->exact_hash = hash_front(path);
         search->exact_known = true;
     }
     const struct route_set *set =
@@ -252,7 +252,7 @@ static bool try_regexes(struct search *search, const struct route_host *host)
 static bool begins(struct text path, struct text prefix)
 {
     return prefix.len == 0 ||
-           (path.len >= prefix.len && memcmp(path.data, prefix.data, prefix.len) == 0 &&
+           (path.len >= prefix.len && text_equal_short(text_from(path.data, prefix.len), prefix) &&
             (path.len == prefix.len || path.data[prefix.len] == '/'));
 }
 
@@ -270,54 +270,22 @@ static bool try_deep(struct search *search, const struct route_host *host)
     return false;
 }
 
-/* The top bit of each byte of `word` that is `byte`. */
-static uint64_t bytes_equal(uint64_t word, char byte)
-{
-    const uint64_t low = 0x7F7F7F7F7F7F7F7Fu;
-    word ^= 0x0101010101010101u * (uint8_t)byte;
-    return ~(((word & low) + low) | word | low);
-}
-
-/* Elements of the path of which the end is known, at most `depth`. */
-static uint32_t find_ends(struct search *search, uint32_t depth)
-{
-    if (search->elements_known && search->depth >= depth)
-        return MIN(depth, search->elements);
-    struct text path = search->request->path;
-    uint32_t count = 0;
-    search->ends[0] = 0;
-    for (size_t at = 0; at < path.len && count < depth; at += sizeof(uint64_t)) {
-        uint64_t word = 0; /* bytes behind the path are no slash */
-        if (LIKELY(path.len - at >= sizeof(word)))
-            memcpy(&word, path.data + at, sizeof(word));
-        else
-            memcpy(&word, path.data + at, path.len - at);
-        uint64_t slashes = bytes_equal(word, '/');
-        if (at == 0)
-            slashes &= ~(uint64_t)0xFF; /* the first byte ends nothing */
-        for (; slashes != 0 && count < depth; slashes &= slashes - 1)
-            search->ends[++count] = at + (size_t)__builtin_ctzll(slashes) / 8;
-    }
-    if (count < depth && path.len > 0)
-        search->ends[++count] = path.len;
-    search->elements_known = true;
-    search->depth = depth;
-    search->elements = count;
-    return count;
-}
-
 static bool try_prefixes(struct search *search, const struct route_host *host)
 {
     const struct route_host_paths *paths = route_host_paths(host);
-    uint32_t deepest = find_ends(search, paths->depth_len - 1);
-    uint64_t depths = paths->depths & (UINT64_MAX >> (ROUTE_DEPTH_MAX - deepest));
+    struct text path = search->request->path;
+    if ((paths->depths & ~search->depths) != 0) {
+        search->depths |= paths->depths;
+        search->element_count = hash_elements(path, '/', search->depths, search->elements);
+    }
+    uint64_t depths = paths->depths & (UINT64_MAX >> (ROUTE_DEPTH_MAX - search->element_count));
     while (depths != 0) {
         uint32_t depth = ROUTE_DEPTH_MAX - (uint32_t)__builtin_clzll(depths);
-        depths &= ~(UINT64_C(1) << depth);
-        struct text prefix = text_slice(search->request->path, 0, search->ends[depth]);
-        const struct route_set *set =
-            shard_map_get(paths->prefix, &route_set_ops, hash_text(prefix), prefix);
-        if (set != NULL && try_set(search, host, set, prefix.len))
+        depths ^= UINT64_C(1) << depth;
+        const struct hash_element *element = &search->elements[depth];
+        const struct route_set *set = shard_map_get(paths->prefix, &route_set_ops, element->hash,
+                                                    text_from(path.data, element->end));
+        if (set != NULL && try_set(search, host, set, element->end))
             return true;
     }
     return false;
@@ -348,11 +316,12 @@ bool route_table_match(const struct route_table *table, const struct message *re
 {
     if (table->hosts == NULL)
         return false;
-    struct search search; /* the ends are filled as they are needed */
+    struct search search; /* the elements are filled as they are needed */
     search.request = request;
     search.recorder = recorder;
     search.hit = ret_hit;
-    search.won = search.exact_known = search.elements_known = false;
+    search.won = search.exact_known = false;
+    search.depths = 0;
     struct host_cursor cursor = {0};
     const struct route_host *host;
     while ((host = host_table_next(table->hosts, &route_host_ops, request->host, &cursor)) !=

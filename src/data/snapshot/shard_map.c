@@ -90,7 +90,7 @@ struct shard_map *shard_map_ref(struct shard_map *map)
     return map;
 }
 
-/* Recursion is bounded by the digits of a hash: sixteen. */
+/* Recursion is bounded by the digits of a hash: eight. */
 void shard_map_unref(struct shard_map *map, const struct shard_ops *ops)
 {
     if (map == NULL || atomic_fetch_sub_explicit(&tail_of(map)->refs, 1, memory_order_acq_rel) > 1)
@@ -110,6 +110,24 @@ void shard_map_unref(struct shard_map *map, const struct shard_ops *ops)
 size_t shard_map_count(const struct shard_map *map)
 {
     return map == NULL ? 0 : tail_of(map)->count;
+}
+
+void *shard_map_probe(const struct shard_map *shard, const struct shard_ops *ops, uint64_t hash,
+                      struct text key)
+{
+    size_t mask = group_count(shard) - 1;
+    for (size_t i = 0; i <= mask; i++) {
+        const struct shard_group *group = &groups_of(shard)[(hash + i) & mask];
+        uint64_t fit = shard_map_fit(group, shard_map_tag(hash));
+        for (; fit != 0; fit &= fit - 1) {
+            void *value = group->values[(unsigned)__builtin_ctzll(fit) / 8];
+            if (shard_map_has_key(ops, value, key))
+                return value;
+        }
+        if (group->tags < SHARD_SPILT)
+            return NULL;
+    }
+    return NULL;
 }
 
 static void shard_insert(struct shard_map *node, uint64_t hash, void *value)
@@ -167,6 +185,25 @@ struct gathering {
     size_t count;
 };
 
+/* Is it one of the edits? They are sorted by hash. */
+static bool is_named(const struct shard_ops *ops, const void *value, uint64_t hash,
+                     const struct shard_edit *edits, size_t count)
+{
+    size_t from = 0;
+    for (size_t to = count; from < to;) {
+        size_t mid = from + (to - from) / 2;
+        if (edits[mid].hash < hash)
+            from = mid + 1;
+        else
+            to = mid;
+    }
+    for (; from < count && edits[from].hash == hash; from++) {
+        if (shard_map_has_key(ops, value, edits[from].key))
+            return true;
+    }
+    return false;
+}
+
 /* Every entry under `map` that no edit names, with a reference each. */
 static void gather(const struct shard_map *map, const struct shard_ops *ops,
                    const struct shard_edit *edits, size_t edit_count, struct gathering *into)
@@ -181,12 +218,7 @@ static void gather(const struct shard_map *map, const struct shard_ops *ops,
     const uint64_t *hashes = hashes_of(map);
     for (size_t i = 0; i < group_count(map) * SHARD_GROUP_MAX; i++) {
         void *value = groups_of(map)[i / SHARD_GROUP_MAX].values[i % SHARD_GROUP_MAX];
-        if (value == NULL)
-            continue;
-        bool named = false;
-        for (size_t e = 0; e < edit_count && !named; e++)
-            named = edits[e].hash == hashes[i] && shard_map_has_key(ops, value, edits[e].key);
-        if (!named)
+        if (value != NULL && !is_named(ops, value, hashes[i], edits, edit_count))
             into->entries[into->count++] = (struct shard_entry){hashes[i], ops->ref(value)};
     }
 }
@@ -219,7 +251,7 @@ static struct shard_map *node_edit(const struct shard_map *old, const struct sha
     struct shard_map *node = inner_new();
     struct shard_map **children = inner_of(node)->children;
     memcpy(children, inner_of(old)->children, sizeof(inner_of(old)->children));
-    uint32_t touched = 0;
+    bool touched[FAN] = {false};
     for (size_t from = 0; from < count;) {
         uint64_t digit = (edits[from].hash >> shift) & (FAN - 1);
         size_t to = from;
@@ -227,11 +259,11 @@ static struct shard_map *node_edit(const struct shard_map *old, const struct sha
             to++;
         children[digit] =
             node_edit(children[digit], ops, edits + from, to - from, shift - FAN_BITS);
-        touched |= 1u << digit;
+        touched[digit] = true;
         from = to;
     }
     for (uint32_t i = 0; i < FAN; i++) {
-        if (!(touched & (1u << i)))
+        if (!touched[i])
             shard_map_ref(children[i]);
         tail_of(node)->count += shard_map_count(children[i]);
     }

@@ -39,12 +39,69 @@ static void tables_are_seeded_and_nothing_hashes_alike(void **state)
     assert_true(hash_text(TEXT("a")) != hash_stable(TEXT("a")));
 }
 
+static void elements_hash_as_the_beginnings_they_are(void **state)
+{
+    (void)state;
+    static const char *const PATHS[] = {
+        "",
+        "/",
+        "/a",
+        "/a/",
+        "//",
+        "/a/b",
+        "a/b",
+        "/1234567",
+        "/123456/",
+        "/1234567/89",
+        "///",
+        "/app-99999/api/items/42",
+        "/a/b/c/d/e/f/g/h/i",
+        "x",
+    };
+    for (size_t p = 0; p < ARRAY_LEN(PATHS); p++) {
+        struct text path = text_of(PATHS[p]);
+        for (uint64_t wanted = 0; wanted < 1024; wanted++) {
+            struct hash_element elements[HASH_ELEMENTS_MAX] = {{0}};
+            uint32_t count = hash_elements(path, '/', wanted, elements), at = 0;
+            uint32_t last = wanted == 0 ? 0 : 63u - (uint32_t)__builtin_clzll(wanted);
+            for (size_t end = 0; end <= path.len; end++) {
+                if (end > 0 && end < path.len && path.data[end] != '/')
+                    continue;
+                if (wanted >> at & 1) {
+                    assert_int_equal(elements[at].end, end);
+                    assert_true(elements[at].hash == hash_front(text_slice(path, 0, end)));
+                }
+                at++;
+            }
+            assert_int_equal(count, MIN(at - 1, last));
+        }
+    }
+}
+
+static void every_byte_of_a_beginning_counts(void **state)
+{
+    (void)state;
+    char bytes[64] = {0};
+    for (size_t len = 0; len < sizeof(bytes); len++) {
+        struct text text = text_from(bytes, len);
+        uint64_t before = hash_front(text);
+        assert_true(hash_front(text_from(bytes, len + 1)) != before); /* a zero more */
+        for (size_t i = 0; i < len; i++) {
+            bytes[i] = 1;
+            assert_true(hash_front(text) != before);
+            bytes[i] = 0;
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_digest_never_changes),
         cmocka_unit_test(every_byte_counts),
         cmocka_unit_test(tables_are_seeded_and_nothing_hashes_alike),
+        cmocka_unit_test(elements_hash_as_the_beginnings_they_are),
+        cmocka_unit_test(every_byte_of_a_beginning_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
