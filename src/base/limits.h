@@ -20,6 +20,7 @@
 
 /* Clients. */
 #define LIMIT_HANDSHAKE_MS   10000
+#define LIMIT_TICKET_KEY_MS  43200000 /* session tickets: a new key twice a day */
 #define LIMIT_HEADER_MS      10000  /* 408; first byte of a request to its last header byte */
 #define LIMIT_BODY_MS        60000  /* 408; without any progress */
 #define LIMIT_PROXY_PROTOCOL 2048   /* behind the 16 bytes of a version 2 header */

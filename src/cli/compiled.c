@@ -5,10 +5,10 @@
 #include "cli/ask.h"
 
 /* Nobody shakes hands here. */
-static struct tls_certificate *pick_none(void *owner, struct text server_name)
+static struct tls_certificate *pick_none(void *owner, const struct tls_hello *hello,
+                                         struct tls_context **ret_rules)
 {
-    (void)owner;
-    (void)server_name;
+    (void)owner, (void)hello, (void)ret_rules;
     return NULL;
 }
 

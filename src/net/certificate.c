@@ -158,6 +158,15 @@ struct tls_certificate *tls_certificate_new(struct text chain_pem, struct text k
     return certificate;
 }
 
+const char *tls_certificate_check(struct text chain_pem)
+{
+    SSL_CTX *library = SSL_CTX_new(TLS_method());
+    CHECK(library != NULL);
+    const char *why = load_chain(library, chain_pem);
+    SSL_CTX_free(library);
+    return why;
+}
+
 struct tls_certificate *tls_certificate_ref(struct tls_certificate *certificate)
 {
     if (certificate != NULL)

@@ -4,7 +4,6 @@
 #include "net/tls.h"
 
 #include <openssl/err.h>
-#include <openssl/sha.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -20,8 +19,6 @@
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"                                   \
     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"                                   \
     "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
-
-#define TICKET_KEYS 48
 
 static void set_alpn(struct tls_context *context, const char *const *alpn)
 {
@@ -66,6 +63,7 @@ void tls_context_unref(struct tls_context *context)
         return;
     SSL_CTX_free(context->library);
     tls_certificate_unref(context->certificate);
+    tls_tickets_unref(context->tickets);
     X509_STORE_free(context->client_store);
     sk_X509_NAME_pop_free(context->client_issuers, X509_NAME_free);
     for (size_t i = 0; i < context->name_count; i++)
@@ -73,6 +71,11 @@ void tls_context_unref(struct tls_context *context)
     free(context->names);
     free(context->alpn);
     free(context);
+}
+
+bool tls_context_is_shared(const struct tls_context *context)
+{
+    return context->references > 1;
 }
 
 static struct tls_context *refuse(struct tls_context *context, const char *why,
@@ -100,46 +103,63 @@ static bool keep_server_name(struct tls_session *session, const char *name)
     return true;
 }
 
+static struct tls_certificate *pick(struct tls_session *session, struct tls_context **ret_rules)
+{
+    const struct tls_context *context = session->context;
+    struct tls_hello hello = {text_of(session->server_name), session->verifies};
+    return context->pick == NULL ? context->certificate
+                                 : context->pick(session->stream->owner, &hello, ret_rules);
+}
+
+/* Whoever was let in without a good certificate is nobody. */
+static int let_pass(int is_good, X509_STORE_CTX *chain)
+{
+    const SSL *ssl = X509_STORE_CTX_get_ex_data(chain, SSL_get_ex_data_X509_STORE_CTX_idx());
+    struct tls_session *session = SSL_get_app_data(ssl);
+    if (is_good == 0)
+        session->peer_doubtful = true;
+    return 1;
+}
+
+/* What the rules ask of clients, and which sessions may be resumed under them. */
+static bool follow(SSL *ssl, const struct tls_context *rules)
+{
+    bool must = (rules->client_verify & SSL_VERIFY_FAIL_IF_NO_PEER_CERT) != 0;
+    SSL_set_verify(ssl, rules->client_verify, must ? NULL : let_pass);
+    if (rules->client_store != NULL) {
+        SSL_set_client_CA_list(ssl, SSL_dup_CA_list(rules->client_issuers));
+        if (SSL_set1_verify_cert_store(ssl, rules->client_store) != 1)
+            return false;
+    }
+    return SSL_set_session_id_context(ssl, rules->session_scope, sizeof(rules->session_scope)) == 1;
+}
+
 /* The client hello is read: finds the certificate and moves the handshake to it. */
 static int on_server_name(SSL *ssl, int *alert, void *unused)
 {
     (void)unused;
     struct tls_session *session = SSL_get_app_data(ssl);
-    struct tls_context *context = session->context;
+    struct tls_context *rules = session->context;
     const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
     struct tls_certificate *certificate = NULL;
     if (keep_server_name(session, name == NULL ? "" : name))
-        certificate = context->pick == NULL
-                          ? context->certificate
-                          : context->pick(session->stream->owner, text_of(session->server_name));
+        certificate = pick(session, &rules);
     if (certificate == NULL) {
         session->name_refused = true;
         *alert = SSL_AD_UNRECOGNIZED_NAME;
         return SSL_TLSEXT_ERR_ALERT_FATAL;
     }
-    /* The move takes over more than the certificate: put ours back. */
-    if (SSL_set_SSL_CTX(ssl, tls_certificate_library(certificate)) == NULL ||
-        SSL_set_session_id_context(ssl, context->session_scope, sizeof(context->session_scope)) !=
-            1 ||
-        (context->client_store != NULL &&
-         SSL_set1_verify_cert_store(ssl, context->client_store) != 1)) {
+    if (rules != session->context) {
+        (void)tls_context_ref(rules);
+        tls_context_unref(session->context);
+        session->context = rules;
+    }
+    /* The move takes over more than the certificate: what the rules say comes after it. */
+    if (SSL_set_SSL_CTX(ssl, tls_certificate_library(certificate)) == NULL || !follow(ssl, rules)) {
         *alert = SSL_AD_INTERNAL_ERROR;
         return SSL_TLSEXT_ERR_ALERT_FATAL;
     }
     return SSL_TLSEXT_ERR_OK;
-}
-
-/* OpenSSL wants longer keys than the 16 + 16 + 16 bytes we are given: stretched by a hash. */
-static bool set_ticket_keys(SSL_CTX *library, struct text keys)
-{
-    uint8_t own[TICKET_KEYS], longer[16 + 32 + 32];
-    memcpy(own, keys.data, sizeof(own));
-    if (SSL_CTX_get_tlsext_ticket_keys(library, NULL, 0) == TICKET_KEYS)
-        return SSL_CTX_set_tlsext_ticket_keys(library, own, TICKET_KEYS) == 1;
-    memcpy(longer, own, 16);
-    SHA256(own + 16, 16, longer + 16);
-    SHA256(own + 32, 16, longer + 48);
-    return SSL_CTX_set_tlsext_ticket_keys(library, longer, sizeof(longer)) == 1;
 }
 
 static bool ask_clients(struct tls_context *context, const struct tls_server_options *options)
@@ -150,10 +170,9 @@ static bool ask_clients(struct tls_context *context, const struct tls_server_opt
     if (tls_certificate_load_store(context->client_store, context->client_issuers,
                                    options->client_ca_pem) <= 0)
         return false;
-    int mode = SSL_VERIFY_PEER;
+    context->client_verify = SSL_VERIFY_PEER;
     if (options->client_certificate_required)
-        mode |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
-    SSL_CTX_set_verify(context->library, mode, NULL);
+        context->client_verify |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
     return true;
 }
 
@@ -165,6 +184,7 @@ struct tls_context *tls_server_new(const struct tls_server_options *options, con
     context->pick = options->pick;
     if (options->certificate != NULL)
         context->certificate = tls_certificate_ref(options->certificate);
+    tls_choice_watch(library);
     SSL_CTX_set_tlsext_servername_callback(library, on_server_name);
     SSL_CTX_set_alpn_select_cb(library, tls_certificate_alpn, NULL);
 
@@ -180,12 +200,12 @@ struct tls_context *tls_server_new(const struct tls_server_options *options, con
     CHECK(SSL_CTX_set_session_id_context(library, context->session_scope,
                                          sizeof(context->session_scope)) == 1);
 
-    if (options->ticket_keys.len == 0) {
+    if (options->tickets == NULL) {
         SSL_CTX_set_options(library, SSL_OP_NO_TICKET);
         SSL_CTX_set_num_tickets(library, 0);
-    } else if (options->ticket_keys.len != TICKET_KEYS ||
-               !set_ticket_keys(library, options->ticket_keys)) {
-        return refuse(context, "ticket keys must have 48 bytes", ret_why);
+    } else {
+        context->tickets = tls_tickets_ref(options->tickets);
+        tls_tickets_use(library);
     }
     return context;
 }
@@ -296,8 +316,6 @@ SSL *tls_context_session(struct tls_context *context, struct tls_session *sessio
 #endif
     if (context->is_server) {
         session->server_name = memory_string(TEXT(""));
-        if (context->client_issuers != NULL)
-            SSL_set_client_CA_list(ssl, SSL_dup_CA_list(context->client_issuers));
         SSL_set_accept_state(ssl);
         return ssl;
     }

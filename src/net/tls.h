@@ -12,6 +12,8 @@ struct tls_certificate; /* a chain and its key, parsed and checked to match */
 /* PEM in; NULL and words in *ret_why (static) when it cannot be used. One owner count each. */
 struct tls_certificate *tls_certificate_new(struct text chain_pem, struct text key_pem,
                                             const char **ret_why);
+/* NULL: a chain that can be used; else words (static). */
+const char *tls_certificate_check(struct text chain_pem);
 struct tls_certificate *tls_certificate_ref(struct tls_certificate *certificate);
 void tls_certificate_unref(struct tls_certificate *certificate);
 uint64_t tls_certificate_not_after(const struct tls_certificate *certificate); /* seconds, 1970 */
@@ -19,18 +21,37 @@ uint64_t tls_certificate_not_after(const struct tls_certificate *certificate); /
 const struct text *tls_certificate_names(const struct tls_certificate *certificate,
                                          size_t *ret_count);
 
-/* Which certificate answers this server name (lower case, may be empty): asked on the stream's
- * thread during the handshake. The owner keeps its count; it must live until the call is over.
- * NULL refuses: the connection ends with unrecognized_name. */
-typedef struct tls_certificate *(*tls_pick)(void *owner, struct text server_name);
+/* What a client says in its first message, as far as the choice of a certificate goes by it. */
+struct tls_hello {
+    struct text server_name; /* lower case; may be empty */
+    uint32_t verifies;       /* kinds of keys whose signatures it can check: for tls_choose */
+};
+
+/* Which certificate answers: asked on the stream's thread during the handshake. The owner keeps its
+ * count; it must live until the call is over. NULL refuses: the connection ends with
+ * unrecognized_name. *ret_rules is the context that the stream began with; another one may be put
+ * in its place, whose ALPN and demands on client certificates then hold. */
+typedef struct tls_certificate *(*tls_pick)(void *owner, const struct tls_hello *hello,
+                                            struct tls_context **ret_rules);
+/* The best of several: one for the very name, then one whose wildcard covers it, then any; among
+ * equals one that the client can verify, ECDSA first. NULL when there are none. */
+struct tls_certificate *tls_choose(struct tls_certificate *const *certificates, size_t count,
+                                   const struct tls_hello *hello);
+
+/* The keys of session tickets: new ones every `period_ms`, the last ones still good for resuming,
+ * older ones forgotten. Counted; shared by threads. */
+struct tls_tickets;
+struct tls_tickets *tls_tickets_new(uint64_t period_ms);
+struct tls_tickets *tls_tickets_ref(struct tls_tickets *tickets);
+void tls_tickets_unref(struct tls_tickets *tickets);
 
 struct tls_server_options {
     tls_pick pick;                       /* with `owner` of the stream that shakes hands */
     struct tls_certificate *certificate; /* for every name, when `pick` is NULL; shares */
     const char *const *alpn;             /* in order of preference, NULL-terminated; NULL: none */
     struct text client_ca_pem;           /* empty: no client certificate is asked */
-    bool client_certificate_required;
-    struct text ticket_keys; /* 48 random bytes, equal on all workers; empty: no tickets */
+    bool client_certificate_required;    /* false: none, or a bad one, will do as well */
+    struct tls_tickets *tickets;         /* shares; NULL: no tickets */
 };
 struct tls_context *tls_server_new(const struct tls_server_options *options, const char **ret_why);
 
@@ -46,5 +67,6 @@ struct tls_context *tls_client_new(const struct tls_client_options *options, con
 
 struct tls_context *tls_context_ref(struct tls_context *context); /* atomic count */
 void tls_context_unref(struct tls_context *context);
+bool tls_context_is_shared(const struct tls_context *context); /* by more than the caller */
 /* "AWS-LC 5.12.0" or "OpenSSL 3.0.17": what is linked. */
 const char *tls_library(void);

@@ -18,6 +18,8 @@ struct tls_context {
     struct tls_certificate *certificate;  /* shares; without pick */
     X509_STORE *client_store;             /* owns; NULL: no client certificate is asked */
     STACK_OF(X509_NAME) * client_issuers; /* owns */
+    int client_verify;                    /* SSL_VERIFY_*: what is asked of clients */
+    struct tls_tickets *tickets;          /* shares; NULL: none */
     uint8_t session_scope[16]; /* sessions resume only among contexts that ask clients the same */
     /* Clients. */
     bool insecure;
@@ -39,6 +41,8 @@ struct tls_session {
     bool wire_ended;             /* the peer closed its side */
     bool end_wanted;             /* shut the socket down once `out` is gone */
     bool name_refused;           /* `pick` had no certificate */
+    bool peer_doubtful;          /* the client's certificate was let pass unverified */
+    uint32_t verifies;           /* of the client hello: tls_choice.c */
 };
 
 /* tls.c */
@@ -46,6 +50,12 @@ SSL *tls_context_session(struct tls_context *context, struct tls_session *sessio
                          struct text server_name, const char **ret_why);
 /* Words and kind of the failure that the library reported last for this session. */
 enum err tls_context_why(struct tls_session *session, const char **ret_why);
+
+/* tls_choice.c: notes what each client can verify. */
+void tls_choice_watch(SSL_CTX *library);
+
+/* tls_tickets.c */
+void tls_tickets_use(SSL_CTX *library);
 
 /* certificate.c */
 SSL_CTX *tls_certificate_library(struct tls_certificate *certificate);

@@ -324,7 +324,7 @@ const char *tls_session_version(const struct tls_session *session)
 struct text tls_session_peer_name(struct tls_session *session)
 {
     if (session->peer_name == NULL) {
-        X509 *certificate = SSL_get_peer_certificate(session->ssl);
+        X509 *certificate = session->peer_doubtful ? NULL : SSL_get_peer_certificate(session->ssl);
         session->peer_name =
             certificate == NULL ? memory_string(TEXT("")) : tls_certificate_first_name(certificate);
         X509_free(certificate);

@@ -7,6 +7,7 @@ import ssl
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key as make_rsa_key
 from cryptography.x509.oid import NameOID
 
 
@@ -36,9 +37,9 @@ class Authority:
     def pem(self):
         return self.certificate.public_bytes(serialization.Encoding.PEM)
 
-    def issue(self, *names, days=30):
+    def issue(self, *names, days=30, rsa=False):
         """(chain, key) as PEM."""
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = make_rsa_key(65537, 2048) if rsa else ec.generate_private_key(ec.SECP256R1())
         chain = self._sign(key.public_key(), _name(names[0]), names, False, days)
         pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
                                 serialization.NoEncryption())

@@ -236,11 +236,12 @@ static struct text read_file(const char *path, char out[PEM_MAX])
 }
 
 /* The transport's owner is the connection. */
-static struct tls_certificate *pick(void *owner, struct text server_name)
+static struct tls_certificate *pick(void *owner, const struct tls_hello *hello,
+                                    struct tls_context **ret_rules)
 {
     const struct http_connection *connection = owner;
     const struct peer *peer = connection->owner;
-    (void)server_name;
+    (void)hello, (void)ret_rules;
     return peer->echo->certificate;
 }
 

@@ -1,6 +1,7 @@
 /* Streams on the simulated kernel: with faults of every kind, bytes arrive whole or not at all, and
  * nothing hangs or leaks. Each seed is a run of its own. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/limits.h"
 #include "net/certificates.h"
 #include "net/peers.h"
 #include "sim/io_sim.h"
@@ -142,9 +143,10 @@ static void without_resets_everything_arrives_whole(void **state)
         check_seed(seed, NULL, NULL, NULL);
 }
 
-static struct tls_certificate *pick(void *owner, struct text server_name)
+static struct tls_certificate *pick(void *owner, const struct tls_hello *hello,
+                                    struct tls_context **ret_rules)
 {
-    (void)server_name;
+    (void)hello, (void)ret_rules;
     return ((struct test_peer *)owner)->certificate;
 }
 
@@ -161,9 +163,8 @@ static void under_tls_everything_arrives_whole(void **state)
     struct test_identity identity = test_identity_new(&authority, "a", "DNS:a.example", 10);
     struct tls_certificate *certificate = certificate_of(&identity);
     assert_non_null(certificate);
-    uint8_t keys[48] = {7};
-    const struct tls_server_options serving = {
-        .pick = pick, .ticket_keys = text_from((const char *)keys, sizeof(keys))};
+    struct tls_tickets *tickets = tls_tickets_new(LIMIT_TICKET_KEY_MS);
+    const struct tls_server_options serving = {.pick = pick, .tickets = tickets};
     const struct tls_client_options calling = {.ca_pem = text_of(authority.chain_pem)};
     const char *why;
     struct tls_context *server = tls_server_new(&serving, &why);
@@ -172,6 +173,7 @@ static void under_tls_everything_arrives_whole(void **state)
         check_seed(seed, server, client, certificate);
     tls_context_unref(server);
     tls_context_unref(client);
+    tls_tickets_unref(tickets);
     tls_certificate_unref(certificate);
     test_identity_free(&identity);
     test_identity_free(&authority);

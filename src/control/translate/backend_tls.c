@@ -8,23 +8,25 @@
 
 struct judgement {
     struct verdict accepted, resolved;
-    struct store_key ca; /* kind NONE: the system's */
+    struct store_key *cas; /* none: the system's */
+    size_t ca_count;
 };
 
 static void check_cas(struct translation *t, const struct kind_object *object, struct piece *piece,
                       struct judgement *out)
 {
     const struct kind_backend_tls_policy *policy = object->backend_tls_policy;
+    out->cas = arena_array(&t->scratch, struct store_key, policy->ca_certificate_count);
     for (size_t i = 0; i < policy->ca_certificate_count; i++) {
         struct store_key key;
         struct verdict verdict =
             secrets_ca(t, piece, object, &policy->ca_certificates[i], "InvalidKind", &key);
-        if (verdict.reason == NULL && out->ca.kind == KIND_NONE)
-            out->ca = key;
+        if (verdict.reason == NULL)
+            out->cas[out->ca_count++] = key;
         if (verdict.reason != NULL && out->resolved.reason == NULL)
             out->resolved = verdict;
     }
-    if (out->ca.kind == KIND_NONE)
+    if (out->ca_count == 0)
         out->accepted = (struct verdict){"NoValidCACertificate",
                                          TEXT("None of its CA certificates can be used.")};
 }
@@ -47,7 +49,8 @@ static struct judgement judge(struct translation *t, const struct kind_object *o
     return out;
 }
 
-void backend_tls_apply(struct translation *t, const struct kind_object *object, struct piece *piece,
+void backend_tls_apply(struct translation *t, const struct kind_object *object,
+                       struct store_key client, struct piece *piece,
                        Nantian__Config__V1__Backend *message)
 {
     struct arena *arena = &t->scratch;
@@ -66,12 +69,15 @@ void backend_tls_apply(struct translation *t, const struct kind_object *object, 
         tls->subject_alt_names[tls->n_subject_alt_names++] =
             arena_string(arena, san->type == KIND_SAN_URI ? san->uri : san->hostname);
     }
-    if (judgement.ca.kind != KIND_NONE) {
-        struct text name = secrets_resource_name(arena, judgement.ca);
-        tls->ca_secret = arena_string(arena, name);
-        piece_add_want(piece, &(struct piece_want){.type = RESOURCE_SECRET,
-                                                   .resource = name,
-                                                   .object = judgement.ca});
+    tls->ca_secrets = arena_array(arena, char *, judgement.ca_count);
+    for (size_t i = 0; i < judgement.ca_count; i++) {
+        tls->ca_secrets[tls->n_ca_secrets++] =
+            arena_string(arena, secrets_resource_name(arena, judgement.cas[i]));
+        secrets_add_want(t, piece, judgement.cas[i]);
+    }
+    if (client.kind != KIND_NONE) {
+        tls->client_secret = arena_string(arena, secrets_resource_name(arena, client));
+        secrets_add_want(t, piece, client);
     }
     message->tls = tls;
 }

@@ -75,6 +75,12 @@ static const char *check_port(struct route_build *build, const struct kind_objec
     return NULL;
 }
 
+struct text backends_client_name(struct arena *arena, struct text name, struct store_key client)
+{
+    return arena_printf(arena, TEXT_FMT ";client=" TEXT_FMT "/" TEXT_FMT, TEXT_ARG(name),
+                        TEXT_ARG(client.namespace), TEXT_ARG(client.name));
+}
+
 static void add_want(struct route_build *build, struct text name, struct store_key service,
                      int32_t port, enum backends_protocol protocol)
 {
@@ -160,7 +166,7 @@ static void add_backend(struct translation *t, const struct backend_entry *entry
     const struct kind_object *tls =
         service_policy_choose(t, KIND_BACKEND_TLS_POLICY, entry->service, port_name);
     if (tls != NULL && entry->protocol != BACKENDS_UDP)
-        backend_tls_apply(t, tls, piece, &message);
+        backend_tls_apply(t, tls, entry->client, piece, &message);
     const struct kind_object *lb =
         service_policy_choose(t, KIND_BACKEND_LB_POLICY, entry->service, port_name);
     if (lb != NULL)

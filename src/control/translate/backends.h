@@ -28,6 +28,8 @@ const char *backends_resolve(struct route_build *build, const struct kind_backen
                              enum backends_protocol protocol, const struct route_spot *spot,
                              struct text *ret_name);
 
+/* The name of the same Backend for Gateways that show it this client certificate. */
+struct text backends_client_name(struct arena *arena, struct text name, struct store_key client);
 /* The Backend resource of an entry, and its Endpoints, which bear the same name. */
 struct piece *backends_piece(struct translation *t, const struct backend_entry *entry);
 

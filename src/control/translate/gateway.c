@@ -46,9 +46,11 @@ static Nantian__Config__V1__Listener__Tls *tls_of(struct arena *arena,
     tls->secrets = arena_array(arena, char *, listener->secret_count);
     for (size_t i = 0; i < listener->secret_count; i++)
         tls->secrets[i] = arena_string(arena, secrets_resource_name(arena, listener->secrets[i]));
-    if (listener->client_ca.kind != KIND_NONE)
-        tls->client_ca_secret =
-            arena_string(arena, secrets_resource_name(arena, listener->client_ca));
+    tls->n_client_ca_secrets = listener->client_ca_count;
+    tls->client_ca_secrets = arena_array(arena, char *, listener->client_ca_count);
+    for (size_t i = 0; i < listener->client_ca_count; i++)
+        tls->client_ca_secrets[i] =
+            arena_string(arena, secrets_resource_name(arena, listener->client_cas[i]));
     tls->client_optional = listener->is_insecure;
     return tls;
 }
@@ -97,19 +99,9 @@ void gateway_add_resources(struct translation *t, const struct gateway_view *vie
             continue;
         add_listener(&t->scratch, view, listener, piece);
         for (size_t k = 0; k < listener->secret_count; k++)
-            piece_add_want(piece,
-                           &(struct piece_want){
-                               .type = RESOURCE_SECRET,
-                               .resource = secrets_resource_name(&t->scratch, listener->secrets[k]),
-                               .object = listener->secrets[k],
-                           });
-        if (listener->client_ca.kind != KIND_NONE)
-            piece_add_want(piece,
-                           &(struct piece_want){
-                               .type = RESOURCE_SECRET,
-                               .resource = secrets_resource_name(&t->scratch, listener->client_ca),
-                               .object = listener->client_ca,
-                           });
+            secrets_add_want(t, piece, listener->secrets[k]);
+        for (size_t k = 0; k < listener->client_ca_count; k++)
+            secrets_add_want(t, piece, listener->client_cas[k]);
     }
 }
 

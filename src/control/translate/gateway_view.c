@@ -103,6 +103,8 @@ static void check_settings(struct translation *t, struct gateway_view *view,
         struct piece_spot spot = {FAULT_ERROR, verdict.reason, ref->place,
                                   TEXT("spec.tls.backend.clientCertificateRef"), TEXT_NONE};
         piece_fault(view->draft, object, &spot, view->resolved.message);
+    } else {
+        view->client_certificate = piece_key_copy(&view->arena, key);
     }
     if (!translation_can(t, CAPABILITY_BACKEND_CLIENT_CERTIFICATE))
         reject(view, object, ref->place, "spec.tls.backend",
@@ -268,7 +270,9 @@ static void add_namespaces(struct builder *builder, const struct kind_namespaces
 void view_update_digest(struct gateway_view *view)
 {
     struct builder builder = {0};
-    builder_printf(&builder, "%d\n", view->accepted.reason == NULL);
+    builder_printf(&builder, "%d " TEXT_FMT "/" TEXT_FMT "\n", view->accepted.reason == NULL,
+                   TEXT_ARG(view->client_certificate.namespace),
+                   TEXT_ARG(view->client_certificate.name));
     for (size_t i = 0; i < view->listener_count; i++) {
         const struct listener_view *listener = &view->listeners[i];
         builder_printf(&builder, TEXT_FMT "|" TEXT_FMT "|%d|%d|%u|%d|%d",

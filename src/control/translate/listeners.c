@@ -154,6 +154,8 @@ static void check_validation(struct job *job)
     job->out->is_insecure = validation->mode == KIND_VALIDATION_INSECURE_FALLBACK;
     const struct kind_object *gateway =
         store_get(job->t->store, KIND_GATEWAY, job->view->key.namespace, job->view->key.name);
+    job->out->client_cas =
+        arena_array(&job->view->arena, struct store_key, validation->ca_certificate_count);
     for (size_t i = 0; i < validation->ca_certificate_count; i++) {
         struct store_key key;
         const struct kind_ref *ref = &validation->ca_certificates[i];
@@ -161,10 +163,11 @@ static void check_validation(struct job *job)
             secrets_ca(job->t, job->view->draft, gateway, ref, "InvalidCACertificateKind", &key);
         if (verdict.reason != NULL)
             complain(job, &job->out->resolved, verdict.reason, ref->place, verdict.message);
-        else if (job->out->client_ca.kind == KIND_NONE)
-            job->out->client_ca = piece_key_copy(&job->view->arena, key);
+        else
+            job->out->client_cas[job->out->client_ca_count++] =
+                piece_key_copy(&job->view->arena, key);
     }
-    if (job->out->client_ca.kind == KIND_NONE)
+    if (job->out->client_ca_count == 0)
         complain(job, &job->out->accepted, "NoValidCACertificate", validation->place,
                  TEXT("None of the CA certificates for clients can be used."));
 }

@@ -34,6 +34,7 @@ struct backend_entry {
     struct store_key service;
     int32_t port;
     uint32_t protocol;
+    struct store_key client;  /* owns its bytes; kind NONE: no certificate is shown */
     struct backend_use *uses; /* owns */
     size_t use_count, use_cap;
     struct piece *piece;        /* owns; Backend, and Endpoints if it is the plain one */

@@ -90,6 +90,7 @@ void piece_add_want(struct piece *piece, const struct piece_want *want)
     copy->resource = arena_text(&piece->arena, want->resource);
     copy->object = piece_key_copy(&piece->arena, want->object);
     copy->gateway = arena_text(&piece->arena, want->gateway);
+    copy->client = piece_key_copy(&piece->arena, want->client);
 }
 
 void piece_add_foreign(struct piece *piece, struct text namespace)

@@ -13,6 +13,7 @@ struct piece_want {
     int32_t port;            /* backends */
     uint32_t protocol;       /* backends: enum of backend.proto */
     struct text gateway;     /* backends: "<namespace>/<name>" of the Gateway that uses it */
+    struct store_key client; /* backends: the certificate to show; kind NONE: none */
 };
 
 struct piece {

@@ -5,6 +5,7 @@
 #include "control/kind/grpc_route.h"
 #include "control/kind/http_route.h"
 #include "control/kind/l4_route.h"
+#include "control/translate/backends.h"
 #include "control/translate/hostname.h"
 #include "control/translate/outcome_internal.h"
 #include "control/translate/policies.h"
@@ -21,8 +22,24 @@ static void choose_hostnames(struct route_build *build, const struct listener_vi
     *ret_count = count;
 }
 
-static void add_rules(struct route_build *build, const struct listener_view *listener,
-                      const struct policies_effect *effect)
+/* The rule's backends under the names that go with the Gateway's client certificate. */
+static void show_certificate(struct route_build *build, struct store_key client,
+                             Nantian__Config__V1__Route *rule)
+{
+    struct arena *arena = &build->t->scratch;
+    Nantian__Config__V1__WeightedBackend **from = rule->backends;
+    rule->backends = arena_array(arena, Nantian__Config__V1__WeightedBackend *, rule->n_backends);
+    for (size_t i = 0; i < rule->n_backends; i++) {
+        rule->backends[i] = arena_new(arena, Nantian__Config__V1__WeightedBackend);
+        *rule->backends[i] = *from[i];
+        if (from[i]->backend[0] != '\0')
+            rule->backends[i]->backend =
+                arena_string(arena, backends_client_name(arena, text_of(from[i]->backend), client));
+    }
+}
+
+static void add_rules(struct route_build *build, const struct gateway_view *view,
+                      const struct listener_view *listener, const struct policies_effect *effect)
 {
     struct arena *arena = &build->t->scratch;
     char **hostnames = arena_array(arena, char *, build->hostname_count);
@@ -36,6 +53,8 @@ static void add_rules(struct route_build *build, const struct listener_view *lis
         rule.listener = name;
         rule.hostnames = hostnames;
         rule.n_hostnames = hostname_count;
+        if (view->client_certificate.kind != KIND_NONE)
+            show_certificate(build, view->client_certificate, &rule);
         policies_apply(effect, &build->own[i], &rule, arena);
         struct text resource = arena_printf(
             arena, TEXT_FMT "|%s/" TEXT_FMT "/" TEXT_FMT "/%zu", TEXT_ARG(listener->resource),
@@ -50,6 +69,11 @@ static void add_wants(struct route_build *build, const struct gateway_view *view
     for (size_t i = 0; i < build->want_count; i++) {
         struct piece_want want = build->wants[i];
         want.gateway = view->path;
+        piece_add_want(build->piece, &want); /* also for filters, which show no certificate */
+        if (view->client_certificate.kind == KIND_NONE || want.type != RESOURCE_BACKEND)
+            continue;
+        want.client = view->client_certificate;
+        want.resource = backends_client_name(&build->t->scratch, want.resource, want.client);
         piece_add_want(build->piece, &want);
     }
 }
@@ -111,7 +135,7 @@ static void attach_all(struct route_build *build)
             piece->attached[piece->attached_count++] =
                 arena_text(&piece->arena, listener->resource);
             if (view_is_served(listener)) {
-                add_rules(build, listener, &effect);
+                add_rules(build, parent->view, listener, &effect);
                 is_served = true;
             }
         }

@@ -148,6 +148,13 @@ struct text secrets_resource_name(struct arena *arena, struct store_key key)
                         TEXT_ARG(key.namespace), TEXT_ARG(key.name));
 }
 
+void secrets_add_want(struct translation *t, struct piece *piece, struct store_key key)
+{
+    piece_add_want(piece, &(struct piece_want){.type = RESOURCE_SECRET,
+                                               .resource = secrets_resource_name(&t->scratch, key),
+                                               .object = key});
+}
+
 static ProtobufCBinaryData bytes_of(struct arena *arena, const struct kind_entry *entry)
 {
     if (entry == NULL)

@@ -16,5 +16,7 @@ struct verdict secrets_ca(struct translation *t, struct piece *piece,
                           const char *kind_reason, struct store_key *ret_bundle);
 /* Name of the Secret resource made of a Secret or a ConfigMap. */
 struct text secrets_resource_name(struct arena *arena, struct store_key key);
+/* The piece's resources name it. */
+void secrets_add_want(struct translation *t, struct piece *piece, struct store_key key);
 /* The Secret resource itself; NULL: the object is gone. */
 struct piece *secrets_piece(struct translation *t, struct store_key key);

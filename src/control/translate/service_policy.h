@@ -26,7 +26,8 @@ void service_policy_status(struct translation *t, const struct kind_object *obje
 
 /* backend_tls.c: sets message->tls; a policy that cannot be obeyed makes the backend fail, never
  * plain text. */
-void backend_tls_apply(struct translation *t, const struct kind_object *policy, struct piece *piece,
+void backend_tls_apply(struct translation *t, const struct kind_object *object,
+                       struct store_key client, struct piece *piece,
                        Nantian__Config__V1__Backend *message);
 struct piece *backend_tls_piece(struct translation *t, const struct kind_object *object);
 /* backend_lb.c */

@@ -107,6 +107,7 @@ static struct backend_entry *need_backend(struct outcome *outcome, const struct 
     entry->service = own_key(want->object);
     entry->port = want->port;
     entry->protocol = want->protocol;
+    entry->client = own_key(want->client);
     entry->is_dirty = true;
     entry->next = service->backends;
     service->backends = entry;
@@ -165,6 +166,8 @@ static void free_backend(struct backend_entry *entry)
     give_up(entry->name);
     give_up(entry->service.namespace);
     give_up(entry->service.name);
+    give_up(entry->client.namespace);
+    give_up(entry->client.name);
     piece_free(entry->piece);
     free(entry);
 }

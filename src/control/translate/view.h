@@ -14,7 +14,7 @@ struct listener_view {
     enum kind_protocol protocol;
     bool is_terminated;
     bool is_proxied; /* a PROXY header comes first */
-    uint32_t kinds; /* one bit a kind_id: allowed and supported */
+    uint32_t kinds;  /* one bit a kind_id: allowed and supported */
     struct kind_namespaces allowed;
     struct text namespace; /* of its owner: what Same means */
     struct store_key owner;
@@ -27,10 +27,11 @@ struct listener_view {
     bool is_insecure; /* accepts clients without a good certificate */
     struct store_key *secrets;
     size_t secret_count;
-    struct store_key client_ca; /* kind NONE: no client certificate asked for */
-    struct text blocked_by;     /* the Gateway that has this address and port; empty: none */
-    struct text refused;        /* what a data plane said against it; empty: nothing */
-    bool is_withheld;           /* the Gateway itself is not accepted */
+    struct store_key *client_cas; /* none: no client certificate asked for */
+    size_t client_ca_count;
+    struct text blocked_by; /* the Gateway that has this address and port; empty: none */
+    struct text refused;    /* what a data plane said against it; empty: nothing */
+    bool is_withheld;       /* the Gateway itself is not accepted */
 };
 
 struct set_view {
@@ -48,6 +49,7 @@ struct gateway_view {
     int64_t generation, created;
     struct piece *draft; /* owns; collects faults and foreign namespaces for the real piece */
     struct verdict accepted, resolved, unusable;
+    struct store_key client_certificate; /* shown to backends; kind NONE: none */
     bool is_insecure;
     struct status_address *addresses;
     size_t address_count;

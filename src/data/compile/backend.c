@@ -60,8 +60,8 @@ void compile_backend_uses(struct change *change, const struct part_backend *back
         return;
     if (backend->endpoints != NULL)
         part_use(change, backend->endpoints, delta);
-    if (backend->ca != NULL)
-        part_use(change, backend->ca, delta);
+    for (uint32_t i = 0; i < backend->ca_count; i++)
+        part_use(change, backend->cas[i], delta);
     if (backend->client != NULL)
         part_use(change, backend->client, delta);
 }
@@ -77,13 +77,6 @@ static struct part *need(struct change *change, const struct part *part, enum re
     return NULL;
 }
 
-static const struct part_secret *secret_of(const struct part *part)
-{
-    if (part == NULL)
-        return NULL;
-    return part->next != NULL ? part->next : part->value;
-}
-
 static void make_tls(struct change *change, const struct part *part,
                      const Nantian__Config__V1__Backend__Tls *tls, struct part_backend *made)
 {
@@ -93,15 +86,13 @@ static void make_tls(struct change *change, const struct part *part,
     if (backend->protocol == BACKEND_HTTP1 || backend->protocol == BACKEND_H2)
         options.alpn = backend->protocol == BACKEND_H2 ? H2 : HTTP1;
     backend->server_name = arena_text(&backend->arena, text_of(tls->server_name));
-    if (tls->ca_secret[0] != '\0')
-        made->ca = need(change, part, RESOURCE_SECRET, tls->ca_secret, "tls.ca_secret");
+    struct compile_names names = {tls->ca_secrets, tls->n_ca_secrets, "tls.ca_secrets"};
+    made->cas = memory_alloc(sizeof(struct part *) * MAX(names.count, (size_t)1));
+    made->ca_count = compile_find_secrets(change, part, &names, made->cas);
+    options.ca_pem = compile_join_cas(change, part, made->cas, made->ca_count, "tls.ca_secrets");
     if (tls->client_secret[0] != '\0')
         made->client = need(change, part, RESOURCE_SECRET, tls->client_secret, "tls.client_secret");
-    const struct part_secret *ca = secret_of(made->ca), *client = secret_of(made->client);
-    if (ca != NULL && ca->ca.len == 0)
-        refuse(change, part, "tls.ca_secret", "names a secret without a CA");
-    else if (ca != NULL)
-        options.ca_pem = ca->ca;
+    const struct part_secret *client = made->client == NULL ? NULL : part_secret_next(made->client);
     if (client != NULL && client->certificate == NULL)
         refuse(change, part, "tls.client_secret", "names a secret without a certificate");
     else if (client != NULL)
@@ -110,10 +101,10 @@ static void make_tls(struct change *change, const struct part *part,
         refuse(change, part, "tls.server_name", "is empty, so no certificate could be checked");
         return;
     }
-    struct text *names = arena_array(&backend->arena, struct text, options.name_count + 1);
+    struct text *sans = arena_array(&backend->arena, struct text, options.name_count + 1);
     for (size_t i = 0; i < options.name_count; i++)
-        names[i] = arena_text(&backend->arena, text_of(tls->subject_alt_names[i]));
-    options.names = names;
+        sans[i] = arena_text(&backend->arena, text_of(tls->subject_alt_names[i]));
+    options.names = sans;
     const char *why = NULL;
     backend->tls = tls_client_new(&options, &why);
     if (backend->tls == NULL)
@@ -198,10 +189,16 @@ static struct backend *backend_new(const struct part *part)
 static bool keep_tls(const struct part *part, struct part_backend *made)
 {
     const struct part_backend *old = part->value;
-    if (old == NULL || part->edited || (old->ca != NULL && old->ca->edited) ||
-        (old->client != NULL && old->client->edited))
+    if (old == NULL || part->edited || (old->client != NULL && old->client->edited))
         return false;
-    made->ca = old->ca;
+    for (uint32_t i = 0; i < old->ca_count; i++) {
+        if (old->cas[i]->edited)
+            return false;
+    }
+    made->cas = memory_alloc(sizeof(struct part *) * MAX(old->ca_count, 1u));
+    made->ca_count = old->ca_count;
+    if (old->ca_count > 0)
+        memcpy(made->cas, old->cas, sizeof(struct part *) * old->ca_count);
     made->client = old->client;
     made->backend->server_name = arena_text(&made->backend->arena, old->backend->server_name);
     made->backend->tls = old->backend->tls == NULL ? NULL : tls_context_ref(old->backend->tls);

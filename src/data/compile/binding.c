@@ -12,8 +12,6 @@ struct compile_group {
     struct part **members; /* owns the array; in order of their names */
     size_t count, cap;
     struct map hosts; /* host name -> part */
-    struct digest tls_spec;
-    struct tls_context *tls; /* shares; NULL: plain, or the one there is will do */
 };
 
 static bool same_socket(const struct address *a, bool a_udp, const struct address *b, bool b_udp)
@@ -56,19 +54,15 @@ static void join(struct change *change, struct compile_group *group, struct part
     const struct listener_config *config = part_listener_next(part)->config;
     if (group->count > 0) {
         const struct part *first = group->members[0];
-        const struct part_listener *listener = part_listener_next(part);
-        const struct part_listener *leader = part_listener_next(first);
-        enum listener_protocol theirs = leader->config->protocol;
+        const struct listener_config *leader = part_listener_next(first)->config;
+        enum listener_protocol theirs = leader->protocol;
         bool both_tls = is_tls(theirs) && is_tls(config->protocol);
         if (theirs != config->protocol && !both_tls)
             conflict(change, part, first, "protocol", "cannot share with");
-        else if (config->proxy_protocol != leader->config->proxy_protocol)
+        else if (config->proxy_protocol != leader->proxy_protocol)
             conflict(change, part, first, "proxy_protocol", "is not the same as that of");
         else if (config->protocol == LISTENER_TCP || config->protocol == LISTENER_UDP)
             conflict(change, part, first, "port", "has no host name to tell it from");
-        else if (both_tls && (listener->client_ca != leader->client_ca ||
-                              listener->client_optional != leader->client_optional))
-            conflict(change, part, first, "tls.client_ca_secret", "asks for other clients than");
     }
     const struct part *twin = map_get(&group->hosts, config->hostname);
     if (twin != NULL)
@@ -78,59 +72,15 @@ static void join(struct change *change, struct compile_group *group, struct part
     group->members[group->count++] = part;
 }
 
-static struct compile_binding *old_binding(const struct compile *compile,
-                                           const struct address *address, bool udp)
+static struct binding *old_binding(const struct compile *compile, const struct address *address,
+                                   bool udp)
 {
     for (uint32_t i = 0; i < compile->binding_count; i++) {
-        const struct binding *binding = compile->bindings[i].binding;
+        struct binding *binding = compile->bindings[i];
         if (same_socket(&binding->address, binding->protocol == LISTENER_UDP, address, udp))
-            return &compile->bindings[i];
+            return binding;
     }
     return NULL;
-}
-
-/* The group's TLS context: a new one only if what it is made from has changed. */
-static void take_tls(struct change *change, struct compile_group *group)
-{
-    static const char *const ALPN[] = {"h2", "http/1.1", NULL};
-    const struct compile *compile = change->compile;
-    bool wanted = false, https = false;
-    for (size_t i = 0; i < group->count; i++) {
-        const struct listener_config *config = part_listener_next(group->members[i])->config;
-        wanted = wanted || (is_tls(config->protocol) && !config->passthrough);
-        https = https || config->protocol == LISTENER_HTTPS;
-    }
-    if (!wanted)
-        return;
-    const struct part_listener *leader = part_listener_next(group->members[0]);
-    struct tls_server_options options = {
-        .pick = compile->options.pick,
-        .client_certificate_required = leader->client_ca != NULL && !leader->client_optional,
-        .ticket_keys = text_from(compile->ticket_keys, sizeof(compile->ticket_keys)),
-    };
-    if (https)
-        options.alpn = compile->options.alpn != NULL ? compile->options.alpn : ALPN;
-    if (leader->client_ca != NULL) {
-        const struct part *part = leader->client_ca;
-        const struct part_secret *secret = part->next != NULL ? part->next : part->value;
-        options.client_ca_pem = secret->ca;
-    }
-    struct builder spec = {0};
-    builder_printf(&spec, "%d %d ", https, options.client_certificate_required);
-    builder_add(&spec, options.client_ca_pem);
-    group->tls_spec = hash_digest(builder_text(&spec));
-    builder_fini(&spec);
-    const struct compile_binding *old = old_binding(compile, &group->address, group->udp);
-    if (old != NULL && old->binding->tls != NULL && digest_equal(old->tls_spec, group->tls_spec)) {
-        group->tls = tls_context_ref(old->binding->tls);
-        return;
-    }
-    const char *why = NULL;
-    group->tls = tls_server_new(&options, &why);
-    if (group->tls == NULL) {
-        struct fault fault = part_fault(change, group->members[0], "InvalidListener", TEXT("tls"));
-        faults_add(change->faults, &fault, "%s", why == NULL ? "cannot be used" : why);
-    }
 }
 
 void compile_groups(struct change *change)
@@ -147,15 +97,12 @@ void compile_groups(struct change *change)
             join(change, group_of(change, &listener->addresses[a], udp), listeners[i]);
     }
     free(listeners);
-    for (size_t i = 0; i < change->group_count; i++)
-        take_tls(change, &change->groups[i]);
 }
 
 void compile_groups_free(struct change *change)
 {
     for (size_t i = 0; i < change->group_count; i++) {
         map_fini(&change->groups[i].hosts);
-        tls_context_unref(change->groups[i].tls);
         free(change->groups[i].members);
     }
     free(change->groups);
@@ -183,6 +130,14 @@ static struct part *listener_of(const struct change *change, const struct route 
     return part_will_be(part) ? part : NULL;
 }
 
+static struct part **copy_parts(struct part *const *parts, uint32_t count)
+{
+    struct part **copy = memory_alloc(sizeof(struct part *) * MAX(count, 1u));
+    if (count > 0)
+        memcpy(copy, parts, sizeof(struct part *) * count);
+    return copy;
+}
+
 static void edit_table(struct change *change, struct part *listener, const struct table_edit *edits,
                        size_t count)
 {
@@ -207,9 +162,8 @@ static void edit_table(struct change *change, struct part *listener, const struc
     route_table_unref(made);
     next->addresses = memory_alloc(sizeof(struct address) * MAX(old->address_count, 1u));
     memcpy(next->addresses, old->addresses, sizeof(struct address) * old->address_count);
-    next->secrets = memory_alloc(sizeof(struct part *) * MAX(old->secret_count, 1u));
-    if (old->secret_count > 0)
-        memcpy(next->secrets, old->secrets, sizeof(struct part *) * old->secret_count);
+    next->secrets = copy_parts(old->secrets, old->secret_count);
+    next->client_cas = copy_parts(old->client_cas, old->client_ca_count);
     listener->next = next;
 }
 
@@ -255,40 +209,41 @@ void compile_tables(struct change *change)
 
 /* ---- bindings ---- */
 
-void compile_bindings_free(struct compile_binding *bindings, uint32_t count)
+void compile_bindings_free(struct binding **bindings, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
-        binding_unref(bindings[i].binding);
+        binding_unref(bindings[i]);
     free(bindings);
 }
 
-static bool is_same(const struct compile_group *group, const struct compile_binding *old)
+static bool is_same(const struct compile_group *group, const struct binding *old)
 {
-    if (old == NULL || old->binding->listener_count != group->count ||
-        old->binding->tls != group->tls)
+    if (old == NULL || old->listener_count != group->count)
         return false;
     for (size_t i = 0; i < group->count; i++) {
         const struct listener_config *config = part_listener_next(group->members[i])->config;
-        if (old->binding->listeners[i] != config)
+        if (old->listeners[i] != config)
             return false;
     }
     return true;
 }
 
-static struct binding *make_binding(struct compile_group *group)
+/* A handshake begins by the rules of any of them, until the server name is known. */
+static struct binding *make_binding(const struct compile_group *group)
 {
+    struct tls_context *tls = NULL;
     struct binding_edit *edits = memory_alloc(sizeof(*edits) * group->count);
     enum listener_protocol protocol = LISTENER_UDP;
     for (size_t i = 0; i < group->count; i++) {
         struct listener_config *config = part_listener_next(group->members[i])->config;
         edits[i] = (struct binding_edit){config->hostname, config};
         protocol = MIN(protocol, config->protocol); /* HTTPS before TLS */
+        tls = tls == NULL ? config->tls : tls;
     }
     struct binding *binding = binding_edit(NULL, edits, group->count);
     binding->address = group->address;
     binding->protocol = protocol;
-    binding->tls = group->tls;
-    group->tls = NULL;
+    binding->tls = tls == NULL ? NULL : tls_context_ref(tls);
     free(edits);
     return binding;
 }
@@ -297,12 +252,10 @@ static void rebuild(struct change *change)
 {
     change->bindings = memory_alloc(sizeof(*change->bindings) * (change->group_count + 1));
     for (size_t i = 0; i < change->group_count; i++) {
-        struct compile_group *group = &change->groups[i];
-        const struct compile_binding *old =
-            old_binding(change->compile, &group->address, group->udp);
-        struct compile_binding *made = &change->bindings[change->binding_count++];
-        made->tls_spec = group->tls_spec;
-        made->binding = is_same(group, old) ? binding_ref(old->binding) : make_binding(group);
+        const struct compile_group *group = &change->groups[i];
+        struct binding *old = old_binding(change->compile, &group->address, group->udp);
+        change->bindings[change->binding_count++] =
+            is_same(group, old) ? binding_ref(old) : make_binding(group);
     }
 }
 
@@ -312,10 +265,8 @@ static void refresh(struct change *change)
     const struct compile *compile = change->compile;
     change->binding_count = compile->binding_count;
     change->bindings = memory_alloc(sizeof(*change->bindings) * (compile->binding_count + 1));
-    for (uint32_t i = 0; i < compile->binding_count; i++) {
-        change->bindings[i] = compile->bindings[i];
-        binding_ref(compile->bindings[i].binding);
-    }
+    for (uint32_t i = 0; i < compile->binding_count; i++)
+        change->bindings[i] = binding_ref(compile->bindings[i]);
     for (size_t t = 0; t < change->touched_count; t++) {
         const struct part *part = change->touched[t];
         if (part->type != RESOURCE_LISTENER || part->next == NULL)
@@ -325,11 +276,11 @@ static void refresh(struct change *change)
         struct binding_edit edit = {config->hostname, config};
         for (uint32_t a = 0; a < listener->address_count; a++) {
             for (uint32_t i = 0; i < change->binding_count; i++) {
-                struct binding *old = change->bindings[i].binding;
+                struct binding *old = change->bindings[i];
                 if (!same_socket(&old->address, old->protocol == LISTENER_UDP,
                                  &listener->addresses[a], config->protocol == LISTENER_UDP))
                     continue;
-                change->bindings[i].binding = binding_edit(old, &edit, 1);
+                change->bindings[i] = binding_edit(old, &edit, 1);
                 binding_unref(old);
             }
         }

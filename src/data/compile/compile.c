@@ -7,7 +7,6 @@
 
 #include "base/limits.h"
 #include "base/memory.h"
-#include "base/random.h"
 #include "data/compile/part.h"
 
 struct compile *compile_new(const struct compile_options *options)
@@ -25,7 +24,7 @@ struct compile *compile_new(const struct compile_options *options)
     for (int type = 0; type < RESOURCE_TYPES; type++)
         map_init(&compile->parts[type]);
     compile->backends = backend_table_new();
-    random_secure(compile->ticket_keys, sizeof(compile->ticket_keys));
+    compile->tickets = tls_tickets_new(LIMIT_TICKET_KEY_MS);
     return compile;
 }
 
@@ -45,6 +44,10 @@ void compile_free(struct compile *compile)
     compile_bindings_free(compile->bindings, compile->binding_count);
     for (size_t i = 0; i < compile->lives.count; i++)
         snapshot_life_unref(compile->lives.items[i].life);
+    for (size_t i = 0; i < compile->rules_count; i++)
+        tls_context_unref(compile->rules[i].context);
+    free(compile->rules);
+    tls_tickets_unref(compile->tickets);
     free(compile->lives.items);
     free(compile->addresses);
     free(compile->dns_dirty);
@@ -91,8 +94,12 @@ static bool is_edited(const struct part *part)
 static bool listener_is_stale(const struct part *part, bool policies)
 {
     const struct part_listener *listener = part->value;
-    if (policies || is_edited(listener->client_ca))
+    if (policies)
         return true;
+    for (uint32_t i = 0; i < listener->client_ca_count; i++) {
+        if (is_edited(listener->client_cas[i]))
+            return true;
+    }
     for (uint32_t i = 0; i < listener->secret_count; i++) {
         if (is_edited(listener->secrets[i]))
             return true;
@@ -103,7 +110,11 @@ static bool listener_is_stale(const struct part *part, bool policies)
 static bool backend_is_stale(const struct part *part)
 {
     const struct part_backend *backend = part->value;
-    return is_edited(backend->endpoints) || is_edited(backend->ca) || is_edited(backend->client);
+    for (uint32_t i = 0; i < backend->ca_count; i++) {
+        if (is_edited(backend->cas[i]))
+            return true;
+    }
+    return is_edited(backend->endpoints) || is_edited(backend->client);
 }
 
 static bool any_edited(const struct change *change, enum resource_type type, bool used)
@@ -276,7 +287,7 @@ static struct snapshot *make_snapshot(struct compile *compile, struct text versi
         arena_array(&snapshot->arena, struct binding *, compile->binding_count + 1);
     snapshot->binding_count = compile->binding_count;
     for (uint32_t i = 0; i < compile->binding_count; i++)
-        snapshot->bindings[i] = binding_ref(compile->bindings[i].binding);
+        snapshot->bindings[i] = binding_ref(compile->bindings[i]);
     snapshot->backends = backend_table_ref(compile->backends);
     snapshot->route_slots = compile->slots[RESOURCE_ROUTE].count;
     snapshot->listener_slots = compile->slots[RESOURCE_LISTENER].count;
@@ -329,6 +340,7 @@ enum err compile_apply(struct compile *compile, const struct compile_edit *edits
         part_abort(&change);
     }
     compile_groups_free(&change);
+    compile_rules_sweep(compile);
     free(change.touched);
     arena_fini(&change.scratch);
     return good ? ERR_NONE : ERR_INVALID;

@@ -68,24 +68,50 @@ void compile_listener_uses(struct change *change, const struct part_listener *li
         return;
     for (uint32_t i = 0; i < listener->secret_count; i++)
         part_use(change, listener->secrets[i], delta);
-    if (listener->client_ca != NULL)
-        part_use(change, listener->client_ca, delta);
+    for (uint32_t i = 0; i < listener->client_ca_count; i++)
+        part_use(change, listener->client_cas[i], delta);
 }
 
-static const struct part_secret *secret_of(const struct part *part)
+static void take_certificates(struct change *change, const struct part *part,
+                              const Nantian__Config__V1__Listener__Tls *tls,
+                              struct part_listener *made)
 {
-    return part->next != NULL ? part->next : part->value;
+    struct listener_config *config = made->config;
+    struct compile_names names = {tls->secrets, tls->n_secrets, "tls.secrets"};
+    made->secrets = memory_alloc(sizeof(struct part *) * tls->n_secrets);
+    made->secret_count = compile_find_secrets(change, part, &names, made->secrets);
+    config->certificates = arena_array(&config->arena, struct tls_certificate *, tls->n_secrets);
+    for (uint32_t i = 0; i < made->secret_count; i++) {
+        struct tls_certificate *certificate = part_secret_next(made->secrets[i])->certificate;
+        if (certificate == NULL)
+            refuse(change, part, arena_printf(&change->scratch, "tls.secrets[%u]", i).data,
+                   "names a secret without a certificate");
+        else
+            config->certificates[config->certificate_count++] = tls_certificate_ref(certificate);
+    }
 }
 
-static struct part *need_secret(struct change *change, const struct part *part, const char *name,
-                                const char *field)
+/* An unknown CA must not let everybody in: without faults, or not at all. */
+static void take_rules(struct change *change, const struct part *part,
+                       const Nantian__Config__V1__Listener__Tls *tls, struct part_listener *made)
 {
-    struct part *secret = part_find(change->compile, RESOURCE_SECRET, text_of(name));
-    if (part_will_be(secret) && secret_of(secret) != NULL)
-        return secret;
-    struct fault fault = part_fault(change, part, "UnknownSecret", text_of(field));
-    faults_add(change->faults, &fault, "there is no Secret \"%s\"", name);
-    return NULL;
+    struct listener_config *config = made->config;
+    struct compile_names names = {tls->client_ca_secrets, tls->n_client_ca_secrets,
+                                  "tls.client_ca_secrets"};
+    made->client_cas = memory_alloc(sizeof(struct part *) * MAX(names.count, (size_t)1));
+    made->client_ca_count = compile_find_secrets(change, part, &names, made->client_cas);
+    struct compile_demand demand = {
+        .is_http = config->protocol == LISTENER_HTTPS,
+        .client_required = names.count > 0 && !tls->client_optional,
+        .ca_pem = compile_join_cas(change, part, made->client_cas, made->client_ca_count,
+                                   "tls.client_ca_secrets"),
+    };
+    if (made->client_ca_count < names.count)
+        return;
+    const char *why = NULL;
+    config->tls = compile_rules(change->compile, &demand, &why);
+    if (config->tls == NULL)
+        refuse(change, part, "tls", why == NULL ? "cannot be used" : why);
 }
 
 static void take_tls(struct change *change, const struct part *part,
@@ -107,25 +133,8 @@ static void take_tls(struct change *change, const struct part *part,
         refuse(change, part, "tls.secrets", "names no certificate");
         return;
     }
-    made->secrets = memory_alloc(sizeof(struct part *) * tls->n_secrets);
-    config->certificates = arena_array(&config->arena, struct tls_certificate *, tls->n_secrets);
-    for (size_t i = 0; i < tls->n_secrets; i++) {
-        const char *field = arena_printf(&change->scratch, "tls.secrets[%zu]", i).data;
-        struct part *secret = need_secret(change, part, tls->secrets[i], field);
-        if (secret == NULL)
-            continue;
-        made->secrets[made->secret_count++] = secret;
-        struct tls_certificate *certificate = secret_of(secret)->certificate;
-        if (certificate == NULL)
-            refuse(change, part, field, "names a secret without a certificate");
-        else
-            config->certificates[config->certificate_count++] = tls_certificate_ref(certificate);
-    }
-    made->client_optional = tls->client_optional;
-    if (tls->client_ca_secret[0] != '\0')
-        made->client_ca = need_secret(change, part, tls->client_ca_secret, "tls.client_ca_secret");
-    if (made->client_ca != NULL && secret_of(made->client_ca)->ca.len == 0)
-        refuse(change, part, "tls.client_ca_secret", "names a secret without a CA");
+    take_certificates(change, part, tls, made);
+    take_rules(change, part, tls, made);
 }
 
 static void take_addresses(struct change *change, const struct part *part,
@@ -180,6 +189,8 @@ struct listener_config *compile_listener_copy(const struct listener_config *from
         arena_array(&made->arena, struct tls_certificate *, from->certificate_count + 1);
     for (uint32_t i = 0; i < from->certificate_count; i++)
         made->certificates[i] = tls_certificate_ref(from->certificates[i]);
+    if (from->tls != NULL)
+        made->tls = tls_context_ref(from->tls);
     made->routes = route_table_ref(routes);
     return made;
 }

@@ -123,6 +123,7 @@ static void drop_listener(struct part_listener *listener)
     listener_config_unref(listener->config);
     free(listener->addresses);
     free(listener->secrets);
+    free(listener->client_cas);
     free(listener);
 }
 
@@ -142,6 +143,7 @@ void part_drop_value(enum resource_type type, void *value)
     } else if (type == RESOURCE_BACKEND) {
         struct part_backend *backend = value;
         backend_unref(backend->backend);
+        free(backend->cas);
         free(backend->resolved);
         free(backend);
     }

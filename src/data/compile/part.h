@@ -39,14 +39,16 @@ struct part_listener {
     uint32_t address_count;
     struct part **secrets; /* owns; borrowed parts: `users` keeps them */
     uint32_t secret_count;
-    struct part *client_ca; /* NULL: none */
-    bool client_optional;
+    struct part **client_cas; /* owns; borrowed parts too */
+    uint32_t client_ca_count;
 };
 
 struct part_backend {
     struct backend *backend; /* shares */
     struct part *endpoints;
-    struct part *ca, *client; /* NULL: none */
+    struct part **cas; /* owns; borrowed parts */
+    uint32_t ca_count;
+    struct part *client;      /* NULL: none */
     struct address *resolved; /* owns: of dns_name */
     size_t resolved_count;
 };
@@ -70,11 +72,6 @@ struct snapshot_lives {
     size_t count, cap;
 };
 
-struct compile_binding {
-    struct binding *binding; /* shares */
-    struct digest tls_spec;  /* of what its TLS context was made from */
-};
-
 struct compile {
     struct compile_options options;
     struct arena arena;        /* of the options */
@@ -82,12 +79,18 @@ struct compile {
     size_t address_count;
     struct map parts[RESOURCE_TYPES]; /* own their parts */
     struct slots slots[RESOURCE_TYPES];
-    struct backend_table *backends;   /* shares */
-    struct compile_binding *bindings; /* owns */
+    struct backend_table *backends; /* shares */
+    struct binding **bindings;      /* share; owns the array */
     uint32_t binding_count;
     uint64_t number;
     struct snapshot_lives lives;
-    char ticket_keys[48];
+    struct tls_tickets *tickets; /* shares */
+    /* What listeners ask of a handshake: one context for all that ask the same. */
+    struct compile_rules {
+        struct digest spec;
+        struct tls_context *context; /* shares */
+    } * rules;                       /* owns */
+    size_t rules_count, rules_cap;
     struct part **dns_dirty; /* owns */
     size_t dns_count, dns_cap;
 };
@@ -102,7 +105,7 @@ struct change {
     bool listeners_changed;       /* other than by their routes */
     struct compile_group *groups; /* owns; listeners by socket, if listeners_changed */
     size_t group_count, group_cap;
-    struct compile_binding *bindings; /* of the next snapshot; owns */
+    struct binding **bindings; /* of the next snapshot; share; owns the array */
     uint32_t binding_count;
 };
 
@@ -157,14 +160,41 @@ struct filter_chain *compile_filters(struct change *change, const struct part *p
                                      struct arena *arena, const struct compile_filter_list *list);
 /* Counts the backends that its filters send to. NULL is fine. */
 void compile_filters_uses(struct change *change, const struct filter_chain *chain, int32_t delta);
-/* Sockets and who shares them, from the listeners as they will be; and the TLS of each. Adds faults
- * where they cannot share. */
+/* What a listener's TLS asks of clients, or NULL: the library refused, *ret_why says why. Shared by
+ * all that ask the same; `ca_pem` empty: no client certificate. */
+struct compile_demand {
+    bool is_http; /* offers HTTP by ALPN */
+    bool client_required;
+    struct text ca_pem;
+};
+struct tls_context *compile_rules(struct compile *compile, const struct compile_demand *demand,
+                                  const char **ret_why);
+/* Forgets those that nobody shares any more. */
+void compile_rules_sweep(struct compile *compile);
+/* The parts that these names stand for, into an array of the caller's; faults for those that are
+ * not there. Returns how many there are. */
+struct compile_names {
+    char *const *items;
+    size_t count;
+    const char *field; /* "tls.secrets" */
+};
+uint32_t compile_find_secrets(struct change *change, const struct part *part,
+                              const struct compile_names *names, struct part **out);
+/* Their bundles one after the other, in the scratch arena; a fault for one that has none. */
+struct text compile_join_cas(struct change *change, const struct part *part,
+                             struct part *const *secrets, uint32_t count, const char *field);
+static inline const struct part_secret *part_secret_next(const struct part *part)
+{
+    return part->next != NULL ? part->next : part->value;
+}
+/* Sockets and who shares them, from the listeners as they will be. Adds faults where they cannot
+ * share. */
 void compile_groups(struct change *change);
 /* The change is good: the route tables of listeners whose routes change. */
 void compile_tables(struct change *change);
 /* And the bindings of the next snapshot, after the tables. */
 void compile_bindings(struct change *change);
-void compile_bindings_free(struct compile_binding *bindings, uint32_t count);
+void compile_bindings_free(struct binding **bindings, uint32_t count);
 void compile_groups_free(struct change *change);
 struct listener_config *compile_listener_copy(const struct listener_config *from,
                                               struct route_table *routes);

@@ -29,7 +29,8 @@ void compile_secret(struct change *change, struct part *part)
     if (chain.len > 0 || key.len > 0) {
         secret->certificate = tls_certificate_new(chain, key, &why);
         if (secret->certificate == NULL)
-            refuse(change, part, chain.len == 0 ? "certificate_chain" : "private_key", why);
+            refuse(change, part,
+                   tls_certificate_check(chain) != NULL ? "certificate_chain" : "private_key", why);
     }
     if (ca.len > 0) {
         /* A context that is thrown away: the library is the judge of what a bundle is. */

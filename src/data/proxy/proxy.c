@@ -176,15 +176,17 @@ bool proxy_is_idle(const struct proxy *proxy)
 
 /* -- facts -- */
 
-struct tls_certificate *proxy_pick_certificate(void *owner, struct text server_name)
+struct tls_certificate *proxy_pick_certificate(void *owner, const struct tls_hello *hello,
+                                               struct tls_context **ret_rules)
 {
     struct http_connection *http = owner;
     const struct proxy_connection *connection = http->owner;
     const struct binding *binding = connection->door->binding;
     if (binding == NULL)
         return NULL;
-    const struct listener_config *listener = binding_listener(binding, server_name);
-    if (listener == NULL || listener->certificate_count == 0)
+    const struct listener_config *listener = binding_listener(binding, hello->server_name);
+    if (listener == NULL || listener->tls == NULL)
         return NULL;
-    return listener->certificates[0];
+    *ret_rules = listener->tls;
+    return tls_choose(listener->certificates, listener->certificate_count, hello);
 }

@@ -7,8 +7,8 @@
 #include "data/snapshot/lease.h"
 #include "data/upstream/pool.h"
 #include "http/connection.h"
+#include "net/tls.h"
 
-struct tls_certificate;
 struct mirror; /* data/proxy/mirror.h */
 
 struct proxy {
@@ -83,4 +83,5 @@ void proxy_close(struct proxy *proxy);
 bool proxy_is_idle(const struct proxy *proxy);
 
 /* For tls_server_options.pick: `owner` is a stream's owner on the serving side. */
-struct tls_certificate *proxy_pick_certificate(void *owner, struct text server_name);
+struct tls_certificate *proxy_pick_certificate(void *owner, const struct tls_hello *hello,
+                                               struct tls_context **ret_rules);

@@ -22,6 +22,7 @@ void listener_config_unref(struct listener_config *listener)
         return;
     for (uint32_t i = 0; i < listener->certificate_count; i++)
         tls_certificate_unref(listener->certificates[i]);
+    tls_context_unref(listener->tls);
     route_table_unref(listener->routes);
     struct arena arena = listener->arena; /* the listener stands in it */
     arena_fini(&arena);

@@ -48,6 +48,7 @@ struct listener_config {
     struct listener_limits limits;
     bool passthrough;                      /* TLS: not ended here */
     bool proxy_protocol;                   /* its header comes first */
+    struct tls_context *tls;               /* shares; NULL: TLS does not end here */
     struct tls_certificate **certificates; /* shares; first is the default */
     uint32_t certificate_count;
     const char *unusable;       /* static words when it must refuse (no certificate): else NULL */

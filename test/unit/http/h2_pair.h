@@ -49,10 +49,11 @@ static inline void pair_on_accept(void *owner, int fd, const struct address *pee
     assert_non_null(pair->server);
 }
 
-static inline struct tls_certificate *pair_pick(void *owner, struct text name)
+static inline struct tls_certificate *pair_pick(void *owner, const struct tls_hello *hello,
+                                                struct tls_context **ret_rules)
 {
     const struct http_connection *connection = owner;
-    (void)name;
+    (void)hello, (void)ret_rules;
     return ((struct pair *)connection->owner)->certificate;
 }
 

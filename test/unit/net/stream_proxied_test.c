@@ -124,9 +124,11 @@ static void an_end_within_the_header_is_an_error(void **state)
     fails(*state, "PROXY TCP4 192.0.2.7", ERR_CLOSED, "proxy: closed before the header");
 }
 
-static struct tls_certificate *pick(void *owner, struct text server_name)
+static struct tls_certificate *pick(void *owner, const struct tls_hello *hello,
+                                    struct tls_context **ret_rules)
 {
-    assert_true(text_is(server_name, "a.example"));
+    (void)ret_rules;
+    assert_true(text_is(hello->server_name, "a.example"));
     return ((struct test_peer *)owner)->certificate;
 }
 

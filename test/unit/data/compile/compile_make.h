@@ -35,10 +35,10 @@ struct world {
     size_t fault_count;
 };
 
-static inline struct tls_certificate *make_pick(void *owner, struct text name)
+static inline struct tls_certificate *make_pick(void *owner, const struct tls_hello *hello,
+                                                struct tls_context **ret_rules)
 {
-    (void)owner;
-    (void)name;
+    (void)owner, (void)hello, (void)ret_rules;
     return NULL;
 }
 

@@ -228,7 +228,9 @@ static void a_new_certificate_reaches_the_listener_and_keeps_the_context(void **
     assert_ptr_equal(world.snapshot->bindings[0]->tls, context);
     assert_ptr_not_equal(find_listener(world.snapshot, L)->certificates[0], certificate);
 
-    tls.client_ca_secret = STRING("default/ca");
+    char *cas[] = {STRING("default/ca")};
+    tls.client_ca_secrets = cas;
+    tls.n_client_ca_secrets = 1;
     put_secret(&world, "default/ca", "", "", PEM_CHAIN_A);
     put(&world, RESOURCE_LISTENER, L, &listener);
     taken(&world);
@@ -244,10 +246,13 @@ static void a_backend_with_tls_takes_a_new_ca(void **state)
     Nantian__Config__V1__Backend__Tls tls = NANTIAN__CONFIG__V1__BACKEND__TLS__INIT;
     Backend backend = NANTIAN__CONFIG__V1__BACKEND__INIT;
     tls.server_name = STRING("a.example.com");
-    tls.ca_secret = STRING("ca/ConfigMap/shop/ca");
+    char *cas[] = {STRING("ca/ConfigMap/shop/ca"), STRING("ca/ConfigMap/shop/more")};
+    tls.ca_secrets = cas;
+    tls.n_ca_secrets = 2;
     backend.tls = &tls;
     backend.endpoints = STRING("shop/tls:443");
     put_secret(&world, "ca/ConfigMap/shop/ca", "", "", PEM_CHAIN_A);
+    put_secret(&world, "ca/ConfigMap/shop/more", "", "", PEM_CHAIN_B);
     put_endpoints(&world, "shop/tls:443", "10.0.0.1", 443);
     put(&world, RESOURCE_BACKEND, "shop/tls:443", &backend);
     taken(&world);

@@ -234,9 +234,11 @@ static void backends_and_endpoints_are_judged(void **state)
     put(world, RESOURCE_BACKEND, "shop/b:80", &backend);
     refused(world, BACKEND "tls.server_name | is empty, so no certificate could be checked");
     tls.server_name = STRING("a.example.com");
-    tls.ca_secret = STRING("default/none");
+    char *cas[] = {STRING("default/none")};
+    tls.ca_secrets = cas;
+    tls.n_ca_secrets = 1;
     put(world, RESOURCE_BACKEND, "shop/b:80", &backend);
-    refused(world, BACKEND "tls.ca_secret | there is no Secret \"default/none\"");
+    refused(world, BACKEND "tls.ca_secrets[0] | there is no Secret \"default/none\"");
     put_endpoints(world, "shop/cart:80", "10.0.0.1", 0);
     refused(world, ENDPOINT "endpoints[0].port | is not between 1 and 65535");
     put_endpoints(world, "shop/cart:80", "example.com", 80);
