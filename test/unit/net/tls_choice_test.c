@@ -1,13 +1,8 @@
 /* Which of several certificates a server name gets. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <cmocka.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
 #include "net/certificates.h"
 #include "net/tls.h"
+#include "test.h"
 
 #define COUNT 4
 
