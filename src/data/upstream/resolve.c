@@ -5,6 +5,7 @@
 #include <netdb.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include "base/limits.h"
 #include "base/map.h"
@@ -89,12 +90,19 @@ static void take_answer(struct lookup *lookup, const struct addrinfo *list)
         qsort(lookup->addresses, lookup->count, sizeof(struct address), compare_addresses);
 }
 
+/* RFC 6761 6.3: this name is the loopback's, also where no hosts file and no server says so. */
+static bool is_localhost(const char *host)
+{
+    return strcasecmp(host, "localhost") == 0;
+}
+
 static void *run_lookup(void *argument)
 {
     struct lookup *lookup = argument;
     struct anchor *anchor = lookup->anchor;
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG}, *list = NULL;
-    if (getaddrinfo(lookup->host, NULL, &hints, &list) == 0) {
+    if (getaddrinfo(lookup->host, NULL, &hints, &list) == 0 ||
+        (is_localhost(lookup->host) && getaddrinfo(NULL, "0", &hints, &list) == 0)) {
         take_answer(lookup, list);
         freeaddrinfo(list);
     }
