@@ -350,7 +350,7 @@ struct piece *gateway_piece(struct translation *t, const struct gateway_facts *f
         status->addresses[i] = (struct status_address){
             view->addresses[i].type, arena_text(&piece->arena, view->addresses[i].value)};
     for (size_t i = 0; i < view->set_count; i++)
-        status->attached_listener_sets += view->sets[i].accepted.reason == NULL;
+        status->attached_listener_sets += view_count_valid(view, &view->sets[i]) > 0;
     gateway_listener_statuses(t, facts, piece, status, 0, view->own_count);
     return piece;
 }

@@ -55,11 +55,9 @@ static void set_both(struct piece *piece, struct conditions *conditions, const c
 static void judge(const struct gateway_facts *facts, const struct set_view *set,
                   struct piece *piece, struct conditions *conditions)
 {
-    size_t valid = 0, served = 0;
-    for (size_t i = set->first; i < set->first + set->count; i++) {
-        valid += view_is_usable(&facts->view->listeners[i]);
+    size_t valid = view_count_valid(facts->view, set), served = 0;
+    for (size_t i = set->first; i < set->first + set->count; i++)
         served += view_is_served(&facts->view->listeners[i]);
-    }
     if (valid == 0) {
         set_both(piece, conditions, "ListenersNotValid", "ListenersNotValid",
                  TEXT("None of its listeners is valid."));

@@ -74,6 +74,8 @@ static inline bool view_is_served(const struct listener_view *listener)
 }
 /* To be called when listeners or blocks changed. */
 void view_update_digest(struct gateway_view *view);
+/* How many listeners of a ListenerSet are usable; 0: it is not attached. */
+size_t view_count_valid(const struct gateway_view *view, const struct set_view *set);
 const struct set_view *view_find_set(const struct gateway_view *view, struct store_key key);
 
 /* Which Gateway has an address and port: settles it among all Gateways of the outcome, the older
