@@ -325,14 +325,12 @@ static void mark_conflict(struct gateway_view *view, struct listener_view *loser
         TEXT_ARG(winner->owner.name));
 }
 
-/* Among listeners of one object nobody wins; against objects before it, they do. */
+/* Among listeners of one object nobody wins; against objects before it, they do. One of a protocol
+ * that is not supported stands in nobody's way. */
 void listeners_find_conflicts(struct gateway_view *view, size_t first, size_t count)
 {
     for (size_t i = first; i < first + count; i++) {
         struct listener_view *listener = &view->listeners[i];
-        if (strcmp(listener->accepted.reason == NULL ? "" : listener->accepted.reason,
-                   "UnsupportedProtocol") == 0)
-            continue;
         for (size_t k = 0; k < first + count; k++) {
             const struct listener_view *other = &view->listeners[k];
             if (k == i || (k < first && other->conflict.reason != NULL) ||
