@@ -159,6 +159,7 @@ def main():
     elif mode == "fuzz":
         fuzz(int(os.environ.get("FUZZ", "60")))
     elif mode == "soak":
+        os.environ["SOAK"] = "1"
         if build("release"):
             pytest("release", "test/e2e", "-m", "soak or not soak")
     else:

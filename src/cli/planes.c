@@ -31,6 +31,7 @@ static void proxy_args(struct process *proxy, const struct planes_options *optio
                        struct arena *arena)
 {
     proxy->name = "nantian-proxy";
+    proxy->heir_arg = "--take-over";
     struct text xds = place_xds_socket(options->state_dir, arena);
     process_flag(proxy, "--xds", arena_printf(arena, "unix:%s", xds.data).data);
     process_flag(proxy, "--state-dir",

@@ -16,7 +16,10 @@ struct process {
     const char *name;               /* "nantian-control": beside our own binary */
     const char *args[PROCESS_ARGS]; /* NULL-terminated, without argv[0] */
     size_t arg_count;
-    pid_t pid; /* 0: not running */
+    pid_t pid;            /* 0: not running */
+    pid_t heir;           /* takes over from `pid`, which ends then; 0: nobody does */
+    const char *heir_arg; /* with which it is started too; NULL: never */
+    bool is_told; /* to end */
     uint64_t started_ms;
     uint32_t backoff_ms, restarts;
     struct timer restart;
@@ -36,7 +39,8 @@ struct processes {
 
 void process_arg(struct process *process, const char *arg);
 void process_flag(struct process *process, const char *flag, const char *value);
-/* Starts all; the loop's signals are handled here from now on (SIGTERM and SIGINT stop). */
+/* Starts all; the loop's signals are handled here from now on: SIGTERM and SIGINT stop, SIGUSR2
+ * starts an heir of each process that has a word for it, others are passed on. */
 MUST_USE bool processes_start(struct processes *group, struct loop *loop, struct process *items,
                               size_t count, uint32_t stop_ms);
 /* SIGTERM to all; loop_stop when the last is gone. */

@@ -217,22 +217,29 @@ static const struct service_path PATHS[] = {
     {"GET", "/config_dump", on_dump}, {"POST", "/drain", on_drain},
 };
 
-bool admin_open(struct admin *admin, struct loop *loop, const struct status *status, void *owner,
-                void (*on_drain_asked)(void *owner))
+static bool listen_at(struct service *service, struct text endpoint, struct handover *sockets)
+{
+    struct address address;
+    if (!address_parse_endpoint(endpoint, &address))
+        return false;
+    int fd = handover_take(sockets, &address);
+    return fd >= 0 ? service_take(service, fd) : service_listen(service, &address);
+}
+
+bool admin_open(struct admin *admin, struct loop *loop, const struct status *status,
+                struct handover *sockets, void *owner, void (*on_drain_asked)(void *owner))
 {
     *admin = (struct admin){.status = status, .owner = owner, .on_drain = on_drain_asked};
     const struct options *options = status->options;
     admin->service = service_new(loop, PATHS, ARRAY_LEN(PATHS), admin);
     for (size_t i = 0; i < options->admin_count; i++) {
-        struct address address;
-        if (!address_parse_endpoint(text_of(options->admin[i]), &address) ||
-            !service_listen(admin->service, &address)) {
+        if (!listen_at(admin->service, text_of(options->admin[i]), sockets)) {
             log_error("the admin port cannot be opened", log_str("address", options->admin[i]),
                       log_str("why", strerrordesc_np(errno)));
             return false;
         }
         char text[ADDRESS_TEXT_MAX];
-        address = service_address(admin->service);
+        struct address address = service_address(admin->service);
         log_info("admin port open", log_text("address", address_format(&address, text)));
     }
     return true;

@@ -4,6 +4,7 @@
 
 #include "data/status.h"
 #include "http/service.h"
+#include "net/handover.h"
 
 struct admin {
     struct service *service;
@@ -12,7 +13,7 @@ struct admin {
     void (*on_drain)(void *owner);
 };
 
-/* False after words in the log. */
+/* On a socket of `sockets` where that has it. False after words in the log. */
 MUST_USE bool admin_open(struct admin *admin, struct loop *loop, const struct status *status,
-                         void *owner, void (*on_drain)(void *owner));
+                         struct handover *sockets, void *owner, void (*on_drain)(void *owner));
 void admin_close(struct admin *admin);

@@ -31,6 +31,7 @@ struct config {
     struct resolve *resolve;
     struct resource_set disk; /* what was loaded, until a client takes it */
     bool has_disk;
+    bool may_write; /* to the state directory: no other process does */
 
     enum config_source applying; /* what the workers adopt now */
     enum config_source applied;  /* the last they did */
@@ -138,6 +139,12 @@ static enum err apply(struct config *config, enum config_source source,
 
 /* -- the workers' answer -- */
 
+static void keep_on_disk(struct config *config)
+{
+    if (config->writer != NULL && config->may_write)
+        state_writer_submit(config->writer, delta_client_accepted(config->client));
+}
+
 static void on_done(void *owner, struct snapshot *snapshot)
 {
     struct config *config = owner;
@@ -157,8 +164,7 @@ static void on_done(void *owner, struct snapshot *snapshot)
              log_int("apply_us", (int64_t)config->apply_us));
     if (source == SOURCE_CONTROL) {
         delta_client_accept(config->client);
-        if (config->writer != NULL)
-            state_writer_submit(config->writer, delta_client_accepted(config->client));
+        keep_on_disk(config);
     }
     if (config->on_applied != NULL)
         config->on_applied(config->owner);
@@ -330,6 +336,7 @@ struct config *config_new(const struct config_options *options)
     config->owner = options->owner;
     config->on_applied = options->on_applied;
     config->on_drained = options->on_drained;
+    config->may_write = options->inherited == NULL;
     resource_set_init(&config->disk);
     keep(&config->version, TEXT(""));
     keep(&config->last_refusal, TEXT(""));
@@ -339,6 +346,7 @@ struct config *config_new(const struct config_options *options)
         .access_log = config->options->access_log,
         .log_as_text = config->options->log_as_text,
         .node = text_of(config->options->node),
+        .inherited = options->inherited,
         .events = &ROLLOUT_EVENTS,
         .owner = config,
     };
@@ -403,21 +411,37 @@ void config_start(struct config *config)
     control_link_start(config->control);
 }
 
-void config_free(struct config *config)
+void config_keep(struct config *config)
 {
-    if (config == NULL)
-        return;
+    config->may_write = true;
+    if (config->applied == SOURCE_CONTROL)
+        keep_on_disk(config);
+}
+
+void config_retire(struct config *config)
+{
     config->applying = SOURCE_NONE; /* answers that still come change nothing */
     config->waiting = NULL;
     config->names_changed = false;
     config->on_applied = NULL;
+    config->on_link = NULL;
     delta_client_free(config->client);
     config->client = NULL;
     control_link_free(config->control);
+    config->control = NULL;
     resolve_free(config->resolve);
+    config->resolve = NULL;
+    state_writer_free(config->writer);
+    config->writer = NULL;
+}
+
+void config_free(struct config *config)
+{
+    if (config == NULL)
+        return;
+    config_retire(config);
     rollout_free(config->rollout);
     compile_free(config->compile);
-    state_writer_free(config->writer);
     resource_set_fini(&config->disk);
     free(config->version);
     free(config->next_version);
@@ -434,7 +458,8 @@ struct rollout *config_rollout(const struct config *config)
 
 struct config_status config_status(const struct config *config)
 {
-    struct link *link = control_link_get(config->control);
+    struct link *link = config_link(config);
+    const char *none = config->control == NULL ? "retired" : control_link_why(config->control);
     return (struct config_status){
         .version = text_of(config->version),
         .digest = config->digest,
@@ -445,7 +470,7 @@ struct config_status config_status(const struct config *config)
         .refused = config->refused,
         .from_disk = config->applied == SOURCE_DISK,
         .is_connected = config->client != NULL && delta_client_connected(config->client),
-        .why_not = link == NULL ? control_link_why(config->control) : link_last_error(link),
+        .why_not = link == NULL ? none : link_last_error(link),
         .last_refusal = text_of(config->last_refusal),
     };
 }
@@ -462,7 +487,7 @@ const struct snapshot_version *config_version(const struct config *config)
 
 struct link *config_link(const struct config *config)
 {
-    return control_link_get(config->control);
+    return config->control == NULL ? NULL : control_link_get(config->control);
 }
 
 void config_on_link(struct config *config, void *owner, void (*on_link)(void *owner))

@@ -29,6 +29,8 @@ struct config_options {
     /* A snapshot is served by every worker. May be NULL. */
     void (*on_applied)(void *owner);
     void (*on_drained)(void *owner); /* after rollout_drain */
+    struct handover *inherited;      /* as in rollout_options. With some, nothing is written to the
+                                      * state directory before config_keep: another does */
 };
 
 /* NULL after words in the log: what cannot work is said at once. Starts the workers. */
@@ -36,6 +38,12 @@ struct config *config_new(const struct config_options *options);
 void config_free(struct config *config);
 /* Loads the state directory, then connects. */
 void config_start(struct config *config);
+
+/* Another process serves by this state directory from now on: nothing is asked of a control plane
+ * and nothing is written any more; what is under way goes on. */
+void config_retire(struct config *config);
+/* Nobody else writes any more. */
+void config_keep(struct config *config);
 
 struct rollout *config_rollout(const struct config *config);
 struct config_status config_status(const struct config *config);

@@ -1,10 +1,13 @@
 /* nantian-proxy: the data plane's main thread. Makes the parts, hands them to each other, waits. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <signal.h>
 #include <sys/resource.h>
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "data/admin.h"
+#include "data/take_over.h"
 #include "event/signals.h"
 #include "xds/report_client.h"
 
@@ -16,9 +19,13 @@ struct program {
     struct status status;
     struct admin admin;
     struct report_client *report;
+    struct take_over take_over;    /* of us, by who follows */
+    struct take_over_claim before; /* what we have of who was before us */
+    struct timer claim_timer;      /* first: until we serve; then: until the rest is closed */
     struct timer drain_timer;
-    bool is_stopping; /* accepting has ended */
-    bool is_finished;
+    bool is_following; /* who was before us serves as well */
+    bool is_stopping;  /* accepting has ended */
+    bool is_finished, is_failed;
 };
 
 static void on_drain_timer(void *owner)
@@ -58,9 +65,65 @@ static void on_drained(void *owner)
     program->is_finished = true;
 }
 
+/* -- who was before us, and who follows -- */
+
+static size_t on_sockets(void *owner, int *fds, size_t max)
+{
+    struct program *program = owner;
+    size_t count = rollout_sockets(config_rollout(program->config), fds, max);
+    return count + service_sockets(program->admin.service, fds + count, max - count);
+}
+
+/* The one that follows has our place with the control plane, in the directory and on the ports. */
+static void on_taken(void *owner)
+{
+    struct program *program = owner;
+    log_info("another data plane has taken over", log_str("node", program->options.node));
+    report_client_free(program->report);
+    program->report = NULL;
+    config_retire(program->config);
+    service_mute(program->admin.service);
+    take_over_close(&program->take_over);
+    program->options.drain_delay_ms = 0; /* whoever balances in front of us sees no change */
+    begin_drain(program);
+}
+
+static void open_for_heirs(struct program *program)
+{
+    static const struct take_over_events events = {.on_sockets = on_sockets, .on_taken = on_taken};
+    if (program->options.state_dir != NULL &&
+        !take_over_open(&program->take_over, program->loop, program->options.state_dir,
+                        &program->before.sockets, &events, program))
+        log_warn("nobody will be able to take over", log_str("why", strerrordesc_np(errno)));
+}
+
+static void on_claim_timer(void *owner)
+{
+    struct program *program = owner;
+    if (!program->is_following) {
+        handover_fini(&program->before.sockets);
+        return;
+    }
+    log_error("no snapshot could be served in time; the data plane before us stays",
+              log_int("waited_ms", LIMIT_TAKE_OVER_MS));
+    program->is_finished = program->is_failed = true;
+}
+
+/* Every worker serves. */
+static void confirm(struct program *program)
+{
+    program->is_following = false;
+    take_over_confirm(&program->before);
+    config_keep(program->config);
+    open_for_heirs(program);
+    loop_arm(program->loop, &program->claim_timer, LIMIT_TAKE_OVER_KEPT_MS);
+}
+
 static void on_applied(void *owner)
 {
     struct program *program = owner;
+    if (program->is_following)
+        confirm(program);
     if (program->report != NULL)
         report_client_hurry(program->report);
 }
@@ -121,6 +184,22 @@ static void raise_descriptors(void)
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+static bool claim(struct program *program)
+{
+    const char *why = NULL;
+    program->before.fd = -1;
+    if (!program->options.take_over)
+        return true;
+    if (!take_over_ask(program->options.state_dir, &program->before, &why)) {
+        log_error("the data plane before us does not hand over", log_str("why", why));
+        return false;
+    }
+    program->is_following = program->before.fd >= 0;
+    log_info(program->is_following ? "taking over" : "nobody is there to take over from",
+             log_int("sockets", (int64_t)program->before.sockets.count));
+    return true;
+}
+
 static bool start(struct program *program)
 {
     program->loop = loop_new(NULL);
@@ -128,12 +207,16 @@ static bool start(struct program *program)
         !signals_init(&program->signals, program->loop, program, on_signal))
         return false;
     timer_init(&program->drain_timer, program, on_drain_timer);
+    timer_init(&program->claim_timer, program, on_claim_timer);
+    if (!claim(program))
+        return false;
     program->config = config_new(&(struct config_options){
         .loop = program->loop,
         .options = &program->options,
         .owner = program,
         .on_applied = on_applied,
         .on_drained = on_drained,
+        .inherited = program->is_following ? &program->before.sockets : NULL,
     });
     if (program->config == NULL)
         return false;
@@ -142,8 +225,13 @@ static bool start(struct program *program)
         .config = program->config,
         .started_wall_ns = clock_wall_ns(),
     };
-    if (!admin_open(&program->admin, program->loop, &program->status, program, begin_drain))
+    if (!admin_open(&program->admin, program->loop, &program->status, &program->before.sockets,
+                    program, begin_drain))
         return false;
+    if (program->is_following)
+        loop_arm(program->loop, &program->claim_timer, LIMIT_TAKE_OVER_MS);
+    else
+        open_for_heirs(program);
     config_on_link(program->config, program, on_link);
     config_start(program->config);
     return true;
@@ -151,6 +239,8 @@ static bool start(struct program *program)
 
 static void stop(struct program *program)
 {
+    take_over_close(&program->take_over);
+    take_over_fini(&program->before);
     admin_close(&program->admin);
     report_client_free(program->report);
     config_free(program->config);
@@ -175,5 +265,5 @@ int main(int argc, char **argv)
     while (is_started && !program.is_finished)
         loop_turn(program.loop, -1);
     stop(&program);
-    return is_started ? 0 : 1;
+    return is_started && !program.is_failed ? 0 : 1;
 }

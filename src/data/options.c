@@ -24,6 +24,8 @@ static const char USAGE[] =
     "  --xds-server-name NAME   TLS: the name in its certificate (the host of --xds)\n"
     "  --node NAME              who we are (the host name)\n"
     "  --state-dir DIR          keeps the last good snapshot; ours alone, mode 0700\n"
+    "  --take-over              take the sockets of the one that serves from --state-dir,\n"
+    "                           which drains once this one serves; nobody there: start as usual\n"
     "  --admin ADDRESS          health, metrics, dump; may be repeated, or off\n"
     "                           (127.0.0.1:19000)\n"
     "  --workers N              threads that serve (one a core)\n"
@@ -36,7 +38,8 @@ static const char USAGE[] =
     "  --version                what this is\n"
     "  --help                   this\n"
     "\n"
-    "Signals: TERM and INT drain, USR1 reopens the access log.\n";
+    "Signals: TERM and INT drain, USR1 reopens the access log. To restart without losing a\n"
+    "request, start a second one with --take-over.\n";
 
 static bool wrong(const char *format, const char *a, const char *b)
 {
@@ -218,6 +221,8 @@ static bool is_complete(struct options *options, bool admin_given)
         return wrong(" and --xds-key belong together", "--xds-cert", "");
     if (options->xds_cert != NULL && options->xds_ca == NULL)
         return wrong(" needs --xds-ca", "--xds-cert", "");
+    if (options->take_over && options->state_dir == NULL)
+        return wrong(" needs --state-dir", "--take-over", "");
     if (options->xds_count == 0 && options->state_dir == NULL)
         return wrong(" is missing: nothing would ever be served", "--xds", "");
     return true;
@@ -236,6 +241,10 @@ enum options_result options_parse(struct options *options, int argc, char **argv
         if (strcmp(flag, "--version") == 0) {
             printf("nantian-proxy %s (%s)\n", NANTIAN_VERSION, tls_library());
             return OPTIONS_EXIT;
+        }
+        if (strcmp(flag, "--take-over") == 0) {
+            options->take_over = true;
+            continue;
         }
         bool is_joined = flag[0] == '-' && equals != NULL;
         if (is_joined)

@@ -22,6 +22,7 @@ struct options {
     enum log_level log_level;
     struct text default_addresses[OPTIONS_LIST_MAX];
     size_t default_address_count;
+    bool take_over; /* the sockets of whoever serves from this state directory */
     uint64_t drain_delay_ms, drain_timeout_ms;
 };
 

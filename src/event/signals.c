@@ -23,7 +23,7 @@ bool signals_init(struct signals *signals, struct loop *loop, void *owner,
     *signals = (struct signals){.loop = loop, .owner = owner, .on_signal = on_signal};
     signals->watch = (struct watch){.fd = -1, .owner = signals, .on_ready = on_ready};
 
-    static const int told[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD};
+    static const int told[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD};
     sigset_t set;
     sigemptyset(&set);
     for (size_t i = 0; i < ARRAY_LEN(told); i++)

@@ -143,7 +143,7 @@ static void on_timer(void *owner)
     if (link->lingering)
         http_link_fail(link, link->end_err, link->connection.why);
     else if (!link->started)
-        http_link_fail(link, ERR_TIMEOUT, "no request came");
+        http_link_fail(link, link->connection.draining ? ERR_NONE : ERR_TIMEOUT, "no request came");
     else
         link->connection.ops->on_timer(link);
 }
@@ -224,7 +224,9 @@ void http_drain(struct http_connection *connection)
     if (connection->draining || link->ended)
         return;
     connection->draining = true;
-    if (!link->started && buffer_len(&link->in) == 0)
+    if (!link->started && connection->serving && timer_is_armed(&link->timer))
+        loop_arm(connection->loop, &link->timer, http_link_idle_ms(link)); /* its first bytes */
+    else if (!link->started && !connection->serving)
         http_link_fail(link, ERR_NONE, "drained");
     else if (link->started && !link->lingering)
         connection->ops->drain(link);

@@ -66,7 +66,8 @@ struct http_connection *http_connect(struct loop *loop, const struct address *to
  * http_stream_send_head with the request. */
 struct http_stream *http_open(struct http_connection *connection);
 bool http_can_open(const struct http_connection *connection);
-/* No new streams; closes when the last has ended. Idle: closes at once. HTTP/1: Connection: close
- * on the next answer; HTTP/2: GOAWAY. */
+/* No new streams; closes when the last has ended. HTTP/2: GOAWAY; HTTP/1: Connection: close on the
+ * next answer. Idle: closes at once; only a served HTTP/1 connection, on which a request may be on
+ * its way already, stays for LIMIT_DRAIN_IDLE_MS and answers that. */
 void http_drain(struct http_connection *connection);
 void http_close(struct http_connection *connection, enum err why); /* at once; on_closed follows */

@@ -339,7 +339,9 @@ static void server_on_timer(struct http_link *link)
     if (codec->state == H1_HEAD) {
         refuse(codec, 408, "header_timeout");
     } else if (codec->state == H1_IDLE) {
-        if (h1_body_idle_timer(codec))
+        if (link->connection.draining)
+            http_link_close_flushed(link, ERR_NONE, "drained");
+        else if (h1_body_idle_timer(codec))
             http_link_fail(link, ERR_NONE, "idle");
     } else if (codec->state == H1_ACTIVE && !h->stream.read_ended &&
                h->in_framing != FRAMING_TUNNEL) {
@@ -366,7 +368,7 @@ static void server_drain(struct http_link *link)
 {
     struct h1_codec *codec = link->codec;
     if (codec->state == H1_IDLE && buffer_len(&link->in) == 0)
-        http_link_close_flushed(link, ERR_NONE, "drained");
+        loop_arm(link->connection.loop, &link->timer, http_link_idle_ms(link));
 }
 
 static void server_end(struct http_link *link, enum err why)

@@ -23,7 +23,8 @@ uint32_t http_link_body_ms(const struct http_link *link)
 uint32_t http_link_idle_ms(const struct http_link *link)
 {
     uint32_t otherwise = link->connection.serving ? LIMIT_IDLE_MS : LIMIT_UPSTREAM_IDLE_MS;
-    return or_default(link->connection.settings->idle_ms, otherwise);
+    uint32_t idle = or_default(link->connection.settings->idle_ms, otherwise);
+    return link->connection.draining ? MIN(idle, (uint32_t)LIMIT_DRAIN_IDLE_MS) : idle;
 }
 
 uint32_t http_link_write_ms(const struct http_link *link)

@@ -244,10 +244,13 @@ struct service *service_new(struct loop *loop, const struct service_path *paths,
 
 bool service_listen(struct service *service, const struct address *address)
 {
-    CHECK(service->listener_count < SERVICE_LISTENERS);
     int fd = listener_open(address, false);
-    if (fd < 0)
-        return false;
+    return fd >= 0 && service_take(service, fd);
+}
+
+bool service_take(struct service *service, int fd)
+{
+    CHECK(service->listener_count < SERVICE_LISTENERS);
     size_t at = service->listener_count;
     service->addresses[at] = listener_local(fd);
     service->listeners[at].owner = service;
@@ -256,6 +259,21 @@ bool service_listen(struct service *service, const struct address *address)
         return false;
     service->listener_count++;
     return true;
+}
+
+size_t service_sockets(const struct service *service, int *fds, size_t max)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < service->listener_count && count < max; i++)
+        if (service->listeners[i].watch.fd >= 0)
+            fds[count++] = service->listeners[i].watch.fd;
+    return count;
+}
+
+void service_mute(struct service *service)
+{
+    for (size_t i = 0; i < service->listener_count; i++)
+        listener_close(&service->listeners[i]);
 }
 
 struct address service_address(const struct service *service)
@@ -268,8 +286,7 @@ void service_free(struct service *service)
 {
     if (service == NULL)
         return;
-    for (size_t i = 0; i < service->listener_count; i++)
-        listener_close(&service->listeners[i]);
+    service_mute(service);
     for (struct client *client = service->clients; client != NULL;) {
         struct client *next = client->next;
         http_close(client->connection, ERR_NONE);

@@ -33,6 +33,12 @@ struct service *service_new(struct loop *loop, const struct service_path *paths,
                             void *owner);
 /* Listens there as well. False: errno says why. Port 0 takes a free one. */
 MUST_USE bool service_listen(struct service *service, const struct address *address);
+/* The same on a socket that listens already; the service owns it from now on. */
+MUST_USE bool service_take(struct service *service, int fd);
+/* The sockets that it listens on, which stay its own; how many, at most `max`. */
+size_t service_sockets(const struct service *service, int *fds, size_t max);
+/* Accepts nobody any more; open connections go on. */
+void service_mute(struct service *service);
 /* Where the last service_listen listens. */
 struct address service_address(const struct service *service);
 void service_free(struct service *service); /* closes every connection */

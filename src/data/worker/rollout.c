@@ -9,6 +9,14 @@
 
 #include "base/memory.h"
 
+/* A socket and the worker that has it. Several workers share an address, and one may have several
+ * sockets of it: a process that follows another may have fewer workers. */
+struct bound {
+    struct worker_socket socket;
+    uint32_t worker;
+    bool is_new; /* not with its worker yet */
+};
+
 struct rollout {
     struct loop *loop;
     struct mailbox mailbox;
@@ -20,7 +28,8 @@ struct rollout {
     uint32_t waiting;                /* answers to `next` that are missing */
     uint32_t draining;               /* answers to the drain that are missing */
     bool is_draining;
-    struct address *bound; /* owns: what every worker listens on */
+    struct handover *inherited;
+    struct bound *bound; /* owns: what the workers listen on */
     size_t bound_count, bound_cap;
 };
 
@@ -30,6 +39,7 @@ struct rollout *rollout_new(const struct rollout_options *options)
     rollout->loop = options->loop;
     rollout->events = options->events;
     rollout->owner = options->owner;
+    rollout->inherited = options->inherited;
     if (!mailbox_init(&rollout->mailbox, options->loop, rollout)) {
         free(rollout);
         return NULL;
@@ -82,28 +92,41 @@ static bool is_served(const struct binding *binding)
 static bool is_bound(const struct rollout *rollout, const struct address *address)
 {
     for (size_t i = 0; i < rollout->bound_count; i++)
-        if (address_equal(&rollout->bound[i], address))
+        if (address_equal(&rollout->bound[i].socket.address, address))
             return true;
     return false;
 }
 
-/* Without SO_REUSEPORT first: another process on the port is an error, not a silent half of it. */
-static int open_for(const struct address *address, uint32_t worker)
+static void remember(struct rollout *rollout, const struct address *address, int fd,
+                     uint32_t worker)
 {
-    if (worker == 0) {
-        int probe = listener_open(address, false);
-        if (probe < 0)
-            return -1;
-        close(probe);
-    }
-    return listener_open(address, true);
+    rollout->bound = memory_grow(rollout->bound, rollout->bound_count, &rollout->bound_cap,
+                                 sizeof(struct bound));
+    rollout->bound[rollout->bound_count++] = (struct bound){{*address, fd}, worker, true};
 }
 
-static void close_all(const struct worker_socket *sockets, size_t count)
+/* A socket for every worker, and every inherited one with some worker: what waits in its queue
+ * must be accepted. Without SO_REUSEPORT first: another process on the port is an error, not a
+ * silent half of it. */
+static bool open_address(struct rollout *rollout, const struct address *address)
 {
-    for (size_t i = 0; i < count; i++)
-        if (sockets[i].fd >= 0)
-            close(sockets[i].fd);
+    uint32_t count = 0;
+    int fd;
+    while ((fd = handover_take(rollout->inherited, address)) >= 0)
+        remember(rollout, address, fd, count++ % rollout->count);
+    if (count == 0) {
+        int probe = listener_open(address, false);
+        if (probe < 0)
+            return false;
+        close(probe);
+    }
+    for (; count < rollout->count; count++) {
+        fd = listener_open(address, true);
+        if (fd < 0)
+            return false;
+        remember(rollout, address, fd, count);
+    }
+    return true;
 }
 
 static void add_fault(struct faults *faults, const struct binding *binding, int number)
@@ -126,52 +149,64 @@ static void add_fault(struct faults *faults, const struct binding *binding, int 
                strerror_r(number, why, sizeof(why)));
 }
 
-/* sockets[worker * new_count + i]; false: none stays open. */
-static bool open_sockets(struct rollout *rollout, const struct snapshot *snapshot,
-                         struct worker_socket *sockets, size_t new_count, struct faults *faults)
+static void forget_new(struct rollout *rollout)
 {
-    size_t at = 0;
+    while (rollout->bound_count > 0 && rollout->bound[rollout->bound_count - 1].is_new)
+        close(rollout->bound[--rollout->bound_count].socket.fd);
+}
+
+/* Behind what is bound already, marked new; false: none stays open. */
+static bool open_sockets(struct rollout *rollout, const struct snapshot *snapshot,
+                         struct faults *faults)
+{
     bool is_good = true;
     for (uint32_t i = 0; i < snapshot->binding_count; i++) {
         const struct binding *binding = snapshot->bindings[i];
-        if (!is_served(binding) || is_bound(rollout, &binding->address))
+        if (!is_served(binding) || is_bound(rollout, &binding->address) ||
+            open_address(rollout, &binding->address))
             continue;
-        bool failed = false;
-        for (uint32_t worker = 0; worker < rollout->count && !failed; worker++) {
-            struct worker_socket *socket = &sockets[worker * new_count + at];
-            socket->address = binding->address;
-            socket->fd = open_for(&binding->address, worker);
-            failed = socket->fd < 0;
-            if (failed)
-                add_fault(faults, binding, errno);
-        }
-        is_good = is_good && !failed;
-        at++;
+        add_fault(faults, binding, errno);
+        is_good = false;
     }
     if (!is_good)
-        close_all(sockets, new_count * rollout->count);
+        forget_new(rollout);
     return is_good;
 }
 
-static size_t count_new(const struct rollout *rollout, const struct snapshot *snapshot)
+/* The workers close these when they adopt the snapshot: their numbers mean nothing from now on. */
+static void forget_gone(struct rollout *rollout, const struct snapshot *snapshot)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < rollout->bound_count; i++) {
+        const struct binding *binding =
+            snapshot_binding(snapshot, &rollout->bound[i].socket.address);
+        if (binding != NULL && is_served(binding))
+            rollout->bound[kept++] = rollout->bound[i];
+    }
+    rollout->bound_count = kept;
+}
+
+static size_t take_new(struct rollout *rollout, uint32_t worker, struct worker_socket *sockets)
 {
     size_t count = 0;
-    for (uint32_t i = 0; i < snapshot->binding_count; i++)
-        count +=
-            is_served(snapshot->bindings[i]) && !is_bound(rollout, &snapshot->bindings[i]->address);
+    for (size_t i = 0; i < rollout->bound_count; i++)
+        if (rollout->bound[i].is_new && rollout->bound[i].worker == worker) {
+            sockets[count++] = rollout->bound[i].socket;
+            rollout->bound[i].is_new = false;
+        }
     return count;
 }
 
-static void remember_bound(struct rollout *rollout, const struct snapshot *snapshot)
+size_t rollout_sockets(const struct rollout *rollout, int *fds, size_t max)
 {
-    rollout->bound_count = 0;
-    for (uint32_t i = 0; i < snapshot->binding_count; i++) {
-        if (!is_served(snapshot->bindings[i]))
-            continue;
-        rollout->bound = memory_grow(rollout->bound, rollout->bound_count, &rollout->bound_cap,
-                                     sizeof(struct address));
-        rollout->bound[rollout->bound_count++] = snapshot->bindings[i]->address;
+    size_t count = 0;
+    for (size_t i = 0; i < rollout->bound_count && count < max; i++) {
+        /* A worker that could not watch its socket has closed it: the number may be another's. */
+        struct address local = listener_local(rollout->bound[i].socket.fd);
+        if (address_equal(&local, &rollout->bound[i].socket.address))
+            fds[count++] = rollout->bound[i].socket.fd;
     }
+    return count;
 }
 
 /* -- to the workers, and back -- */
@@ -192,20 +227,15 @@ static void on_adopted(void *owner, struct worker *worker)
 enum err rollout_publish(struct rollout *rollout, struct snapshot *snapshot, struct faults *faults)
 {
     CHECK(rollout->waiting == 0);
-    size_t count = count_new(rollout, snapshot);
-    struct worker_socket *sockets =
-        memory_alloc((count * rollout->count + 1) * sizeof(struct worker_socket));
-    for (size_t i = 0; i < count * rollout->count; i++)
-        sockets[i].fd = -1;
-    if (!open_sockets(rollout, snapshot, sockets, count, faults)) {
-        free(sockets);
+    if (!open_sockets(rollout, snapshot, faults))
         return ERR_INVALID;
-    }
-    remember_bound(rollout, snapshot);
+    forget_gone(rollout, snapshot);
+    struct worker_socket *sockets =
+        memory_alloc((rollout->bound_count + 1) * sizeof(struct worker_socket));
     rollout->next = snapshot_ref(snapshot);
     rollout->waiting = rollout->count;
     for (uint32_t i = 0; i < rollout->count; i++)
-        worker_post_adopt(rollout->workers[i], snapshot, sockets + i * count, count,
+        worker_post_adopt(rollout->workers[i], snapshot, sockets, take_new(rollout, i, sockets),
                           (struct worker_answer){&rollout->mailbox, on_adopted});
     free(sockets);
     return ERR_AGAIN;
@@ -234,6 +264,7 @@ void rollout_drain(struct rollout *rollout)
     if (rollout->is_draining)
         return;
     rollout->is_draining = true;
+    rollout->bound_count = 0; /* the workers close them now */
     rollout->draining = rollout->count;
     for (uint32_t i = 0; i < rollout->count; i++)
         worker_post_drain(rollout->workers[i],

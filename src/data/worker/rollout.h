@@ -5,6 +5,7 @@
 
 #include "base/fault.h"
 #include "data/worker/worker.h"
+#include "net/handover.h"
 
 struct rollout;
 
@@ -21,6 +22,7 @@ struct rollout_options {
     const char *access_log;
     bool log_as_text;
     struct text node;
+    struct handover *inherited; /* listening sockets to use before new ones; NULL: none. Borrows */
     const struct rollout_events *events;
     void *owner;
 };
@@ -35,6 +37,8 @@ void rollout_free(struct rollout *rollout);
 MUST_USE enum err rollout_publish(struct rollout *rollout, struct snapshot *snapshot,
                                   struct faults *faults);
 bool rollout_is_busy(const struct rollout *rollout);
+/* The sockets that the workers listen on, which stay theirs; how many, at most `max`. */
+size_t rollout_sockets(const struct rollout *rollout, int *fds, size_t max);
 struct snapshot *rollout_current(const struct rollout *rollout); /* borrowed; may be NULL */
 void rollout_drain(struct rollout *rollout);
 void rollout_reopen_logs(struct rollout *rollout);

@@ -57,7 +57,7 @@ static void mistakes_are_refused(void **state)
         {"--workers", NULL},       {"--xds", "nowhere"},    {"--admin", "19000"},
         {"--log-format", "xml"},   {"--log-level", "loud"}, {"--default-address", "a.b"},
         {"--drain-timeout", "-1"}, {"--xds-cert", "c.pem"}, {"--node", ""},
-        {"positional", NULL},
+        {"positional", NULL},      {"--take-over", NULL},
     };
     for (size_t i = 0; i < ARRAY_LEN(MISTAKES); i++) {
         struct options options;

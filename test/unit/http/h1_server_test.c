@@ -235,6 +235,25 @@ static void draining_ends_with_the_answer(void **state)
     rig_close(&rig);
 }
 
+/* It was on its way when the draining began. */
+static void a_request_behind_the_drain_is_answered_and_the_last(void **state)
+{
+    (void)state;
+    struct rig rig;
+    for (int used = 0; used < 2; used++) {
+        rig_open(&rig, loop);
+        if (used > 0)
+            send_settle(&rig, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        http_drain(rig.connection);
+        rig_settle(&rig);
+        assert_false(rig.fd_ended);
+        send_settle(&rig, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        rig_turn_until(&rig, &rig.fd_ended);
+        assert_true(got(&rig, "connection: close\r\n"));
+        rig_close(&rig);
+    }
+}
+
 static void a_body_that_does_not_come_is_a_408(void **state)
 {
     (void)state;
@@ -303,6 +322,7 @@ int main(void)
         cmocka_unit_test(fields_that_could_end_a_line_are_not_written),
         cmocka_unit_test(after_a_switch_both_directions_are_raw_until_both_end),
         cmocka_unit_test(draining_ends_with_the_answer),
+        cmocka_unit_test(a_request_behind_the_drain_is_answered_and_the_last),
         cmocka_unit_test(a_body_that_does_not_come_is_a_408),
         cmocka_unit_test(an_idle_connection_closes_without_a_word),
         cmocka_unit_test(an_idle_connection_holds_no_buffers),
