@@ -163,6 +163,8 @@ static void on_done(void *owner, struct snapshot *snapshot)
                                                         : "control"),
              log_int("apply_us", (int64_t)config->apply_us));
     if (source == SOURCE_CONTROL) {
+        if (config->writer != NULL)
+            state_writer_note(config->writer, delta_client_pending(config->client));
         delta_client_accept(config->client);
         keep_on_disk(config);
     }
@@ -401,6 +403,8 @@ void config_start(struct config *config)
             log_warn("the newest snapshot on disk cannot be used",
                      log_str("why", loaded.why_current),
                      log_str("previous", loaded.loaded ? "used instead" : "not usable either"));
+        if (loaded.why_log != NULL)
+            log_warn("the newest snapshots on disk are lost", log_str("why", loaded.why_log));
         arena_init(&arena, 0);
         faults_init(&faults, &arena);
         if (loaded.loaded)

@@ -42,7 +42,7 @@ struct delta_client {
     struct commit waiting; /* came meanwhile; only the newest */
     struct commit lame;    /* does not fit what was sent, yet */
     struct timer linger;
-    struct commit refused; /* by the owner: not offered again */
+    struct commit refused;      /* by the owner: not offered again */
     struct arena offered_arena; /* of the last offer, until the next one */
     struct arena refused_arena;
     Google__Rpc__Status *refused_status; /* in refused_arena */
@@ -559,6 +559,11 @@ void delta_client_refuse(struct delta_client *client, const struct faults *fault
 {
     CHECK(client->stage.is_pending);
     refused(client, faults);
+}
+
+const struct resource_edits *delta_client_pending(const struct delta_client *client)
+{
+    return client->stage.is_pending ? &client->stage.pending : NULL;
 }
 
 bool delta_client_connected(const struct delta_client *client)

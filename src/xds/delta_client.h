@@ -67,6 +67,9 @@ MUST_USE bool delta_client_restore(struct delta_client *client, const struct res
 void delta_client_accept(struct delta_client *client);
 void delta_client_refuse(struct delta_client *client, const struct faults *faults);
 
+/* What the owner is asked about and has not answered; else NULL. */
+const struct resource_edits *delta_client_pending(const struct delta_client *client);
+
 bool delta_client_connected(const struct delta_client *client);
 /* What the owner runs, the commit record in it. */
 const struct resource_set *delta_client_accepted(const struct delta_client *client);

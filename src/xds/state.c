@@ -1,9 +1,8 @@
 /* The format of the state file, its reading and its atomic replacement.
  *
  * Header, little endian: magic (8), format (4), zero (4), payload bytes (8), resources (8), digest
- * (16). Payload: per resource type (1), length of name, version, bytes (4 each), then those. The
- * digest is a chain over blocks of BLOCK bytes, each hashed behind the digest before it, the first
- * behind the header's own front. */
+ * (16). Payload: the resources (state_record.h). The digest is a chain over blocks of BLOCK bytes,
+ * each hashed behind the digest before it, the first behind the header's own front. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "xds/state.h"
 
@@ -17,11 +16,10 @@
 #include "base/builder.h"
 #include "base/limits.h"
 #include "base/memory.h"
-#include "xds/record.h"
+#include "xds/state_log.h"
 
 #define HEADER_BYTES 48
 #define HEADER_FRONT 32
-#define RECORD_FRONT 13
 #define BLOCK        (1u << 20)
 
 static const char MAGIC[8] = {'N', 'A', 'N', 'T', 'I', 'A', 'N', 1};
@@ -32,20 +30,6 @@ struct chain {
     struct builder block; /* the digest so far, then the bytes of this block */
     struct digest digest;
 };
-
-static void put_u64(char *at, uint64_t value)
-{
-    for (unsigned i = 0; i < 8; i++)
-        at[i] = (char)(value >> (8 * i) & 0xff);
-}
-
-static uint64_t get_u(const char *at, unsigned bytes)
-{
-    uint64_t value = 0;
-    for (unsigned i = 0; i < bytes; i++)
-        value |= (uint64_t)(unsigned char)at[i] << (8 * i);
-    return value;
-}
 
 static void chain_close(struct chain *chain)
 {
@@ -59,8 +43,8 @@ static void chain_add(struct chain *chain, struct text bytes)
     while (bytes.len > 0) {
         if (chain->block.len == 0) {
             char *at = builder_reserve(&chain->block, 16);
-            put_u64(at, chain->digest.high);
-            put_u64(at + 8, chain->digest.low);
+            state_record_put_u64(at, chain->digest.high);
+            state_record_put_u64(at + 8, chain->digest.low);
             chain->block.len = 16;
         }
         size_t take = MIN(bytes.len, BLOCK + 16 - chain->block.len);
@@ -108,31 +92,25 @@ static void put_header(char header[HEADER_BYTES], uint64_t payload, size_t count
 {
     memset(header, 0, HEADER_BYTES);
     memcpy(header, MAGIC, sizeof(MAGIC));
-    put_u64(header + 8, STATE_FORMAT);
-    put_u64(header + 16, payload);
-    put_u64(header + 24, count);
+    state_record_put_u64(header + 8, STATE_FORMAT);
+    state_record_put_u64(header + 16, payload);
+    state_record_put_u64(header + 24, count);
 }
 
 static void write_all(struct writer *writer, struct resource *const *resources, size_t count)
 {
-    char header[HEADER_BYTES], front[RECORD_FRONT], hex[33];
+    char header[HEADER_BYTES], front[STATE_RECORD_FRONT], hex[33];
     uint64_t payload = 0;
     for (size_t i = 0; i < count; i++)
-        payload += RECORD_FRONT + (uint64_t)resources[i]->name_len + resources[i]->version_len +
-                   resources[i]->bytes_len;
+        payload += STATE_RECORD_FRONT + (uint64_t)resources[i]->name_len +
+                   resources[i]->version_len + resources[i]->bytes_len;
     put_header(header, payload, count);
     chain_add(&writer->chain, text_from(header, HEADER_FRONT));
     builder_add(&writer->buffer, text_from(header, HEADER_BYTES));
     for (size_t i = 0; i < count && writer->why == NULL; i++) {
         const struct resource *one = resources[i];
-        char wide[8];
-        front[0] = (char)one->type;
-        const uint32_t lens[] = {one->name_len, one->version_len, one->bytes_len};
-        for (unsigned k = 0; k < 3; k++) {
-            put_u64(wide, lens[k]);
-            memcpy(front + 1 + 4 * (size_t)k, wide, 4);
-        }
-        add_part(writer, text_from(front, RECORD_FRONT));
+        state_record_front(one, front);
+        add_part(writer, text_from(front, sizeof(front)));
         add_part(writer, resource_name(one));
         if (one->version_len > 0)
             add_part(writer, resource_version(one, hex));
@@ -140,8 +118,8 @@ static void write_all(struct writer *writer, struct resource *const *resources, 
     }
     flush(writer);
     chain_close(&writer->chain);
-    put_u64(header + HEADER_FRONT, writer->chain.digest.high);
-    put_u64(header + HEADER_FRONT + 8, writer->chain.digest.low);
+    state_record_put_u64(header + HEADER_FRONT, writer->chain.digest.high);
+    state_record_put_u64(header + HEADER_FRONT + 8, writer->chain.digest.low);
     if (writer->why == NULL && pwrite(writer->fd, header + HEADER_FRONT, 16, HEADER_FRONT) != 16)
         writer->why = "the file cannot be written";
     if (writer->why == NULL && fsync(writer->fd) != 0)
@@ -180,6 +158,9 @@ const char *state_prepare(const char *directory)
 
 static const char *replace(int dir)
 {
+    /* A log names the state file that it continues, so none is ever read with another. */
+    if (renameat(dir, "snapshot.log", dir, "snapshot.1.log") != 0)
+        (void)unlinkat(dir, "snapshot.1.log", 0);
     if (renameat(dir, "snapshot", dir, "snapshot.1") != 0 && errno != ENOENT)
         return "the file before cannot be kept";
     if (renameat(dir, "snapshot.new", dir, "snapshot") != 0)
@@ -187,7 +168,8 @@ static const char *replace(int dir)
     return fsync(dir) != 0 ? "the state directory cannot be synced" : NULL;
 }
 
-const char *state_write(const char *directory, struct resource *const *resources, size_t count)
+const char *state_write(const char *directory, struct resource *const *resources, size_t count,
+                        struct digest *ret_digest)
 {
     int dir = open_directory(directory);
     if (dir < 0)
@@ -206,6 +188,8 @@ const char *state_write(const char *directory, struct resource *const *resources
             why = "the file cannot be written";
         if (why == NULL)
             why = replace(dir);
+        if (why == NULL && ret_digest != NULL)
+            *ret_digest = writer.chain.digest;
         if (why != NULL)
             (void)unlinkat(dir, "snapshot.new", 0);
     }
@@ -217,75 +201,24 @@ const char *state_write(const char *directory, struct resource *const *resources
 
 /* -- reading -- */
 
-static bool take(struct text *rest, size_t len, struct text *ret_part)
-{
-    if (len > rest->len)
-        return false;
-    *ret_part = text_slice(*rest, 0, len);
-    *rest = text_slice(*rest, len, rest->len);
-    return true;
-}
-
-static const char *decode_one(struct text *rest, struct resource_set *set)
-{
-    struct text front, name, version, bytes;
-    if (!take(rest, RECORD_FRONT, &front) || !take(rest, get_u(front.data + 1, 4), &name) ||
-        !take(rest, get_u(front.data + 5, 4), &version) ||
-        !take(rest, get_u(front.data + 9, 4), &bytes))
-        return "a resource goes beyond the end";
-    unsigned type = (unsigned char)front.data[0];
-    if (type >= RESOURCE_TYPES)
-        return "it holds a type of a newer program";
-    if (!types_name_is_valid(name) || version.len > RESOURCE_VERSION_MAX)
-        return "a resource has no usable name";
-    if (resource_set_get(set, (enum resource_type)type, name) != NULL)
-        return "it holds a resource twice";
-    struct resource *resource = resource_new((enum resource_type)type, name, bytes, version);
-    resource_set_put(set, resource);
-    resource_unref(resource);
-    return NULL;
-}
-
-/* Whole files of another time or place would pass the digest; a foreign record would not pass this.
- */
-static const char *judge_set(const struct resource_set *set)
-{
-    struct resource *resource = resource_set_get(set, RESOURCE_SNAPSHOT, TEXT(TYPES_SNAPSHOT_NAME));
-    if (resource == NULL || resource_set_count(set, RESOURCE_SNAPSHOT) != 1)
-        return "it holds no commit record";
-    struct arena arena;
-    struct faults faults;
-    struct record record;
-    arena_init(&arena, 0);
-    faults_init(&faults, &arena);
-    const char *why = NULL;
-    if (record_read(resource_bytes(resource), &arena, &record) != ERR_NONE)
-        why = "its commit record cannot be read";
-    else if (record_check(&record, &set->sums, &faults) != RECORD_FITS)
-        why = "its commit record does not fit its resources";
-    faults_fini(&faults);
-    arena_fini(&arena);
-    return why;
-}
-
 static const char *judge_header(struct text bytes)
 {
     if (bytes.len < HEADER_BYTES)
         return "it is cut short";
     if (memcmp(bytes.data, MAGIC, sizeof(MAGIC)) != 0)
         return "it is no state file";
-    if (get_u(bytes.data + 8, 8) != STATE_FORMAT)
+    if (state_record_get(bytes.data + 8, 8) != STATE_FORMAT)
         return "it is of another format";
-    if (get_u(bytes.data + 16, 8) != bytes.len - HEADER_BYTES)
-        return get_u(bytes.data + 16, 8) > bytes.len - HEADER_BYTES ? "it is cut short"
-                                                                    : "it is too long";
+    if (state_record_get(bytes.data + 16, 8) != bytes.len - HEADER_BYTES)
+        return state_record_get(bytes.data + 16, 8) > bytes.len - HEADER_BYTES ? "it is cut short"
+                                                                               : "it is too long";
     struct chain chain = {0};
     chain_add(&chain, text_slice(bytes, 0, HEADER_FRONT));
     chain_add(&chain, text_slice(bytes, HEADER_BYTES, bytes.len));
     chain_close(&chain);
     builder_fini(&chain.block);
-    if (get_u(bytes.data + HEADER_FRONT, 8) != chain.digest.high ||
-        get_u(bytes.data + HEADER_FRONT + 8, 8) != chain.digest.low)
+    if (state_record_get(bytes.data + HEADER_FRONT, 8) != chain.digest.high ||
+        state_record_get(bytes.data + HEADER_FRONT + 8, 8) != chain.digest.low)
         return "its digest is wrong";
     return NULL;
 }
@@ -295,16 +228,16 @@ const char *state_decode(struct text bytes, struct resource_set *set)
     const char *why = judge_header(bytes);
     if (why != NULL)
         return why;
-    uint64_t count = get_u(bytes.data + 24, 8);
+    uint64_t count = state_record_get(bytes.data + 24, 8);
     if (count > LIMIT_XDS_RESOURCES)
         return "it holds too many resources";
     struct text rest = text_slice(bytes, HEADER_BYTES, bytes.len);
     for (uint64_t i = 0; i < count && why == NULL; i++)
-        why = decode_one(&rest, set);
+        why = state_record_apply(&rest, false, set);
     if (why == NULL && rest.len > 0)
         why = "bytes follow the last resource";
     if (why == NULL)
-        why = judge_set(set);
+        why = state_record_judge(set);
     if (why != NULL)
         resource_set_clear(set);
     return why;
@@ -334,15 +267,51 @@ static const char *read_file(int fd, struct builder *out)
 
 static const char NO_FILE[] = "there is none";
 
-static const char *load(int dir, const char *name, struct resource_set *set)
+/* NULL, or static words. */
+static const char *read_named(int dir, const char *name, struct builder *out)
 {
     int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
         return errno == ENOENT ? NO_FILE : "it cannot be opened";
-    CLEANUP(builder_fini) struct builder bytes = {0};
-    const char *why = read_file(fd, &bytes);
+    const char *why = read_file(fd, out);
     close(fd);
-    return why != NULL ? why : state_decode(builder_text(&bytes), set);
+    return why;
+}
+
+/* The log of the state file of that digest, if there is one; the last is cut off where it is bad.
+ */
+static const char *load_log(int dir, struct digest base, struct resource_set *set,
+                            const char **ret_why_log)
+{
+    static const char *const NAMES[] = {"snapshot.log", "snapshot.1.log"};
+    for (size_t i = 0; i < ARRAY_LEN(NAMES); i++) {
+        CLEANUP(builder_fini) struct builder bytes = {0};
+        if (read_named(dir, NAMES[i], &bytes) != NULL ||
+            !state_log_continues(builder_text(&bytes), base))
+            continue;
+        *ret_why_log = state_log_replay(builder_text(&bytes), set);
+        return state_record_judge(set);
+    }
+    return NULL;
+}
+
+static const char *load(int dir, const char *name, struct resource_set *set,
+                        const char **ret_why_log)
+{
+    CLEANUP(builder_fini) struct builder bytes = {0};
+    const char *why = read_named(dir, name, &bytes);
+    if (why == NULL)
+        why = state_decode(builder_text(&bytes), set);
+    if (why == NULL) {
+        struct digest base = {state_record_get(bytes.data + HEADER_FRONT, 8),
+                              state_record_get(bytes.data + HEADER_FRONT + 8, 8)};
+        why = load_log(dir, base, set, ret_why_log);
+    }
+    if (why != NULL) {
+        *ret_why_log = NULL;
+        resource_set_clear(set);
+    }
+    return why;
 }
 
 struct state_loaded state_load(const char *directory, struct resource_set *set)
@@ -353,10 +322,10 @@ struct state_loaded state_load(const char *directory, struct resource_set *set)
         result.why_current = "the state directory cannot be opened";
         return result;
     }
-    result.why_current = load(dir, "snapshot", set);
+    result.why_current = load(dir, "snapshot", set, &result.why_log);
     if (result.why_current != NULL) {
         result.previous = true;
-        result.why_previous = load(dir, "snapshot.1", set);
+        result.why_previous = load(dir, "snapshot.1", set, &result.why_log);
     }
     result.loaded = result.why_current == NULL || result.why_previous == NULL;
     result.fresh = result.why_current == NO_FILE && result.why_previous == NO_FILE;

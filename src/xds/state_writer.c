@@ -1,5 +1,7 @@
-/* The writing thread: a slot of one, a condition, and mail back. After a long write it rests, so
- * that a storm of changes to a large set costs a bounded share of the disk. */
+/* The writing thread: a slot of one, a condition, and mail back. What comes while the slot is taken
+ * joins what waits there: a set that is written whole takes its place, entries of the log follow
+ * it. After a long write the thread rests, so that a storm of changes to a large set costs a
+ * bounded share of the disk. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "xds/state_writer.h"
 
@@ -11,13 +13,21 @@
 #include "base/memory.h"
 #include "event/mailbox.h"
 #include "xds/state.h"
+#include "xds/state_log.h"
 
 #define REST_FACTOR 4 /* of the time that the last write took */
 #define REST_MAX_NS (2ull * 1000 * 1000 * 1000)
 
+/* A smaller set is written whole each time: it costs no more than a log does. */
+#define LOG_SET_MIN (256u << 10)
+/* The log may grow to this part of the set behind which it stands. */
+#define LOG_SHARE 2
+
+/* First the set if there is one, then the entries of the log. */
 struct job {
-    size_t count;
-    struct resource *resources[]; /* shares */
+    size_t count;                /* 0: no set */
+    struct resource **resources; /* owns; shares each */
+    struct builder entries;      /* as of state_log.h */
 };
 
 struct state_writer {
@@ -31,7 +41,12 @@ struct state_writer {
     struct job *waiting; /* owns */
     bool ending;
     uint64_t rest_until_ns;
-    uint32_t submitted, told; /* loop's thread */
+    struct state_log log; /* the writing thread's */
+    /* The loop's thread. */
+    uint32_t submitted, told;
+    struct builder noted; /* the entry that state_writer_note began */
+    bool is_noted;
+    uint64_t log_room; /* what the log may still grow by; 0: the next set is written whole */
 };
 
 struct told {
@@ -46,6 +61,8 @@ static void free_job(struct job *job)
         return;
     for (size_t i = 0; i < job->count; i++)
         resource_unref(job->resources[i]);
+    free(job->resources);
+    builder_fini(&job->entries);
     free(job);
 }
 
@@ -54,6 +71,8 @@ static void deliver(struct mail *mail, void *owner)
     struct told *told = (struct told *)mail;
     struct state_writer *writer = owner;
     writer->told++;
+    if (told->why != NULL)
+        writer->log_room = 0;
     if (writer->on_written != NULL)
         writer->on_written(writer->owner, told->why, told->took_us);
     free(told);
@@ -81,6 +100,21 @@ static struct job *next_job(struct state_writer *writer)
     return job;
 }
 
+static const char *write_job(struct state_writer *writer, struct job *job)
+{
+    if (job->count > 0) {
+        struct digest digest;
+        const char *why = state_write(writer->directory, job->resources, job->count, &digest);
+        if (why != NULL) {
+            state_log_fini(&writer->log); /* what follows has nothing to stand on */
+            return why;
+        }
+        state_log_restart(&writer->log, digest);
+    }
+    return job->entries.len == 0 ? NULL
+                                 : state_log_append(&writer->log, writer->directory, &job->entries);
+}
+
 static void *run(void *owner)
 {
     struct state_writer *writer = owner;
@@ -90,7 +124,7 @@ static void *run(void *owner)
         uint64_t start = clock_monotonic_ns();
         struct told *told = memory_new(struct told);
         told->mail.deliver = deliver;
-        told->why = state_write(writer->directory, job->resources, job->count);
+        told->why = write_job(writer, job);
         free_job(job);
         uint64_t end = clock_monotonic_ns();
         told->took_us = (end - start) / 1000;
@@ -107,6 +141,7 @@ struct state_writer *state_writer_new(struct loop *loop, const char *directory,
 {
     struct state_writer *writer = memory_new(struct state_writer);
     writer->directory = memory_string(text_of(directory));
+    state_log_init(&writer->log);
     writer->on_written = on_written;
     writer->owner = owner;
     pthread_condattr_t attributes;
@@ -127,23 +162,77 @@ struct state_writer *state_writer_new(struct loop *loop, const char *directory,
     return NULL;
 }
 
-void state_writer_submit(struct state_writer *writer, const struct resource_set *set)
+void state_writer_note(struct state_writer *writer, const struct resource_edits *edits)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < edits->count; i++)
+        bytes += resource_edit_either(&edits->items[i])->bytes_len;
+    if (bytes >= writer->log_room)
+        return;
+    builder_clear(&writer->noted);
+    (void)state_log_open(&writer->noted);
+    for (size_t i = 0; i < edits->count; i++) {
+        const struct resource_edit *edit = &edits->items[i];
+        if (edit->after != NULL)
+            state_record_add(&writer->noted, edit->after);
+        else
+            state_record_add_gone(&writer->noted, edit->before);
+    }
+    writer->is_noted = true;
+}
+
+static struct job *whole_job(const struct resource_set *set)
 {
     size_t room = resource_set_total(set) + resource_set_count(set, RESOURCE_SNAPSHOT);
-    struct job *job = memory_alloc(sizeof(*job) + room * sizeof(struct resource *));
+    struct job *job = memory_new(struct job);
+    job->resources = memory_alloc((room + 1) * sizeof(struct resource *));
     for (unsigned i = 0; i < RESOURCE_TYPES; i++) {
         struct resource *one;
         for (size_t at = 0; (one = resource_set_next(set, (enum resource_type)i, &at)) != NULL;)
             job->resources[job->count++] = resource_ref(one);
     }
     CHECK(job->count == room);
+    return job;
+}
+
+/* The noted entry with its commit record; NULL: there is none, or no room for it. */
+static struct job *entry_job(struct state_writer *writer, const struct resource_set *set)
+{
+    const struct resource *record =
+        resource_set_get(set, RESOURCE_SNAPSHOT, TEXT(TYPES_SNAPSHOT_NAME));
+    if (!writer->is_noted || record == NULL)
+        return NULL;
+    writer->is_noted = false;
+    state_record_add(&writer->noted, record);
+    state_log_close(&writer->noted, 0);
+    if (writer->noted.len >= writer->log_room)
+        return NULL;
+    writer->log_room -= writer->noted.len;
+    struct job *job = memory_new(struct job);
+    builder_add(&job->entries, builder_text(&writer->noted));
+    return job;
+}
+
+void state_writer_submit(struct state_writer *writer, const struct resource_set *set)
+{
+    struct job *job = entry_job(writer, set), *useless = NULL;
+    if (job == NULL) {
+        job = whole_job(set);
+        writer->log_room = set->bytes < LOG_SET_MIN ? 0 : set->bytes / LOG_SHARE;
+    }
     pthread_mutex_lock(&writer->lock);
-    struct job *replaced = writer->waiting;
-    writer->waiting = job;
+    struct job *waiting = writer->waiting;
+    if (waiting != NULL && job->count == 0) {
+        builder_add(&waiting->entries, builder_text(&job->entries));
+        useless = job;
+    } else {
+        useless = waiting;
+        writer->waiting = job;
+    }
     pthread_cond_signal(&writer->wake);
     pthread_mutex_unlock(&writer->lock);
-    writer->submitted += replaced == NULL;
-    free_job(replaced);
+    writer->submitted += waiting == NULL;
+    free_job(useless);
 }
 
 bool state_writer_busy(const struct state_writer *writer)
@@ -170,6 +259,8 @@ void state_writer_free(struct state_writer *writer)
     mailbox_fini(&writer->box);
     pthread_cond_destroy(&writer->wake);
     pthread_mutex_destroy(&writer->lock);
+    state_log_fini(&writer->log);
+    builder_fini(&writer->noted);
     free(writer->directory);
     free(writer);
 }

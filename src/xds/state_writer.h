@@ -1,5 +1,5 @@
-/* Writes accepted snapshots to disk on a thread of its own, so that the loop never waits for it.
- * One snapshot may wait: a newer one takes its place. */
+/* Writes accepted snapshots to disk on a thread of its own, so that the loop never waits for it:
+ * whole, or as an entry of the log behind the last that was written whole. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
@@ -14,7 +14,10 @@ typedef void (*state_written)(void *owner, const char *why, uint64_t took_us);
 /* NULL: no thread or no descriptor. The directory was prepared by state_prepare. */
 struct state_writer *state_writer_new(struct loop *loop, const char *directory,
                                       state_written on_written, void *owner);
-/* Shares the resources of the set as they are now; no bytes are copied. */
+/* What the next set that is submitted differs in from the last; the commit record is left out.
+ * Without it, that set is written whole. */
+void state_writer_note(struct state_writer *writer, const struct resource_edits *edits);
+/* When it is written whole, shares the resources of the set as they are now. */
 void state_writer_submit(struct state_writer *writer, const struct resource_set *set);
 bool state_writer_busy(const struct state_writer *writer); /* something is not on disk yet */
 /* Finishes what waits, then ends the thread. */

@@ -14,6 +14,7 @@
 #include "xds/delta_client_stage.h"
 #include "xds/refusal.h"
 #include "xds/state.h"
+#include "xds/state_record.h"
 
 static const ProtobufCMessageDescriptor *const TYPES[] = {
     &envoy__service__discovery__v3__delta_discovery_response__descriptor,
@@ -97,6 +98,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     resource_set_init(&set);
     if (data[0] == 'F' && state_decode(bytes, &set) != NULL)
         CHECK(resource_set_total(&set) == 0);
+    if (data[0] == 'R') {
+        for (struct text rest = bytes; rest.len > 0;) {
+            if (state_record_apply(&rest, true, &set) != NULL)
+                break;
+        }
+        (void)state_record_judge(&set);
+    }
     resource_set_fini(&set);
     arena_fini(&arena);
     return 0;

@@ -78,7 +78,7 @@ static const char *write_set(const char *dir, const struct resource_set *set)
 {
     size_t count;
     struct resource **all = list(set, &count);
-    const char *why = state_write(dir, all, count);
+    const char *why = state_write(dir, all, count, NULL);
     free(all);
     return why;
 }
