@@ -10,6 +10,7 @@ from certificates import Authority
 from harness import (ROOT, free_port, gateway_of, listener, route, rule, sanitizer, service)
 
 PROBE = ROOT / "test/hostile/probe.py"
+MUTATE = ROOT / "test/hostile/mutate.py"
 REQUESTS = 110
 CUT_ROWS = ("H01,H05,H13,H22,H26,H29,H34,H39,H44,H48,H52,H57,H61,H66,H70,H75,H80,H83,H95,H102"
             if not sanitizer() else "H01,H26,H39,H83")
@@ -74,3 +75,30 @@ def test_hostile_answers_of_a_backend_get_their_verdict(target):
 def test_single_byte_changes_are_refused_or_read_alike_by_a_second_parser(target):
     _, port, _, behind, _ = target
     all_pass(probe(port, behind, "--rows", "H26", "--mutate", "64" if sanitizer() else "16"), 5)
+
+
+def mutations(gateway, port, backend_port, count, *arguments):
+    done = subprocess.run(
+        [sys.executable, MUTATE, "--port", str(port), "--backend-port", str(backend_port),
+         "--access-log", gateway.access_log, "--count", str(count), *arguments],
+        capture_output=True, text=True, timeout=1200, check=False)
+    counts = re.search(r"(\d+) passed, (\d+) failed", done.stdout)
+    assert counts and done.returncode == 0 and int(counts[1]) >= count, done.stdout + done.stderr
+
+
+@pytest.mark.quick
+def test_mutated_requests_are_read_alike_by_two_independent_parsers(target):
+    """T01: llhttp and h11 at the backend and on the client's bytes, and our own access log."""
+    gateway, port, _, behind, _ = target
+    mutations(gateway, port, behind, 1000 if sanitizer() else 10000)
+
+
+def test_mutated_requests_over_tls_are_read_alike(target):
+    gateway, _, tls_port, behind, _ = target
+    mutations(gateway, tls_port, behind, 100 if sanitizer() else 500, "--tls", "--seed", "3")
+
+
+@pytest.mark.soak
+def test_a_hundred_thousand_mutations_are_read_alike(target):
+    gateway, port, _, behind, _ = target
+    mutations(gateway, port, behind, 100000, "--seed", "4")
