@@ -241,14 +241,6 @@ void view_free(struct gateway_view *view)
     free(view);
 }
 
-size_t view_count_valid(const struct gateway_view *view, const struct set_view *set)
-{
-    size_t valid = 0;
-    for (size_t i = set->first; i < set->first + set->count; i++)
-        valid += view_is_usable(&view->listeners[i]);
-    return valid;
-}
-
 const struct set_view *view_find_set(const struct gateway_view *view, struct store_key key)
 {
     for (size_t i = 0; i < view->set_count; i++) {

@@ -278,6 +278,14 @@ bool view_is_usable(const struct listener_view *listener)
     return !listener->is_terminated || listener->has_certificate;
 }
 
+size_t view_count_valid(const struct gateway_view *view, const struct set_view *set)
+{
+    size_t valid = 0;
+    for (size_t i = set->first; i < set->first + set->count; i++)
+        valid += view_is_usable(&view->listeners[i]);
+    return valid;
+}
+
 /* What shares a port: cleartext HTTP; everything with a server name; TCP alone; UDP apart. */
 static int port_family(enum kind_protocol protocol)
 {
