@@ -143,6 +143,13 @@ static enum err read_target(struct h1_parser *parser, struct span *in)
     return ERR_NONE;
 }
 
+/* Is it one by its looks: a path, "*", or something with a colon? */
+static bool is_target(const struct h1_parser *parser, const struct span *in)
+{
+    const char *target = (const char *)in->base + parser->target_at;
+    return *target == '/' || *target == '*' || memchr(target, ':', parser->target_len) != NULL;
+}
+
 /* "HTTP/1.1" at in->at. ERR_AGAIN: right so far. */
 static enum err check_version(struct h1_parser *parser, const struct span *in)
 {
@@ -154,8 +161,10 @@ static enum err check_version(struct h1_parser *parser, const struct span *in)
     }
     for (size_t i = 0; i < MIN(left, (size_t)8); i++) {
         bool digit = in->at[i] >= '0' && in->at[i] <= '9';
-        if (shape[i] == '0' ? !digit : in->at[i] != (unsigned char)shape[i])
-            return bad(parser, "version");
+        if (shape[i] == '0' ? digit : in->at[i] == (unsigned char)shape[i])
+            continue;
+        parser->is_alien = i == 0 && !is_target(parser, in);
+        return bad(parser, "version");
     }
     if (left < 8)
         return ERR_AGAIN;

@@ -32,6 +32,7 @@ struct h1_parser {
     uint32_t reason_at, reason_len;
     uint32_t name_at, name_len, value_at; /* of the line being read */
     uint32_t count;
+    bool is_alien;   /* three words, but neither the target nor the version look like HTTP's */
     int refuse;      /* the status to refuse with (requests) */
     const char *why; /* a static word */
     struct h1_line lines[LIMIT_HEADER_COUNT];

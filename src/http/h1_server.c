@@ -71,7 +71,7 @@ static void refuse(struct h1_codec *codec, int status, const char *reason)
     bool head_only = codec->h != NULL && codec->h->head_only;
     close_stream(codec, err, reason);
     codec->state = H1_OVER;
-    if (!answered)
+    if (!answered && status != 0)
         h1_write_refusal(link, status, reason, head_only);
     if (!stream_was && connection->events->on_refused != NULL)
         connection->events->on_refused(connection->owner, connection, status, reason);
@@ -178,6 +178,15 @@ static bool accept_head(struct h1_codec *codec)
     return true;
 }
 
+/* A broken HTTP/2 preface, perhaps: a peer that speaks no HTTP/1 gets no answer in it
+ * (RFC 9113 3.4). */
+static bool is_foreign(const struct h1_codec *codec)
+{
+    const struct http_connection *connection = &codec->link->connection;
+    return codec->h->parser.is_alien && connection->request_count == 0 &&
+           connection->settings->allow_h2;
+}
+
 /* Reads a head from what is there. True: a request was handed up, or refused. */
 static bool read_head(struct h1_codec *codec)
 {
@@ -200,7 +209,7 @@ static bool read_head(struct h1_codec *codec)
         return false;
     }
     if (err != ERR_NONE)
-        refuse(codec, parser->refuse, parser->why);
+        refuse(codec, is_foreign(codec) ? 0 : parser->refuse, parser->why);
     else if (accept_head(codec))
         begin_stream(codec);
     return true;

@@ -45,7 +45,7 @@ static enum h2_code on_head(struct h2_stream *stream, bool end)
 static void tell_head(struct h2_stream *stream)
 {
     struct http_stream *public = &stream->stream;
-    public->events->on_head(public->owner, public, &public->head, public->read_ended);
+    public->events->on_head(public->owner, public, &public->head, h2_stream_is_bare(stream));
 }
 
 static const struct h2_side SIDE = {

@@ -73,3 +73,16 @@ bool h2_flood_id(struct h2_flood *flood, int32_t id)
     }
     return true;
 }
+
+void h2_flood_end(struct h2_flood *flood, int32_t id)
+{
+    flood->ended[flood->ended_count++ % H2_FLOOD_ENDED] = id;
+}
+
+bool h2_flood_has_ended(const struct h2_flood *flood, int32_t id)
+{
+    for (uint32_t i = 0; i < H2_FLOOD_ENDED; i++)
+        if (flood->ended[i] == id)
+            return id != 0;
+    return false;
+}

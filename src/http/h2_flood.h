@@ -8,7 +8,8 @@
 
 #include "base/macros.h"
 
-#define H2_FLOOD_GAPS 8
+#define H2_FLOOD_GAPS  8
+#define H2_FLOOD_ENDED 32
 
 struct h2_flood {
     uint64_t window_ms; /* start of the window that resets and control frames are counted in */
@@ -21,6 +22,8 @@ struct h2_flood {
         int32_t from, to;
     } gaps[H2_FLOOD_GAPS];
     uint32_t gap_count;
+    int32_t ended[H2_FLOOD_ENDED]; /* the streams that the peer ended last; 0: none */
+    uint32_t ended_count;
 };
 
 /* All return false when the bound is passed. */
@@ -35,3 +38,7 @@ void h2_flood_stream(struct h2_flood *flood, uint64_t now_ms);
 void h2_flood_progress(struct h2_flood *flood);
 /* HEADERS came for `id`: false if that number was skipped and is closed (RFC 9113 5.1.1). */
 MUST_USE bool h2_flood_id(struct h2_flood *flood, int32_t id);
+/* The peer ended `id`, with END_STREAM or RST_STREAM. */
+void h2_flood_end(struct h2_flood *flood, int32_t id);
+/* It did, and not long ago: it may send no more of it (RFC 9113 5.1). */
+bool h2_flood_has_ended(const struct h2_flood *flood, int32_t id);

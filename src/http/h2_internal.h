@@ -88,6 +88,8 @@ void h2_stream_fail(struct h2_stream *stream, enum err err, const char *why);
 /* Over if both directions have ended and all was consumed. */
 void h2_stream_check(struct h2_stream *stream);
 void h2_stream_remote_end(struct h2_stream *stream);
+/* The peer's message is whole and had neither body nor trailers: the `end` of on_head. */
+bool h2_stream_is_bare(const struct h2_stream *stream);
 /* To the dead ones, if neither the owner nor the session needs it any more. */
 void h2_stream_release(struct h2_stream *stream);
 void h2_stream_free(struct h2_stream *stream);

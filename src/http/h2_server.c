@@ -59,7 +59,7 @@ static void tell_head(struct h2_stream *stream)
     connection->events->on_stream(connection->owner, public);
     CHECK(public->events != NULL);
     if (!stream->over)
-    public->events->on_head(public->owner, public, &public->head, public->read_ended);
+    public->events->on_head(public->owner, public, &public->head, h2_stream_is_bare(stream));
 }
 
 static void on_malformed(struct h2_stream *stream, const char *reason)

@@ -9,9 +9,7 @@
 #include "base/limits.h"
 #include "base/memory.h"
 #include "http/h2_flood.h"
-
-#define FRAME_HEADER 9
-#define MAGIC_LEN    24
+#include "http/h2_frames.h"
 
 struct h2_session {
     nghttp2_session *nghttp2; /* owns */
@@ -20,13 +18,13 @@ struct h2_session {
     struct buffer *out; /* borrows: the connection's */
     size_t out_max;
     uint64_t now_ms;
+    struct h2_frames frames;
     struct h2_flood flood;
     const char *why;
     nghttp2_nv *fields; /* owns; scratch for heads to be sent */
     size_t fields_cap;
     bool serving;
     bool calm;   /* the peer overdid it: end with ENHANCE_YOUR_CALM */
-    bool broken; /* numbers of streams in the wrong order: end with PROTOCOL_ERROR */
     bool paused; /* `out` is full */
     bool terminated;
 };
@@ -56,7 +54,7 @@ const char *h2_code_name(uint32_t code)
 
 static int verdict(const struct h2_session *session)
 {
-    return session->calm || session->broken ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
+    return session->calm ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
 }
 
 void h2_session_blame(struct h2_session *session)
@@ -69,33 +67,6 @@ static void reject(struct h2_session *session, int32_t id, enum h2_code code)
 {
     h2_session_blame(session);
     h2_session_reset(session, id, code);
-}
-
-static int on_begin_frame(nghttp2_session *nghttp2, const nghttp2_frame_hd *head, void *user)
-{
-    (void)nghttp2;
-    struct h2_session *session = user;
-    struct h2_flood *flood = &session->flood;
-    bool fine = true;
-    switch (head->type) {
-    case NGHTTP2_DATA:
-        fine =
-            h2_flood_data(flood, head->length == 0 && (head->flags & NGHTTP2_FLAG_END_STREAM) == 0);
-        break;
-    case NGHTTP2_HEADERS:
-        if (session->serving && head->stream_id % 2 == 1 && !h2_flood_id(flood, head->stream_id))
-            session->broken = true;
-        break;
-    case NGHTTP2_CONTINUATION:
-        fine = h2_flood_continuation(flood, head->length == 0);
-        break;
-    default:
-        fine = h2_flood_control(flood, session->now_ms);
-        break;
-    }
-    if (!fine)
-        session->calm = true;
-    return verdict(session);
 }
 
 static int on_begin_headers(nghttp2_session *nghttp2, const nghttp2_frame *frame, void *user)
@@ -218,21 +189,100 @@ static int on_stream_close(nghttp2_session *nghttp2, int32_t id, uint32_t code, 
     return 0;
 }
 
+/* ---- what the peer's frames are fed through ---- */
+
+/* Counted for what they cost; and what nghttp2 ignores: frames on a stream that the peer itself
+ * ended (RFC 9113 5.1), PRIORITY on stream 0 (6.3) or on itself. */
+static enum h2_code judge(struct h2_session *session, const struct h2_frame *frame)
+{
+    struct h2_flood *flood = &session->flood;
+    bool is_message = frame->type == NGHTTP2_DATA || frame->type == NGHTTP2_HEADERS;
+    bool ends = is_message && (frame->flags & NGHTTP2_FLAG_END_STREAM) != 0;
+    bool fine = true;
+    if (is_message && h2_flood_has_ended(flood, frame->id))
+        return H2_STREAM_CLOSED;
+    if (ends || frame->type == NGHTTP2_RST_STREAM)
+        h2_flood_end(flood, frame->id);
+    switch (frame->type) {
+    case NGHTTP2_DATA:
+        fine = h2_flood_data(flood, frame->len == 0 && !ends);
+        break;
+    case NGHTTP2_HEADERS:
+        if (session->serving && frame->id % 2 == 1 && !h2_flood_id(flood, frame->id))
+            return H2_PROTOCOL_ERROR;
+        break;
+    case NGHTTP2_CONTINUATION:
+        fine = h2_flood_continuation(flood, frame->len == 0);
+        break;
+    case NGHTTP2_PRIORITY:
+        if (frame->id == 0 || (frame->len == 5 && frame->word == (uint32_t)frame->id))
+            return H2_PROTOCOL_ERROR;
+        fine = h2_flood_control(flood, session->now_ms);
+        break;
+    default:
+        fine = h2_flood_control(flood, session->now_ms);
+        break;
+    }
+    return fine ? H2_NO_ERROR : H2_CALM;
+}
+
+/* RFC 9113 6.9.1: of a stream it ends that stream; nghttp2 would end the connection. */
+static bool overflows(struct h2_session *session, const struct h2_frame *frame)
+{
+    int32_t window =
+        frame->type != NGHTTP2_WINDOW_UPDATE || frame->id == 0
+            ? 0
+            : nghttp2_session_get_stream_remote_window_size(session->nghttp2, frame->id);
+    if (window <= 0 || frame->word <= (uint32_t)(INT32_MAX - window))
+        return false;
+    reject(session, frame->id, H2_FLOW_CONTROL_ERROR);
+    return true;
+}
+
+static enum h2_code feed(struct h2_session *session, struct text bytes)
+{
+    if (bytes.len == 0)
+        return H2_NO_ERROR;
+    nghttp2_ssize took =
+        nghttp2_session_mem_recv2(session->nghttp2, (const uint8_t *)bytes.data, bytes.len);
+    if (session->calm || took == NGHTTP2_ERR_FLOODED || took == NGHTTP2_ERR_TOO_MANY_SETTINGS ||
+        took == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS)
+        return H2_CALM;
+    if (took == NGHTTP2_ERR_BAD_CLIENT_MAGIC)
+        return H2_PROTOCOL_ERROR;
+    return took < 0 ? H2_INTERNAL_ERROR : H2_NO_ERROR;
+}
+
+/* What was judged goes on in runs as long as may be; a frame that was cut goes on by itself. */
+static enum h2_code receive(struct h2_session *session, struct text bytes)
+{
+    struct h2_frame frame;
+    enum h2_code code = H2_NO_ERROR;
+    size_t from = 0, at = 0;
+    while (h2_frames_next(&session->frames, bytes, &at, &frame)) {
+        enum h2_code verdict = judge(session, &frame);
+        if (verdict == H2_NO_ERROR && frame.type != NGHTTP2_WINDOW_UPDATE && !frame.was_cut)
+            continue;
+        if ((code = feed(session, text_slice(bytes, from, frame.at))) != H2_NO_ERROR)
+            return code;
+        if (verdict != H2_NO_ERROR)
+            return verdict;
+        bool dropped = overflows(session, &frame);
+        from = dropped || frame.was_cut ? at : frame.at;
+        if (!dropped && frame.was_cut && (code = feed(session, frame.head)) != H2_NO_ERROR)
+            return code;
+    }
+    return feed(session, text_slice(bytes, from, frame.at));
+}
+
 enum err h2_session_receive(struct h2_session *session, struct text bytes, uint64_t now_ms)
 {
     session->now_ms = now_ms;
     if (session->terminated)
         return ERR_PROTOCOL;
-    nghttp2_ssize took =
-        nghttp2_session_mem_recv2(session->nghttp2, (const uint8_t *)bytes.data, bytes.len);
-    if (took >= 0 && !session->calm && !session->broken)
+    enum h2_code code = receive(session, bytes);
+    if (code == H2_NO_ERROR)
         return ERR_NONE;
-    enum h2_code code = H2_INTERNAL_ERROR;
-    if (session->calm || took == NGHTTP2_ERR_FLOODED || took == NGHTTP2_ERR_TOO_MANY_SETTINGS ||
-        took == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS)
-        code = H2_CALM;
-    else if (session->broken || took == NGHTTP2_ERR_BAD_CLIENT_MAGIC)
-        code = H2_PROTOCOL_ERROR;
     h2_session_terminate(session, code);
     session->why = h2_code_name(code);
     return code == H2_CALM ? ERR_LIMIT : ERR_PROTOCOL;
@@ -284,11 +334,11 @@ static int send_data(nghttp2_session *nghttp2, nghttp2_frame *frame, const uint8
     struct h2_session *session = user;
     struct h2_body *body = source->ptr;
     int32_t id = frame->hd.stream_id;
-    char *to = buffer_reserve(session->out, FRAME_HEADER + len);
-    memcpy(to, head, FRAME_HEADER);
+    char *to = buffer_reserve(session->out, H2_FRAME_HEAD + len);
+    memcpy(to, head, H2_FRAME_HEAD);
     if (len > 0)
-        memcpy(to + FRAME_HEADER, buffer_text(&body->bytes).data, len);
-    session->out->end += (uint32_t)(FRAME_HEADER + len);
+        memcpy(to + H2_FRAME_HEAD, buffer_text(&body->bytes).data, len);
+    session->out->end += (uint32_t)(H2_FRAME_HEAD + len);
     buffer_consume(&body->bytes, len);
     h2_flood_progress(&session->flood);
     void *stream = nghttp2_session_get_stream_user_data(nghttp2, id);
@@ -357,7 +407,6 @@ static nghttp2_session_callbacks *callbacks_new(void)
 {
     nghttp2_session_callbacks *to = NULL;
     CHECK(nghttp2_session_callbacks_new(&to) == 0);
-    nghttp2_session_callbacks_set_on_begin_frame_callback(to, on_begin_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(to, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(to, on_header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(to, on_frame_recv);
@@ -392,7 +441,7 @@ static void tell_streams_max(struct buffer *out)
 {
     unsigned char *bytes = (unsigned char *)out->data + out->start;
     size_t len = ((size_t)bytes[0] << 16) | ((size_t)bytes[1] << 8) | bytes[2];
-    for (size_t at = FRAME_HEADER; at + 6 <= FRAME_HEADER + len; at += 6) {
+    for (size_t at = H2_FRAME_HEAD; at + 6 <= H2_FRAME_HEAD + len; at += 6) {
         if (bytes[at] != 0 || bytes[at + 1] != NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS)
             continue;
         bytes[at + 2] = bytes[at + 3] = bytes[at + 4] = 0;
@@ -427,6 +476,7 @@ struct h2_session *h2_session_new(bool serving, uint32_t stream_window, struct b
     session->owner = owner;
     session->out = out;
     session->serving = serving;
+    h2_frames_init(&session->frames, serving);
     session->fields_cap = 32;
     session->fields = memory_alloc(session->fields_cap * sizeof(nghttp2_nv));
     nghttp2_session_callbacks *callbacks = callbacks_new();

@@ -138,6 +138,11 @@ void h2_stream_remote_end(struct h2_stream *self)
     h2_stream_check(self);
 }
 
+bool h2_stream_is_bare(const struct h2_stream *self)
+{
+    return self->stream.read_ended && self->stream.trailers.field_count == 0;
+}
+
 void h2_stream_release(struct h2_stream *self)
 {
     struct h2_link *h2 = self->h2;

@@ -22,7 +22,8 @@ struct http_stream;
 struct http_connection;
 
 struct http_stream_events {
-    /* The peer's head: a request's (serving) or the final response's (calling). `end`: no body. */
+    /* The peer's head: a request's (serving) or the final response's (calling). `end`: no body,
+     * no trailers. */
     void (*on_head)(void *owner, struct http_stream *stream, struct message *head, bool end);
     /* Calling side: a 1xx other than 101. May be NULL. Serving side: never. */
     void (*on_informational)(void *owner, struct http_stream *stream, struct message *head);
@@ -52,16 +53,16 @@ struct http_stream {
     const struct http_stream_events *events;
     void *owner;
     struct http_connection *connection;
-    struct arena arena;        /* the incoming head; the owner may use it for the exchange too */
-    struct message head;       /* incoming */
-    struct message trailers;   /* incoming; field_count 0 until they came */
+    struct arena arena;      /* the incoming head; the owner may use it for the exchange too */
+    struct message head;     /* incoming */
+    struct message trailers; /* incoming; field_count 0 until they came */
     bool head_received;
-    bool read_ended;  /* the peer's message is complete and its body consumed to the end */
+    bool read_ended; /* the peer's message is complete and its body consumed to the end */
     bool head_sent;
     bool write_ended;
     bool aborted;
     bool unsent; /* calling, with `aborted`: no byte of it left, for the peer allowed no stream */
-    const char *why;           /* static words for the log */
+    const char *why;                    /* static words for the log */
     uint64_t bytes_read, bytes_written; /* bodies */
 };
 

@@ -384,8 +384,8 @@ static void on_head(void *owner, struct http_stream *stream, struct message *hea
     x->original_path = head->path;
     t->path = head->path;
     t->authority = head->authority;
-    t->request_ended = end;
     t->is_rpc = head->version >= 20 && rpc_is(head);
+    t->request_ended = end && !t->is_rpc; /* a call ends with a DATA frame (PROTOCOL-HTTP2.md) */
     if (!find_route(t)) {
         answer(t, true);
         return;

@@ -11,7 +11,7 @@ struct call {
     uint32_t heads, informational, aborts, closes;
     int status;
     uint64_t received;
-    bool complete;
+    bool complete, head_ended;
     enum err err;
     char why[64];
 };
@@ -21,6 +21,7 @@ static void on_head(void *owner, struct http_stream *stream, struct message *hea
     struct call *call = owner;
     call->heads++;
     call->status = head->status;
+    call->head_ended = end;
     call->complete = end && stream->read_ended;
 }
 
@@ -231,6 +232,25 @@ static void good_answers_of_every_form_are_taken(void **state)
     }
 }
 
+static void trailers_that_come_with_the_head_are_not_lost(void **state)
+{
+    (void)state;
+    const struct raw_field fine[] = {STATUS("200")}, after[] = {RAW_FIELD("grpc-status", "0")};
+    struct call call;
+    struct raw *raw = backend_new();
+    backend_settings(raw);
+    assert_true(start(raw, &call, "GET"));
+    struct http_stream *stream = call.stream;
+    RAW_UNTIL(raw, raw_find(raw, RAW_HEADERS, 1) != NULL);
+    raw_head(raw, 1, OPEN, fine, 1);
+    raw_head(raw, 1, GOOD, after, 1);
+    RAW_UNTIL(raw, call.closes);
+    assert_false(call.head_ended);
+    assert_true(call.complete);
+    assert_int_equal(stream->trailers.field_count, 1);
+    backend_free(raw);
+}
+
 static void informational_answers_have_a_bound(void **state)
 {
     (void)state;
@@ -427,6 +447,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_broken_answer_ends_its_call_and_the_next_is_good),
         cmocka_unit_test(good_answers_of_every_form_are_taken),
+        cmocka_unit_test(trailers_that_come_with_the_head_are_not_lost),
         cmocka_unit_test(informational_answers_have_a_bound),
         cmocka_unit_test(calls_that_were_not_processed_may_go_elsewhere),
         cmocka_unit_test(a_backend_that_takes_no_streams_is_waited_for),

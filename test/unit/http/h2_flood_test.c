@@ -71,6 +71,20 @@ static void skipped_numbers_may_not_be_used_later(void **state)
     assert_true(h2_flood_id(&flood, 11));
 }
 
+static void what_the_peer_ended_is_remembered_for_a_while(void **state)
+{
+    (void)state;
+    struct h2_flood flood = {0};
+    assert_false(h2_flood_has_ended(&flood, 0));
+    for (int32_t id = 1; id < 2 * H2_FLOOD_ENDED; id += 2)
+        h2_flood_end(&flood, id);
+    assert_true(h2_flood_has_ended(&flood, 1));
+    assert_false(h2_flood_has_ended(&flood, 2 * H2_FLOOD_ENDED + 1));
+    h2_flood_end(&flood, 2 * H2_FLOOD_ENDED + 1);
+    assert_false(h2_flood_has_ended(&flood, 1));
+    assert_true(h2_flood_has_ended(&flood, 3));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -78,6 +92,7 @@ int main(void)
         cmocka_unit_test(resets_count_when_they_are_many_and_most),
         cmocka_unit_test(empty_frames_count_in_a_row),
         cmocka_unit_test(skipped_numbers_may_not_be_used_later),
+        cmocka_unit_test(what_the_peer_ended_is_remembered_for_a_while),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

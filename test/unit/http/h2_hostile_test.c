@@ -194,6 +194,28 @@ static void expect_goaway(struct raw *raw, uint32_t code, const char *row)
     assert_non_null(raw->why);
 }
 
+/* RFC 9113 5.1: the peer itself ended the stream; and PRIORITY that names none (6.3). */
+static void say_on_ended_streams(struct raw *raw, int i)
+{
+    raw->hold = i == 0;
+    if (i < 2)
+        raw_get(raw, 1, GOOD, "/");
+    else if (i < 4)
+        raw_get(raw, 1, RAW_END_HEADERS, "/");
+    if (i == 1 || i == 2)
+        RAW_UNTIL(raw, raw->heads == 1);
+    if (i == 1)
+        RAW_UNTIL(raw, raw->ended_streams == 1);
+    if (i == 2 || i == 3)
+        raw_frame32(raw, RAW_RESET, 1, 8);
+    if (i == 0 || i == 2)
+        raw_frame(raw, RAW_DATA, 0, 1, TEXT("x"));
+    else if (i == 1 || i == 3)
+        raw_get(raw, 1, GOOD, "/");
+    else
+        raw_frame(raw, RAW_PRIORITY, 0, i == 4 ? 0 : 3, TEXT("\0\0\0\3\20"));
+}
+
 static void say_broken_frames(struct raw *raw, int i)
 {
     static const char many[20000] = {0};
@@ -258,12 +280,8 @@ static void say_broken_frames(struct raw *raw, int i)
         raw_get(raw, 1, RAW_END_HEADERS, "/");
         raw_frame(raw, RAW_PUSH, RAW_END_HEADERS, 1, TEXT("\0\0\0\2\x82"));
         break;
-    case 18: /* stream closed: DATA behind END_STREAM */
-        raw->hold = true;
-        raw_get(raw, 1, GOOD, "/");
-        raw_frame(raw, RAW_DATA, 0, 1, TEXT("x"));
-        break;
     default:
+        say_on_ended_streams(raw, i - 18);
         break;
     }
 }
@@ -276,11 +294,30 @@ static void a_broken_frame_ends_the_connection_with_its_code(void **state)
         const char *row;
         uint32_t code;
     } WANT[] = {
-        {"P38", PROTOCOL}, {"P39", PROTOCOL},    {"P40", PROTOCOL},    {"P41", PROTOCOL},
-        {"P42", PROTOCOL}, {"P46", COMPRESSION}, {"P47", COMPRESSION}, {"P48", COMPRESSION},
-        {"P49", SIZE},     {"P50", SIZE},        {"P51", SIZE},        {"P52", FLOW},
-        {"P53", PROTOCOL}, {"P54", PROTOCOL},    {"P55", FLOW},        {"P56", PROTOCOL},
-        {"P64", PROTOCOL}, {"P65", PROTOCOL},    {"closed", CLOSED},
+        {"P38", PROTOCOL},
+        {"P39", PROTOCOL},
+        {"P40", PROTOCOL},
+        {"P41", PROTOCOL},
+        {"P42", PROTOCOL},
+        {"P46", COMPRESSION},
+        {"P47", COMPRESSION},
+        {"P48", COMPRESSION},
+        {"P49", SIZE},
+        {"P50", SIZE},
+        {"P51", SIZE},
+        {"P52", FLOW},
+        {"P53", PROTOCOL},
+        {"P54", PROTOCOL},
+        {"P55", FLOW},
+        {"P56", PROTOCOL},
+        {"P64", PROTOCOL},
+        {"P65", PROTOCOL},
+        {"DATA behind END_STREAM", CLOSED},
+        {"HEADERS behind END_STREAM", CLOSED},
+        {"DATA behind RST_STREAM", CLOSED},
+        {"HEADERS behind RST_STREAM", CLOSED},
+        {"PRIORITY of stream 0", PROTOCOL},
+        {"PRIORITY of itself", PROTOCOL},
     };
     for (size_t i = 0; i < ARRAY_LEN(WANT); i++) {
         struct raw *raw = raw_new();
@@ -290,6 +327,47 @@ static void a_broken_frame_ends_the_connection_with_its_code(void **state)
         expect_goaway(raw, WANT[i].code, WANT[i].row);
         raw_free(raw);
     }
+}
+
+/* RFC 9113 6.9.1; whole, and cut at each byte. */
+static void a_stream_window_that_overflows_ends_that_stream_alone(void **state)
+{
+    (void)state;
+    for (size_t cut = 0; cut <= 13; cut++) {
+        struct raw *raw = raw_new();
+        raw_preface(raw);
+        raw->hold = true;
+        raw_get(raw, 1, GOOD, "/");
+        RAW_UNTIL(raw, raw->heads == 1);
+        raw_frame32(raw, RAW_WINDOW, 1, 0x7fffffff);
+        struct text rest = TEXT("");
+        if (cut < 13) {
+            raw->out.len -= 13 - cut;
+            rest = text_from((const char *)raw->out.data + raw->out.len, 13 - cut);
+            RAW_UNTIL(raw, raw->out_at == raw->out.len);
+        }
+        raw_bytes(raw, rest.data, rest.len);
+        RAW_UNTIL(raw, raw_find(raw, RAW_RESET, 1) != NULL);
+        assert_int_equal(raw_find(raw, RAW_RESET, 1)->code, 3);
+        raw->hold = false;
+        raw_get(raw, 3, GOOD, "/");
+        RAW_UNTIL(raw, raw_find(raw, RAW_HEADERS, 3) != NULL);
+        assert_null(raw_find(raw, RAW_GOAWAY, 0));
+        raw_free(raw);
+    }
+}
+
+static void what_is_neither_version_gets_no_answer_in_one(void **state)
+{
+    (void)state;
+    struct raw *raw = raw_new();
+    static const char words[] = "INVALID CONNECTION PREFACE\r\n\r\n";
+    raw_bytes(raw, words, sizeof(words) - 1);
+    RAW_UNTIL(raw, raw->connection == NULL);
+    assert_int_equal(raw->in_len, 0);
+    assert_true(raw->closed);
+    assert_string_equal(raw->why, "version");
+    raw_free(raw);
 }
 
 static void a_connection_starts_with_the_preface_and_settings(void **state)
@@ -576,6 +654,8 @@ int main(void)
         cmocka_unit_test(a_body_that_breaks_its_promise_resets_its_stream),
         cmocka_unit_test(trailers_and_padding_of_an_honest_request_pass),
         cmocka_unit_test(a_broken_frame_ends_the_connection_with_its_code),
+        cmocka_unit_test(a_stream_window_that_overflows_ends_that_stream_alone),
+        cmocka_unit_test(what_is_neither_version_gets_no_answer_in_one),
         cmocka_unit_test(a_connection_starts_with_the_preface_and_settings),
         cmocka_unit_test(floods_of_frames_end_in_calm),
         cmocka_unit_test(rapid_resets_that_are_seen_one_by_one_are_counted),

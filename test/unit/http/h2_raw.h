@@ -139,7 +139,7 @@ static inline void raw_on_refused(void *owner, struct http_connection *connectio
 {
     struct raw *raw = owner;
     (void)connection;
-    assert_true(status >= 400);
+    assert_true(status >= 400 || status == 0);
     raw->refused++;
     snprintf(raw->reason, sizeof(raw->reason), "%s", reason);
 }
