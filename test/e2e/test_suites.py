@@ -1,9 +1,15 @@
 """Other people's conformance suites, stock and pinned, through the whole gateway."""
 # SPDX-License-Identifier: Apache-2.0
+import json
+import logging
+import os
 import re
+import shutil
 import subprocess
+import sys
 
 import pytest
+import websockets.asyncio.messages
 
 from certificates import Authority
 from h2_backend import h2_service
@@ -12,10 +18,12 @@ from harness import (DEADLINE, ROOT, free_port, gateway_of, listener, route, rul
 from http_backend import named
 from http_client import request
 from test_grpc import grpc_route
+from test_http1 import EchoSockets
 
 pytestmark = pytest.mark.sanitized
 
 H2SPEC_TESTS = 146
+WEBSOCKET_CASES = 301
 INTEROP_CASES = (
     "empty_unary", "large_unary", "client_streaming", "server_streaming", "ping_pong",
     "empty_stream", "timeout_on_sleeping_server", "cancel_after_begin",
@@ -91,3 +99,27 @@ def test_grpc_interop_in_the_clear_and_over_tls(start_gateway, interop_server, s
     interop(suites, port)
     interop(suites, tls_port, "-use_tls", "-use_test_ca", "-ca_file", tmp_path / "ca.pem",
             "-server_host_override", "a.example")
+
+
+def kosoku(port, folder):
+    """Case -> passed, of the WebSocket cases of Autobahn without compression."""
+    subprocess.run([shutil.which("kosoku", path=os.path.dirname(sys.executable)),
+                    f"127.0.0.1:{port}", "-o", folder, "-p", "4", "-x", "12.*", "-x", "13.*"],
+                   stdout=subprocess.DEVNULL, check=False, timeout=20 * DEADLINE)
+    cases = next(iter(json.loads((folder / "index.json").read_text(encoding="utf-8")).values()))
+    fine = ("OK", "NON-STRICT", "INFORMATIONAL")
+    return {name: case["behavior"] in fine and case["behaviorClose"] in fine
+            for name, case in cases.items()}
+
+
+def test_websocket_cases_of_autobahn(start_gateway, tmp_path, monkeypatch):
+    # A bound of this library of its own, smaller than what four cases send.
+    monkeypatch.setattr(websockets.asyncio.messages, "MAX_FRAGMENTS", 1 << 20)
+    logging.getLogger("websockets").setLevel(logging.CRITICAL)
+    port = free_port()
+    with EchoSockets() as server:
+        start_gateway(*simple(port, server.port))
+        verdicts = kosoku(port, tmp_path / "through")
+    assert len(verdicts) == WEBSOCKET_CASES
+    # The library answers a close between two fragments with 1002, with nobody between too.
+    assert {name for name, passed in verdicts.items() if not passed} <= {"7.1.5"}
