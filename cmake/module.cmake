@@ -6,7 +6,8 @@
 # them too.
 set(NANTIAN_THREAD_TESTS unit/base/shared_counter_test unit/event/mailbox_test
     unit/data/snapshot/route_random_test unit/data/upstream/resolve_test
-    unit/data/worker/rollout_test unit/xds/state_test)
+    unit/data/worker/rollout_test unit/xds/state_test unit/xds/state_log_test
+    unit/base/parallel_test unit/control/files/files_test)
 function(module name)
     cmake_parse_arguments(M "" "" "SOURCES;NEEDS;USES" ${ARGN})
     list(TRANSFORM M_USES PREPEND deps_)

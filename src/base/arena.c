@@ -124,11 +124,15 @@ struct text arena_vprintf(struct arena *arena, const char *format, va_list args)
 {
     va_list again;
     va_copy(again, args);
-    int len = vsnprintf(NULL, 0, format, again);
+    char guess[256]; /* what is longer is formatted twice */
+    int len = vsnprintf(guess, sizeof(guess), format, again);
     va_end(again);
     CHECK(len >= 0);
     char *out = arena_alloc(arena, (size_t)len + 1);
-    vsnprintf(out, (size_t)len + 1, format, args);
+    if ((size_t)len < sizeof(guess))
+        memcpy(out, guess, (size_t)len + 1);
+    else
+        vsnprintf(out, (size_t)len + 1, format, args);
     return text_from(out, (size_t)len);
 }
 

@@ -8,6 +8,8 @@
 
 #include "base/memory.h"
 
+#define PRINTF_GUESS 63 /* what is printed is formatted twice only when it is longer */
+
 void builder_fini(struct builder *builder)
 {
     if (builder == NULL)
@@ -49,7 +51,10 @@ void builder_add_string(struct builder *builder, const char *string)
 
 void builder_add_char(struct builder *builder, char byte)
 {
-    builder_add(builder, text_from(&byte, 1));
+    char *at = builder_reserve(builder, 1);
+    at[0] = byte;
+    at[1] = '\0';
+    builder->len++;
 }
 
 void builder_add_u64(struct builder *builder, uint64_t value)
@@ -68,11 +73,13 @@ void builder_printf(struct builder *builder, const char *format, ...)
     va_list args, again;
     va_start(args, format);
     va_copy(again, args);
-    int len = vsnprintf(NULL, 0, format, again);
+    char *at = builder_reserve(builder, PRINTF_GUESS);
+    size_t room = builder->cap - builder->len;
+    int len = vsnprintf(at, room, format, again);
     va_end(again);
     CHECK(len >= 0);
-    char *at = builder_reserve(builder, (size_t)len);
-    vsnprintf(at, (size_t)len + 1, format, args);
+    if ((size_t)len >= room)
+        vsnprintf(builder_reserve(builder, (size_t)len), (size_t)len + 1, format, args);
     va_end(args);
     builder->len += (size_t)len;
 }

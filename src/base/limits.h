@@ -131,6 +131,8 @@
 #define LIMIT_YAML_NODES         20000000
 #define LIMIT_YAML_DEPTH         64
 #define LIMIT_YAML_ALIAS_NODES   1000000 /* what the aliases of one file stand for, together */
+#define LIMIT_FILES_READING      (64u << 20) /* of files that are read and parsed side by side */
+#define LIMIT_PARALLEL           8           /* threads that do so */
 #define LIMIT_DEBOUNCE_MS        20      /* after the last change in a directory */
 #define LIMIT_DEBOUNCE_MAX_MS    500
 #define LIMIT_DIRECTORY_POLL_MS  2000 /* targets of links, which tell nobody */

@@ -118,7 +118,7 @@ static bool resolve_word(struct value *value, struct text text)
         {"-.Inf", VALUE_FLOAT, false, -HUGE_VAL},
         {"-.INF", VALUE_FLOAT, false, -HUGE_VAL},
     };
-    if (text.len > 5)
+    if (text.len > 5 || (text.len > 0 && strchr("~nNyYtToOfF.+-", text.data[0]) == NULL))
         return false;
     for (size_t i = 0; i < ARRAY_LEN(words); i++) {
         if (!text_is(text, words[i].name))

@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "base/map.h"
 #include "base/memory.h"
+#include "base/parallel.h"
 #include "control/files/copies.h"
 #include "control/files/directory.h"
 #include "control/files/holding.h"
@@ -240,43 +241,85 @@ static void remember(struct files *files, struct file *file, struct text path)
     arena_fini(&arena);
 }
 
-static void take_content(struct files *files, struct file *file, struct text path,
-                         struct text content)
+/* One file on its way in: read and parsed by any thread, which touches nothing but this and the
+ * file's faults; then taken by the loop's. */
+struct reading {
+    struct file *file;
+    struct directory_stamp stamp;
+    struct arena arena;
+    struct text path, content;
+    const char *why; /* it cannot be read */
+    struct digest digest;
+    bool changed, parsed;
+    struct kind_objects objects;
+};
+
+struct readings {
+    struct files *files;
+    struct reading *items;
+    size_t count, cap;
+    uint64_t bytes;
+};
+
+static void read_one(void *owner, size_t index)
 {
-    struct kind_objects objects = {0};
+    struct readings *readings = owner;
+    const struct files *files = readings->files;
+    struct reading *reading = &readings->items[index];
+    struct file *file = reading->file;
+    arena_init(&reading->arena, 0);
+    reading->path = arena_printf(&reading->arena, "%s/%s", files->directory, file->name);
+    reading->why = directory_read(reading->path.data, &reading->arena, &reading->content);
+    reading->digest = hash_digest(reading->content);
+    reading->changed = reading->why != NULL || !digest_equal(reading->digest, file->content);
+    if (reading->why != NULL || !reading->changed)
+        return;
     clear_faults(file);
-    file->broken = !parse(files, file, content, path, &objects, &file->faults);
-    bool clean = !file->broken && error_count(&file->faults) == 0;
-    if (!clean && file->holding_count == 0 && files->copies != NULL)
-        remember(files, file, path);
-    if (!file->broken)
-        take_objects(files, file, &objects);
-    kind_objects_fini(&objects);
-    if (clean && files->copies != NULL)
-        copies_save(files->copies, file->name, content);
+    reading->parsed =
+        parse(files, file, reading->content, reading->path, &reading->objects, &file->faults);
 }
 
-/* True: what it holds or its faults changed. */
-static bool read_file(struct files *files, struct file *file, const struct directory_stamp *stamp)
+static void take_content(struct files *files, struct reading *reading)
 {
-    struct arena arena;
-    arena_init(&arena, 0);
-    struct text path = arena_printf(&arena, "%s/%s", files->directory, file->name);
-    struct text content = TEXT_NONE;
-    const char *why = directory_read(path.data, &arena, &content);
-    struct digest digest = hash_digest(content);
-    file->stamp = *stamp;
-    bool changed = why != NULL || !digest_equal(digest, file->content);
-    if (why != NULL) {
-        unreadable(file, path, why);
+    struct file *file = reading->file;
+    file->broken = !reading->parsed;
+    bool clean = !file->broken && error_count(&file->faults) == 0;
+    if (!clean && file->holding_count == 0 && files->copies != NULL)
+        remember(files, file, reading->path);
+    if (!file->broken)
+        take_objects(files, file, &reading->objects);
+    if (clean && files->copies != NULL)
+        copies_save(files->copies, file->name, reading->content);
+}
+
+/* True: what the file holds or its faults changed. */
+static bool take_one(struct files *files, struct reading *reading)
+{
+    struct file *file = reading->file;
+    file->stamp = reading->stamp;
+    if (reading->why != NULL) {
+        unreadable(file, reading->path, reading->why);
         file->content = (struct digest){0};
         if (file->holding_count == 0 && files->copies != NULL)
-            remember(files, file, path);
-    } else if (changed) {
-        file->content = digest;
-        take_content(files, file, path, content);
+            remember(files, file, reading->path);
+    } else if (reading->changed) {
+        file->content = reading->digest;
+        take_content(files, reading);
     }
-    arena_fini(&arena);
+    kind_objects_fini(&reading->objects);
+    arena_fini(&reading->arena);
+    return reading->changed;
+}
+
+/* True: something changed. */
+static bool take_all(struct readings *readings)
+{
+    bool changed = false;
+    parallel_each(readings->count, readings, read_one);
+    for (size_t i = 0; i < readings->count; i++)
+        changed |= take_one(readings->files, &readings->items[i]);
+    readings->count = 0;
+    readings->bytes = 0;
     return changed;
 }
 
@@ -290,9 +333,11 @@ static void forget_file(struct files *files, struct text name)
     free_file(files, file);
 }
 
-/* Looks at one name: new, changed, or gone. */
-static bool visit(struct files *files, struct text name)
+/* Looks at one name: new, changed, or gone. What must be read is put to the others that must. True:
+ * something changed already. */
+static bool visit(struct readings *readings, struct text name)
 {
+    struct files *files = readings->files;
     struct directory_stamp stamp;
     bool there = directory_stamp(files->directory, name, &stamp);
     struct file *file = map_get(&files->by_name, name);
@@ -302,8 +347,12 @@ static bool visit(struct files *files, struct text name)
     }
     if (file != NULL && directory_stamp_equal(&file->stamp, &stamp))
         return false;
-    file = get_file(files, name);
-    return read_file(files, file, &stamp);
+    readings->items =
+        memory_grow(readings->items, readings->count, &readings->cap, sizeof(struct reading));
+    readings->items[readings->count++] =
+        (struct reading){.file = get_file(files, name), .stamp = stamp};
+    readings->bytes += stamp.size;
+    return readings->bytes >= LIMIT_FILES_READING && take_all(readings);
 }
 
 /* True in *ret_changed if anything differs. False: the directory cannot be listed. */
@@ -322,12 +371,15 @@ static bool scan(struct files *files, bool *ret_changed)
     struct map_entry *entry = NULL;
     for (size_t at = 0; map_next(&files->by_name, &at, &entry);)
         ((struct file *)entry->value)->seen = false;
+    struct readings readings = {.files = files};
     for (size_t i = 0; i < count; i++) {
-        *ret_changed |= visit(files, names[i]);
+        *ret_changed |= visit(&readings, names[i]);
         struct file *file = map_get(&files->by_name, names[i]);
         if (file != NULL)
             file->seen = true;
     }
+    *ret_changed |= take_all(&readings);
+    free(readings.items);
     size_t file_count = 0;
     struct file **all = (struct file **)map_sorted(&files->by_name, &file_count);
     for (size_t i = 0; i < file_count; i++) {
@@ -356,9 +408,12 @@ bool files_load(struct files *files)
 
 static void read_dirty(struct files *files, bool *ret_changed)
 {
+    struct readings readings = {.files = files};
     struct map_entry *entry = NULL;
     for (size_t at = 0; map_next(&files->dirty, &at, &entry);)
-        *ret_changed |= visit(files, entry->key);
+        *ret_changed |= visit(&readings, entry->key);
+    *ret_changed |= take_all(&readings);
+    free(readings.items);
     clear_dirty(files);
 }
 

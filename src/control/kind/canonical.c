@@ -60,7 +60,10 @@ void canonical_add(struct builder *out, const struct value *value)
         builder_add_string(out, value->boolean ? "true" : "false");
         return;
     case VALUE_INT:
-        builder_printf(out, "%lld", (long long)value->integer);
+        if (value->integer < 0)
+            builder_add_char(out, '-');
+        builder_add_u64(out, value->integer < 0 ? 0 - (uint64_t)value->integer
+                                                : (uint64_t)value->integer);
         return;
     case VALUE_FLOAT:
         add_float(out, value->number);

@@ -146,7 +146,9 @@ static void set_digests(struct kind_object *object, const struct value *document
         "labels", "annotations", "uid", "creationTimestamp", "generation", "deletionTimestamp"};
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
         const struct value *part = value_get(metadata, parts[i]);
-        builder_printf(&out, "\n%s:", parts[i]);
+        builder_add_char(&out, '\n');
+        builder_add_string(&out, parts[i]);
+        builder_add_char(&out, ':');
         if (part != NULL)
             canonical_add(&out, part);
     }

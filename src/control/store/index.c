@@ -56,7 +56,10 @@ void index_fini(struct index *index)
 
 void index_key(struct builder *out, struct store_key key)
 {
-    builder_printf(out, "%d %zu ", (int)key.kind, key.namespace.len);
+    builder_add_u64(out, (uint64_t)key.kind);
+    builder_add_char(out, ' ');
+    builder_add_u64(out, key.namespace.len);
+    builder_add_char(out, ' ');
     builder_add(out, key.namespace);
     builder_add(out, key.name);
 }
