@@ -76,6 +76,11 @@
 #define LIMIT_MIRROR_BYTES     (64u << 20) /* the same of all copies of a worker */
 #define LIMIT_MIRROR_ANSWER_MS 15000       /* behind the request's end: nobody wants the answer */
 
+/* Services that the gateway asks by itself. */
+#define LIMIT_EXTERNAL_AUTH_MS 5000        /* for the answer; then the request is refused */
+#define LIMIT_INQUIRY_ANSWER   (256u << 10)
+#define LIMIT_HELD_BODY        (10u << 20) /* of a request that a filter reads before it goes on */
+
 /* Host names of backends. */
 #define LIMIT_RESOLVE_MS       30000 /* between two lookups: getaddrinfo tells no time to live */
 #define LIMIT_RESOLVE_RETRY_MS 2000

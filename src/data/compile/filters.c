@@ -17,7 +17,7 @@ static const struct row ROWS[] = {
     {KIND(RATE_LIMIT), "rate_limit", &filter_rate_limit},
     {KIND(MIRROR), "mirror", &filter_mirror},
     {KIND(CORS), "cors", &filter_cors},
-    {KIND(EXTERNAL_AUTH), "external_auth", NULL},
+    {KIND(EXTERNAL_AUTH), "external_auth", &filter_external_auth},
 };
 
 static const struct row *find_row(const Nantian__Config__V1__Filter *filter)

@@ -8,7 +8,7 @@ const char *response_flag_name(enum response_flag flag)
         [FLAG_NONE] = "-",  [FLAG_NR] = "NR", [FLAG_UH] = "UH", [FLAG_UF] = "UF",
         [FLAG_UC] = "UC",   [FLAG_UT] = "UT", [FLAG_UO] = "UO", [FLAG_UPE] = "UPE",
         [FLAG_URX] = "URX", [FLAG_RL] = "RL", [FLAG_DC] = "DC", [FLAG_DPE] = "DPE",
-        [FLAG_DT] = "DT",   [FLAG_NC] = "NC", [FLAG_OM] = "OM",
+        [FLAG_DT] = "DT",   [FLAG_NC] = "NC", [FLAG_OM] = "OM", [FLAG_UAEX] = "UAEX",
     };
     return (unsigned)flag < FLAG_COUNT ? NAMES[flag] : "-";
 }
@@ -20,12 +20,25 @@ void exchange_beside(struct exchange *x, const struct exchange *from, struct are
         .arena = arena,
         .lease = from->lease,
         .worker = from->worker,
+        .pools = from->pools,
         .loop = from->loop,
         .hit = {.route = policy},
         .peer = from->peer,
         .started_ns = loop_now_ns(from->loop),
         .snapshot_number = from->snapshot_number,
     };
+}
+
+enum held exchange_hold(struct exchange *x, size_t max)
+{
+    const struct message *request = x->request;
+    if (request->framing == FRAMING_NONE || x->held.is_whole)
+        return buffer_len(&x->held.bytes) > max ? HELD_TOO_LONG : HELD_WHOLE;
+    if ((request->framing == FRAMING_LENGTH && request->content_length > max) ||
+        buffer_len(&x->held.bytes) > max)
+        return HELD_TOO_LONG;
+    x->held.wanted = max + 1;
+    return HELD_WAIT;
 }
 
 void exchange_respond(struct exchange *x, int status, enum response_flag flag, const char *details)

@@ -10,20 +10,21 @@
 /* Why the gateway answered itself: Envoy's response flags. */
 enum response_flag {
     FLAG_NONE,
-    FLAG_NR,  /* no route */
-    FLAG_UH,  /* no healthy upstream */
-    FLAG_UF,  /* upstream connection failure */
-    FLAG_UC,  /* upstream closed in the middle */
-    FLAG_UT,  /* upstream timeout */
-    FLAG_UO,  /* upstream overflow: a limit */
-    FLAG_UPE, /* upstream protocol error */
-    FLAG_URX, /* retries used up */
-    FLAG_RL,  /* rate limited */
-    FLAG_DC,  /* downstream closed */
-    FLAG_DPE, /* downstream protocol error */
-    FLAG_DT,  /* request timeout (route) */
-    FLAG_NC,  /* no backend: invalid references */
-    FLAG_OM,  /* memory ceiling */
+    FLAG_NR,   /* no route */
+    FLAG_UH,   /* no healthy upstream */
+    FLAG_UF,   /* upstream connection failure */
+    FLAG_UC,   /* upstream closed in the middle */
+    FLAG_UT,   /* upstream timeout */
+    FLAG_UO,   /* upstream overflow: a limit */
+    FLAG_UPE,  /* upstream protocol error */
+    FLAG_URX,  /* retries used up */
+    FLAG_RL,   /* rate limited */
+    FLAG_DC,   /* downstream closed */
+    FLAG_DPE,  /* downstream protocol error */
+    FLAG_DT,   /* request timeout (route) */
+    FLAG_NC,   /* no backend: invalid references */
+    FLAG_OM,   /* memory ceiling */
+    FLAG_UAEX, /* external authorization said no, or nothing */
     FLAG_COUNT
 };
 const char *response_flag_name(enum response_flag flag); /* "NR", ...; "-" for none */
@@ -34,13 +35,25 @@ struct exchange_copy {
     struct exchange_copy *next;
 };
 
+/* Of the request's body what a filter had the proxy read before the request goes on; it goes
+ * upstream before the rest. */
+struct held_body {
+    struct buffer bytes;
+    size_t wanted; /* a filter waits for so many bytes, or the end; 0: none does */
+    bool is_whole;
+};
+
+enum held { HELD_WHOLE, HELD_WAIT, HELD_TOO_LONG };
+
 struct chain_state; /* data/filter/chain.h */
 struct call;        /* data/upstream/call.h */
+struct pool_set;    /* data/upstream/pool.h */
 
 struct exchange {
-    struct arena *arena;   /* of the client's stream */
-    struct lease *lease;   /* holds the snapshot this request was matched in */
-    struct worker *worker; /* borrows; opaque below data/proxy */
+    struct arena *arena;    /* of the client's stream */
+    struct lease *lease;    /* holds the snapshot this request was matched in */
+    struct worker *worker;  /* borrows; opaque below data/proxy */
+    struct pool_set *pools; /* borrows: the worker's */
     struct loop *loop;
 
     struct http_stream *client; /* NULL once closed */
@@ -60,6 +73,7 @@ struct exchange {
     struct text original_path; /* before rewrites */
     struct text host_rewrite;  /* empty: keep */
     struct exchange_copy *copies;
+    struct held_body held;
 
     /* For the log and the counters. */
     struct address peer; /* the client, after trusted hops */
@@ -82,6 +96,9 @@ struct exchange {
  * lease is shared, not taken. */
 void exchange_beside(struct exchange *x, const struct exchange *from, struct arena *arena,
                      struct route *policy);
+/* For a filter that must see the whole body, of at most `max` bytes. HELD_WHOLE: it stands in
+ * x->held.bytes. HELD_WAIT: return FILTER_WAIT, and ask again. HELD_TOO_LONG: it is more. */
+enum held exchange_hold(struct exchange *x, size_t max);
 /* A response of our own: status, one content type, a body that must outlive the exchange's arena.
  */
 void exchange_respond(struct exchange *x, int status, enum response_flag flag, const char *details);

@@ -8,6 +8,7 @@ struct progress {
     char *states;                     /* in the exchange's arena */
     uint32_t met;                     /* steps that saw the request */
     uint32_t answered;                /* of those met, from the last: saw the response */
+    bool is_waiting;                  /* the step behind those met has begun */
 };
 
 struct chain_state {
@@ -92,6 +93,7 @@ static enum filter_verdict run_down(struct exchange *x, struct progress *progres
         enum filter_verdict verdict = FILTER_NEXT;
         if (step->type->on_request != NULL)
             verdict = step->type->on_request(x, step->config, step_state(progress, progress->met));
+        progress->is_waiting = verdict == FILTER_WAIT;
         if (verdict == FILTER_WAIT)
             return verdict;
         progress->met++; /* also who answered itself sees its response */
@@ -152,6 +154,8 @@ enum filter_verdict chain_run_response(struct exchange *x)
 
 static void end(struct exchange *x, struct progress *progress)
 {
+    progress->met += progress->is_waiting; /* who still waits has something to give back too */
+    progress->is_waiting = false;
     while (progress->met > 0) {
         uint32_t at = --progress->met;
         const struct filter_step *step = &progress->chain->steps[at];

@@ -23,6 +23,7 @@ struct filter_type {
     /* All optional. */
     enum filter_verdict (*on_request)(struct exchange *x, const void *config, void *state);
     enum filter_verdict (*on_response)(struct exchange *x, const void *config, void *state);
+    /* For each on_request, also one that never stopped waiting. */
     void (*on_end)(struct exchange *x, const void *config, void *state);
     /* For what a config holds outside the arena. `adopt`: `config` takes the place of `previous`
      * (same rule, same filter) before it is published, and may go on with its state. */
@@ -38,6 +39,7 @@ extern const struct filter_type filter_redirect;
 extern const struct filter_type filter_url_rewrite;
 extern const struct filter_type filter_rate_limit;
 extern const struct filter_type filter_cors;
+extern const struct filter_type filter_external_auth;
 extern const struct filter_type filter_mirror;
 
 /* Place in the order of registry.c. */

@@ -33,6 +33,12 @@ static bool is_ours(enum name_id id)
            id == NAME_TRAILER || id == NAME_TRANSFER_ENCODING || id == NAME_UPGRADE;
 }
 
+bool header_edit_may(struct text name, struct text value)
+{
+    enum name_id id = name_lookup(name);
+    return is_token(name) && is_value(value) && !is_ours(id) && id != NAME_HOST;
+}
+
 static enum err refuse(struct arena *arena, struct fault *fault, const char *list, size_t at,
                        const char *part, const char *what)
 {

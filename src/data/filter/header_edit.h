@@ -23,6 +23,9 @@ struct header_edit {
 enum err header_edit_compile(const Nantian__Config__V1__HeaderModifier *message, bool is_request,
                              struct arena *arena, struct header_edit *ret_edit,
                              struct fault *fault);
+/* A service may tell us to set this: a field that frames nothing and is not Host, with a value that
+ * may be sent. Empty values are fine. */
+bool header_edit_may(struct text name, struct text value);
 /* Removes, then sets, then adds. */
 void header_edit_apply(const struct header_edit *edit, struct message *message,
                        struct arena *arena);

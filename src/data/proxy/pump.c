@@ -7,10 +7,44 @@
 #include "data/proxy/rpc.h"
 #include "data/proxy/transfer.h"
 
+bool pump_hold(struct transfer *t)
+{
+    struct http_stream *client = t->x.client;
+    struct held_body *held = &t->x.held;
+    while (client != NULL && buffer_len(&held->bytes) < held->wanted) {
+        struct text bytes = http_stream_peek(client);
+        if (bytes.len == 0)
+            break;
+        size_t len = MIN(bytes.len, held->wanted - buffer_len(&held->bytes));
+        buffer_add(&held->bytes, bytes.data, len);
+        http_stream_consume(client, len);
+        t->x.request_bytes += len;
+    }
+    held->is_whole = client != NULL && client->read_ended;
+    if (!held->is_whole && buffer_len(&held->bytes) < held->wanted)
+        return false;
+    held->wanted = 0;
+    return true;
+}
+
+/* True: nothing that was held is left. */
+static bool pump_held(struct transfer *t)
+{
+    struct buffer *held = &t->x.held.bytes;
+    if (LIKELY(buffer_len(held) == 0))
+        return true;
+    size_t taken = call_write(&t->call, buffer_text(held), false);
+    if (t->mirrors != NULL)
+        mirror_feed(t, text_slice(buffer_text(held), 0, taken));
+    buffer_consume(held, taken);
+    return buffer_len(held) == 0;
+}
+
 void pump_request(struct transfer *t)
 {
     struct http_stream *client = t->x.client;
-    if (client == NULL || t->request_ended || t->call.is_over || t->call.stream == NULL)
+    if (client == NULL || t->request_ended || t->call.is_over || t->call.stream == NULL ||
+        !pump_held(t))
         return;
     for (;;) { /* the first peek asks a client that waits for it: 100 */
         struct text bytes = http_stream_peek(client);

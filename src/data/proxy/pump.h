@@ -6,6 +6,8 @@
 
 struct transfer;
 
+/* From the client to x->held; true: what a filter waits for is there. */
+bool pump_hold(struct transfer *t);
 /* From the client to the backend, as far as both allow. */
 void pump_request(struct transfer *t);
 /* From the backend, or from our own answer, to the client; true once it is handed over whole. */

@@ -14,6 +14,7 @@
 #include "data/proxy/rpc.h"
 
 static void step(struct transfer *t);
+static void resume(struct exchange *x);
 
 static struct transfer *transfer_of(struct exchange *x)
 {
@@ -119,12 +120,39 @@ static void send_head(struct transfer *t)
         finish_response(t);
 }
 
+/* -- the request's body -- */
+
+static void refuse_body(struct transfer *t)
+{
+    if (t->status != 0) {
+        cut(t, ERR_LIMIT, FLAG_DPE, "request_body_too_large");
+        return;
+    }
+    respond_status(&t->x, 413, FLAG_DPE, "request_body_too_large",
+                   "The request body is larger than allowed.\n");
+    answer(t, true);
+}
+
+/* More of the client's body, to where it goes now. */
+static void take_body(struct transfer *t)
+{
+    bool is_there = false;
+    if (UNLIKELY(t->x.held.wanted > 0))
+        is_there = pump_hold(t);
+    else
+        pump_request(t);
+    uint64_t body_max = t->x.listener->limits.body_bytes_max;
+    if (UNLIKELY(body_max > 0 && t->x.request_bytes > body_max && !t->is_tunnel))
+        refuse_body(t);
+    else if (is_there)
+        resume(&t->x);
+}
+
 /* -- what the call tells -- */
 
 static void on_sent(void *owner)
 {
-    struct transfer *t = owner;
-    pump_request(t);
+    take_body(owner);
 }
 
 static void on_informational(void *owner, struct message *head)
@@ -169,7 +197,7 @@ static void on_response_readable(void *owner)
 
 static void on_request_writable(void *owner)
 {
-    pump_request(owner);
+    take_body(owner);
 }
 
 static void on_retry(void *owner, int status)
@@ -244,6 +272,14 @@ static void call_backend(struct transfer *t)
     call_start(&t->call, x, &t->proxy->pools, backend, t->request_ended, &CALL_EVENTS, t);
 }
 
+/* A filter waits: for resume(), or first for the body. */
+static void park(struct transfer *t)
+{
+    t->is_parked = true;
+    if (t->x.held.wanted > 0)
+        take_body(t);
+}
+
 /* As far as the filters let it; called again when one that waited goes on. */
 static void step(struct transfer *t)
 {
@@ -277,7 +313,7 @@ static void step(struct transfer *t)
     if (verdict == FILTER_RESPOND)
         answer(t, true);
     else
-        t->is_parked = true;
+        park(t);
 }
 
 static void resume(struct exchange *x)
@@ -357,17 +393,6 @@ static void describe_connection(struct proxy_connection *connection)
     connection->peer_host = text_from(connection->peer + from, MIN(host.len, len - from));
 }
 
-static void refuse_body(struct transfer *t)
-{
-    if (t->status != 0) {
-        cut(t, ERR_LIMIT, FLAG_DPE, "request_body_too_large");
-        return;
-    }
-    respond_status(&t->x, 413, FLAG_DPE, "request_body_too_large",
-                   "The request body is larger than allowed.\n");
-    answer(t, true);
-}
-
 static void on_head(void *owner, struct http_stream *stream, struct message *head, bool end)
 {
     struct transfer *t = owner;
@@ -411,12 +436,8 @@ static void on_readable(void *owner, struct http_stream *stream)
 {
     (void)stream;
     struct transfer *t = owner;
-    if (t->is_local)
-        return;
-    pump_request(t);
-    uint64_t body_max = t->x.listener->limits.body_bytes_max;
-    if (UNLIKELY(body_max > 0 && t->x.request_bytes > body_max && !t->is_tunnel))
-        refuse_body(t);
+    if (!t->is_local)
+        take_body(t);
 }
 
 static void on_writable(void *owner, struct http_stream *stream)
@@ -429,6 +450,7 @@ static void on_abort(void *owner, struct http_stream *stream, enum err err)
 {
     struct transfer *t = owner;
     t->termination = stream->why;
+    t->is_parked = false;
     if (t->x.flag == FLAG_NONE) {
         t->x.flag = err == ERR_PROTOCOL ? FLAG_DPE : FLAG_DC;
         t->x.details = err == ERR_TIMEOUT    ? "downstream_timeout"
@@ -474,6 +496,7 @@ static void on_closed(void *owner, struct http_stream *stream)
     loop_disarm(x->loop, &t->timer);
     call_cancel(&t->call);
     mirror_leave(t);
+    buffer_fini(&x->held.bytes);
     uint64_t now_ns = loop_now_ns(x->loop);
     chain_run_end(x);
     metrics_request_end(t->proxy->metrics, x, t->status, now_ns);
@@ -498,7 +521,9 @@ void transfer_begin(struct proxy_connection *connection, struct http_stream *str
     t->x.arena = &stream->arena;
     t->x.worker = t->proxy->worker;
     t->x.loop = t->proxy->loop;
+    t->x.pools = &t->proxy->pools;
     t->x.client = stream;
+    buffer_init(&t->x.held.bytes, loop_buffers(t->x.loop));
     t->x.resume = resume;
     timer_init(&t->timer, t, on_request_timeout);
     t->proxy->transfer_count++;

@@ -110,6 +110,39 @@ static void who_waits_is_asked_again(void **state)
     make_end(&make);
 }
 
+static void who_still_waits_gives_back_what_it_has(void **state)
+{
+    (void)state;
+    struct exchange_make make;
+    run(&make, (const struct filter_type *const[]){&PLAIN, &WAIT, &PLAIN}, 3);
+    assert_int_equal(chain_run_request(&make.x), FILTER_WAIT);
+    chain_run_end(&make.x);
+    chain_run_end(&make.x);
+    assert_string_equal(told, ">1 wait 2 end 2 end 1 ");
+    make_end(&make);
+}
+
+static void a_body_is_held_until_it_is_whole_or_too_long(void **state)
+{
+    (void)state;
+    struct exchange_make make;
+    make_exchange(&make, "/", 0);
+    assert_int_equal(exchange_hold(&make.x, 4), HELD_WHOLE); /* there is none */
+    make.request.framing = FRAMING_LENGTH;
+    make.request.content_length = 5;
+    assert_int_equal(exchange_hold(&make.x, 4), HELD_TOO_LONG);
+    make.request.framing = FRAMING_CHUNKED;
+    assert_int_equal(exchange_hold(&make.x, 4), HELD_WAIT);
+    assert_int_equal(make.x.held.wanted, 5);
+    buffer_init(&make.x.held.bytes, loop_buffers(make.x.loop));
+    buffer_add(&make.x.held.bytes, "four", 4);
+    make.x.held.is_whole = true;
+    assert_int_equal(exchange_hold(&make.x, 4), HELD_WHOLE);
+    assert_int_equal(exchange_hold(&make.x, 3), HELD_TOO_LONG); /* for another filter */
+    buffer_fini(&make.x.held.bytes);
+    make_end(&make);
+}
+
 static void the_backends_chain_is_inside_the_rules(void **state)
 {
     (void)state;
@@ -165,6 +198,8 @@ int main(void)
         cmocka_unit_test(requests_go_down_and_responses_come_back_up),
         cmocka_unit_test(a_response_meets_what_its_request_met_in_reverse),
         cmocka_unit_test(who_waits_is_asked_again),
+        cmocka_unit_test(who_still_waits_gives_back_what_it_has),
+        cmocka_unit_test(a_body_is_held_until_it_is_whole_or_too_long),
         cmocka_unit_test(the_backends_chain_is_inside_the_rules),
         cmocka_unit_test(exchanges_without_filters_pass),
         cmocka_unit_test(limits_come_first_and_rewrites_last),
