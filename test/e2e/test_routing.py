@@ -267,6 +267,34 @@ def test_what_the_proxy_cannot_do_is_refused_by_name(start_gateway, backends, na
     assert request(port, "/bad").status in (404, 500)
 
 
+def test_clients_are_let_in_by_address(start_gateway, backends):
+    port = free_port()
+
+    def policy(name, target, kind="HTTPRoute", **ip):
+        return {"apiVersion": "gateway.nantian.dev/v1alpha1", "kind": "SecurityPolicy",
+                "metadata": {"name": name, "namespace": "default"},
+                "spec": {"ip": ip, **({"targetRefs": [
+                    {"group": "gateway.networking.k8s.io", "kind": kind, "name": target}]}
+                    if target else {"targetRefs": []})}}
+
+    by_name = {"filters": [{"type": "ExtensionRef", "extensionRef": {
+        "group": "gateway.nantian.dev", "kind": "SecurityPolicy", "name": "named"}}]}
+    gateway = start_gateway(
+        gateway_of(listener("http", port)), *backends("app"),
+        route("inner", rule("app", matches=[match("/inner")])),
+        route("outer", rule("app", matches=[match("/outer")]),
+              rule("app", matches=[match("/named")], **by_name)),
+        policy("all", "web", "Gateway", denyCIDRs=["127.0.0.9/32"]),
+        policy("route", "inner", allowCIDRs=["127.0.0.0/30"], denyCIDRs=["127.0.0.2"]),
+        policy("named", None, allowCIDRs=["::/0", "127.0.0.3"]))
+    let_in = {(path, client) for path in ("inner", "outer", "named") for client in (1, 2, 3, 4, 9)
+              if request(port, f"/{path}", headers={"X-Forwarded-For": "127.0.0.1"},
+                         source=f"127.0.0.{client}").status == 200}
+    assert let_in == {("inner", 1), ("inner", 3), ("named", 3),
+                      *(("outer", client) for client in (1, 2, 3, 4))}
+    assert metric_sum(gateway.metrics(), "nantian_responses_total", flag="AC") == 15 - len(let_in)
+
+
 def limited(port, *limits):
     return [gateway_of(listener("http", port)), route("r", rule("app")),
             rate_limit("slow", "r", *limits)]

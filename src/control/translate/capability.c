@@ -26,7 +26,7 @@ static const struct {
     [CAPABILITY_LISTENER_FILTERS] = {"listener filters", false},
     [CAPABILITY_POLICY_EXTERNAL_AUTH] = {"external authorization of a policy", false},
     [CAPABILITY_AUTHENTICATION] = {"authentication", false},
-    [CAPABILITY_ADDRESS_LISTS] = {"address lists", false},
+    [CAPABILITY_ADDRESS_LISTS] = {"address lists", true},
     [CAPABILITY_RATE_LIMIT_QUEUE] = {"queueing over a rate limit", false},
     [CAPABILITY_RATE_LIMIT_SCOPES] = {"a rate limit scope other than Route", false},
     [CAPABILITY_NEXT_UPSTREAM_TIMEOUT] = {"a time budget over retries", false},

@@ -215,10 +215,33 @@ static Nantian__Config__V1__Filter *cors_of_policy(struct arena *arena,
     return policies_cors(arena, &same);
 }
 
+static void add_address_list(struct translation *t, const struct kind_security_policy *policy,
+                             struct policies_effect *effect)
+{
+    struct arena *arena = &t->scratch;
+    if (policy->allow_cidrs.count == 0 && policy->deny_cidrs.count == 0)
+        return;
+    Nantian__Config__V1__Filter **filters =
+        arena_array(arena, Nantian__Config__V1__Filter *, effect->filter_count + 1);
+    if (effect->filter_count > 0)
+        memcpy(filters, effect->filters, effect->filter_count * sizeof(*filters));
+    Nantian__Config__V1__AddressList *message = arena_new(arena, Nantian__Config__V1__AddressList);
+    nantian__config__v1__address_list__init(message);
+    message->allow = strings(arena, &policy->allow_cidrs, &message->n_allow);
+    message->deny = strings(arena, &policy->deny_cidrs, &message->n_deny);
+    Nantian__Config__V1__Filter *filter = arena_new(arena, Nantian__Config__V1__Filter);
+    nantian__config__v1__filter__init(filter);
+    filter->kind_case = NANTIAN__CONFIG__V1__FILTER__KIND_ADDRESS_LIST;
+    filter->address_list = message;
+    filters[effect->filter_count++] = filter;
+    effect->filters = filters;
+}
+
 /* The closest CORS policy counts: a later one takes the place of those before. */
 static void add_security(struct translation *t, const struct kind_object *object,
                          struct policies_effect *effect)
 {
+    add_address_list(t, object->security_policy, effect);
     add_rate_limits(t, object, effect);
     if (object->security_policy->cors != NULL)
         effect->cors = cors_of_policy(&t->scratch, object->security_policy->cors);

@@ -18,6 +18,7 @@ static const struct row ROWS[] = {
     {KIND(MIRROR), "mirror", &filter_mirror},
     {KIND(CORS), "cors", &filter_cors},
     {KIND(EXTERNAL_AUTH), "external_auth", &filter_external_auth},
+    {KIND(ADDRESS_LIST), "address_list", &filter_address_list},
 };
 
 static const struct row *find_row(const Nantian__Config__V1__Filter *filter)

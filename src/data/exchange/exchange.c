@@ -9,6 +9,7 @@ const char *response_flag_name(enum response_flag flag)
         [FLAG_UC] = "UC",   [FLAG_UT] = "UT", [FLAG_UO] = "UO", [FLAG_UPE] = "UPE",
         [FLAG_URX] = "URX", [FLAG_RL] = "RL", [FLAG_DC] = "DC", [FLAG_DPE] = "DPE",
         [FLAG_DT] = "DT",   [FLAG_NC] = "NC", [FLAG_OM] = "OM", [FLAG_UAEX] = "UAEX",
+        [FLAG_AC] = "AC",
     };
     return (unsigned)flag < FLAG_COUNT ? NAMES[flag] : "-";
 }

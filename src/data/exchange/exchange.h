@@ -25,6 +25,7 @@ enum response_flag {
     FLAG_NC,   /* no backend: invalid references */
     FLAG_OM,   /* memory ceiling */
     FLAG_UAEX, /* external authorization said no, or nothing */
+    FLAG_AC,   /* access denied to the client's address */
     FLAG_COUNT
 };
 const char *response_flag_name(enum response_flag flag); /* "NR", ...; "-" for none */

@@ -41,6 +41,7 @@ extern const struct filter_type filter_rate_limit;
 extern const struct filter_type filter_cors;
 extern const struct filter_type filter_external_auth;
 extern const struct filter_type filter_mirror;
+extern const struct filter_type filter_address_list;
 
 /* Place in the order of registry.c. */
 uint32_t filter_rank(const struct filter_type *type);

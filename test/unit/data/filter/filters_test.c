@@ -347,6 +347,68 @@ static void a_share_of_the_requests_is_mirrored(void **state)
     }
 }
 
+static void clients_are_let_in_by_address(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *allow, *deny, *client;
+        bool is_let_in;
+    } CASES[] = {
+        {"", "", "192.0.2.1", true},
+        {"192.0.2.0/24", "", "192.0.2.1", true},
+        {"192.0.2.0/24", "", "192.0.3.1", false},
+        {"192.0.2.0/24", "", "::ffff:192.0.2.9", true}, /* of a dual-stack socket */
+        {"192.0.2.77/25", "", "192.0.2.127", true},
+        {"192.0.2.77/25", "", "192.0.2.128", false},
+        {"192.0.2.1", "", "192.0.2.1", true},
+        {"192.0.2.1", "", "192.0.2.3", false},
+        {"0.0.0.0/0", "", "198.51.100.7", true},
+        {"0.0.0.0/0", "", "2001:db8::1", false},
+        {"::/0", "", "2001:db8::1", true},
+        {"::/0", "", "192.0.2.1", false},
+        {"2001:db8:8000::/33", "", "2001:db8:ffff::1", true},
+        {"2001:db8:8000::/33", "", "2001:db8:7fff::1", false},
+        {"", "10.0.0.0/8", "10.1.2.3", false},
+        {"", "10.0.0.0/8", "11.1.2.3", true},
+        {"10.0.0.0/8", "10.1.0.0/16", "10.1.2.3", false}, /* deny wins */
+        {"10.0.0.0/8", "10.1.0.0/16", "10.2.2.3", true},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(CASES); i++) {
+        struct exchange_make make;
+        make_exchange(&make, "/", 0);
+        char *allow = STRING(CASES[i].allow), *deny = STRING(CASES[i].deny);
+        Nantian__Config__V1__AddressList message = NANTIAN__CONFIG__V1__ADDRESS_LIST__INIT;
+        message.allow = &allow;
+        message.deny = &deny;
+        message.n_allow = allow[0] != '\0';
+        message.n_deny = deny[0] != '\0';
+        make_chain(&make, &filter_address_list, &message);
+        assert_true(address_parse(text_of(CASES[i].client), 1, &make.x.peer));
+        bool is_let_in = chain_run_request(&make.x) == FILTER_NEXT;
+        if (is_let_in != CASES[i].is_let_in)
+            fail_msg("case %zu: %s", i, CASES[i].client);
+        assert_true(is_let_in || make.x.response->status == 403);
+        make_end(&make);
+    }
+}
+
+static void what_is_no_range_is_refused(void **state)
+{
+    (void)state;
+    static const char *const BAD[] = {"", "10.0.0.0/33", "::/129", "10.0.0/8", "a.example", "::/x"};
+    for (size_t i = 0; i < ARRAY_LEN(BAD); i++) {
+        struct arena arena;
+        arena_init(&arena, 0);
+        char *bad = STRING(BAD[i]);
+        Nantian__Config__V1__AddressList message = NANTIAN__CONFIG__V1__ADDRESS_LIST__INIT;
+        message.deny = &bad;
+        message.n_deny = 1;
+        assert_string_equal(make_refusal(&filter_address_list, &message, &arena),
+                            "deny[0]: is no range of addresses");
+        arena_fini(&arena);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -362,6 +424,8 @@ int main(void)
         cmocka_unit_test(broken_paths_are_refused),
         cmocka_unit_test(a_backend_rewrites_the_path_that_was_matched),
         cmocka_unit_test(a_share_of_the_requests_is_mirrored),
+        cmocka_unit_test(clients_are_let_in_by_address),
+        cmocka_unit_test(what_is_no_range_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
