@@ -129,6 +129,14 @@
 #define LIMIT_KUBE_RELIST_MS   600000 /* between two consistent lists, should an event get lost */
 #define LIMIT_KUBE_MISSING_MS  5000   /* between two looks for a kind that is not installed */
 #define LIMIT_KUBE_RETRY_MAX_MS 30000
+#define LIMIT_KUBE_WRITES      16     /* in flight at once */
+#define LIMIT_KUBE_WRITE_MS    200    /* between two writes of one object: changes join meanwhile */
+#define LIMIT_STATUS_PARENTS   32     /* the schemas' bounds */
+#define LIMIT_STATUS_ANCESTORS 16
+#define LIMIT_LEASE_MS         10000 /* a follower takes over after so long without a renewal */
+#define LIMIT_LEASE_HOLD_MS    7000  /* a leader that could not renew for so long writes no more */
+#define LIMIT_LEASE_TRY_MS     1500
+#define LIMIT_LEASE_RELEASE_MS 2000  /* at the end */
 
 /* Configuration. */
 #define LIMIT_FAULTS             1000

@@ -103,7 +103,8 @@ struct fetch_answer fetch_get(struct loop *loop, const struct address *to, struc
 {
     static const struct http_settings settings = {.version = HTTP_1};
     struct fetch fetch = {.loop = loop, .arena = arena, .host = host, .path = path};
-    uint64_t deadline = loop_tick(loop) + timeout_ms;
+    (void)loop_tick(loop);
+    uint64_t deadline = loop_now_ms(loop) + timeout_ms;
     fetch.connection =
         http_connect(loop, to, NULL, TEXT_NONE, timeout_ms, &settings, &CONNECTION_EVENTS, &fetch);
     if (fetch.connection == NULL) {

@@ -19,6 +19,8 @@ void cycle_run(struct cycle *cycle)
     }
     store_changes_clear(cycle->store);
     publish_push(cycle->publish, cycle->outcome, edits);
+    if (cycle->kube != NULL)
+        kube_take(cycle->kube, cycle->outcome, edits);
     cycle->runs++;
     cycle->translated += edits->translated;
     cycle->last_us = (clock_monotonic_ns() - began) / 1000;
@@ -55,6 +57,11 @@ static void on_change(void *owner, struct files *files)
 static void on_cluster_change(void *owner)
 {
     cycle_run(owner);
+}
+
+static void on_stopped(void *owner)
+{
+    loop_stop(((struct cycle *)owner)->loop);
 }
 
 static void on_refused(void *owner, enum resource_type type, struct text name, struct text why)
@@ -95,7 +102,7 @@ static void on_applied(void *owner, uint64_t revision)
 
 bool cycle_init(struct cycle *cycle, const struct cycle_options *options)
 {
-    static const struct kube_events kube_events = {.on_change = on_cluster_change};
+    static const struct kube_events kube_events = {on_cluster_change, on_stopped};
     static const struct publish_events events = {on_refused, on_refusals_end, on_applied};
     *cycle = (struct cycle){.loop = options->loop, .translate = options->translate};
     cycle->store = store_new();
@@ -115,6 +122,8 @@ bool cycle_init(struct cycle *cycle, const struct cycle_options *options)
         .loop = options->loop,
         .kubeconfig = options->kubeconfig,
         .context = options->context,
+        .controller = options->translate->controller.len > 0 ? options->translate->controller
+                                                             : TEXT(TRANSLATE_CONTROLLER),
         .store = cycle->store,
         .events = &kube_events,
         .owner = cycle,
@@ -130,6 +139,14 @@ void cycle_fini(struct cycle *cycle)
     files_free(cycle->files);
     outcome_free(cycle->outcome);
     store_free(cycle->store);
+}
+
+void cycle_stop(struct cycle *cycle)
+{
+    if (cycle->kube != NULL)
+        kube_stop(cycle->kube);
+    else
+        loop_stop(cycle->loop);
 }
 
 bool cycle_start(struct cycle *cycle)

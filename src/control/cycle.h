@@ -33,5 +33,7 @@ void cycle_fini(struct cycle *cycle);
 /* Loads the directory, runs once, follows it from then on; a cluster is followed at once, and the
  * first run comes when all of it was read. False: errno, and nothing runs. */
 MUST_USE bool cycle_start(struct cycle *cycle);
+/* Ends the loop; a cluster is told first, for at most LIMIT_LEASE_RELEASE_MS. */
+void cycle_stop(struct cycle *cycle);
 /* One turn over what changed; costs what changed. */
 void cycle_run(struct cycle *cycle);

@@ -29,7 +29,7 @@ static void on_signal(void *owner, int number)
 {
     struct control *control = owner;
     if (number == SIGTERM || number == SIGINT)
-        loop_stop(control->loop);
+        cycle_stop(&control->cycle);
     else if (number == SIGHUP && control->cycle.files != NULL)
         files_reload(control->cycle.files);
 }

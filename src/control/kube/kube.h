@@ -4,7 +4,7 @@
 #pragma once
 
 #include "base/json.h"
-#include "control/store/store.h"
+#include "control/translate/outcome.h"
 #include "event/loop.h"
 
 struct kube;
@@ -12,12 +12,15 @@ struct kube;
 struct kube_events {
     /* The store is whole, and changed since; the burst is over. */
     void (*on_change)(void *owner);
+    /* After kube_stop: what had to be said to the API server is said. */
+    void (*on_stopped)(void *owner);
 };
 
 struct kube_options {
     struct loop *loop;
     struct text kubeconfig; /* a path; empty: we are in a pod */
     struct text context;    /* of the kubeconfig; empty: its current one */
+    struct text controller; /* whose entries in statuses are ours */
     struct store *store;    /* borrows */
     const struct kube_events *events;
     void *owner;
@@ -27,6 +30,14 @@ struct kube_options {
 struct kube *kube_new(const struct kube_options *options);
 void kube_free(struct kube *kube);
 void kube_start(struct kube *kube);
+/* Gives up the lease; on_stopped follows, soon in any case. */
+void kube_stop(struct kube *kube);
 
+/* What a run came to: its statuses are written while we lead. `outcome` is kept and asked until the
+ * next call. */
+void kube_take(struct kube *kube, const struct outcome *outcome, const struct outcome_edits *edits);
+
+/* We hold the lease. */
+bool kube_is_leader(struct kube *kube);
 /* An array with one object a watched kind: how it is doing. */
 void kube_json(const struct kube *kube, struct json *json);

@@ -32,6 +32,7 @@ static void edits_fini(struct outcome_edits *edits)
 {
     free(edits->resources);
     free(edits->statuses);
+    free(edits->withdrawn);
     arena_fini(&edits->arena);
 }
 
@@ -154,6 +155,13 @@ static void exchange_status(struct outcome *outcome, const struct piece *old,
 {
     struct outcome_edits *edits = &outcome->edits;
     const struct object_status *status = piece == NULL ? NULL : piece->status;
+    if (status == NULL && old != NULL && old->status != NULL) {
+        edits->withdrawn = memory_grow(edits->withdrawn, edits->withdrawn_count,
+                                       &edits->withdrawn_cap, sizeof(*edits->withdrawn));
+        edits->withdrawn[edits->withdrawn_count++] =
+            (struct store_key){old->key.kind, arena_text(&edits->arena, old->key.namespace),
+                               arena_text(&edits->arena, old->key.name)};
+    }
     if (status == NULL || conditions_status_equal(old == NULL ? NULL : old->status, status))
         return;
     edits->statuses = memory_grow(edits->statuses, edits->status_count, &edits->status_cap,

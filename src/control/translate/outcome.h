@@ -27,6 +27,8 @@ struct outcome_edits {
     size_t resource_count, resource_cap;
     const struct object_status **statuses; /* new or different ones */
     size_t status_count, status_cap;
+    struct store_key *withdrawn; /* had a status and have none any more; may be gone altogether */
+    size_t withdrawn_count, withdrawn_cap;
     size_t translated; /* pieces computed: what the run cost */
 };
 
