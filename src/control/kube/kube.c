@@ -9,7 +9,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "control/kube/client.h"
-#include "control/kube/lease.h"
+#include "control/kube/election.h"
 #include "control/kube/mirror.h"
 #include "control/kube/status_writer.h"
 
@@ -18,7 +18,7 @@ struct kube {
     struct kube_config config;
     struct client *client;
     struct mirror *mirror;
-    struct lease_election *lease;
+    struct election *election;
     struct status_writer *writer;
     const struct kube_events *events;
     void *owner;
@@ -45,7 +45,7 @@ static void on_removed(void *owner, struct store_key key)
 static bool may_write(void *owner)
 {
     struct kube *kube = owner;
-    return lease_is_held(kube->lease);
+    return election_is_held(kube->election);
 }
 
 static const char *api_version(void *owner, enum kind_id kind)
@@ -65,7 +65,8 @@ static void on_held(void *owner)
 static void on_lost(void *owner)
 {
     struct kube *kube = owner;
-    log_warn("this control plane leads no more", log_text("holder", lease_holder(kube->lease)));
+    log_warn("this control plane leads no more",
+             log_text("holder", election_holder(kube->election)));
 }
 
 static void on_released(void *owner)
@@ -106,7 +107,7 @@ static bool load(struct kube *kube, const struct kube_options *options)
 struct kube *kube_new(const struct kube_options *options)
 {
     static const struct mirror_events MIRROR_EVENTS = {on_change, on_object, on_removed};
-    static const struct lease_events LEASE_EVENTS = {on_held, on_lost, on_released};
+    static const struct election_events ELECTION_EVENTS = {on_held, on_lost, on_released};
     struct kube *kube = memory_new(struct kube);
     kube->loop = options->loop;
     kube->events = options->events;
@@ -116,8 +117,8 @@ struct kube *kube_new(const struct kube_options *options)
         return NULL;
     }
     kube->mirror = mirror_new(kube->loop, kube->client, options->store, &MIRROR_EVENTS, kube);
-    kube->lease = lease_new(kube->loop, kube->client, kube->config.namespace,
-                            identity(&kube->config.arena), &LEASE_EVENTS, kube);
+    kube->election = election_new(kube->loop, kube->client, kube->config.namespace,
+                                  identity(&kube->config.arena), &ELECTION_EVENTS, kube);
     kube->writer = status_writer_new(&(struct status_writer_options){
         .loop = kube->loop,
         .client = kube->client,
@@ -134,7 +135,7 @@ void kube_free(struct kube *kube)
     if (kube == NULL)
         return;
     status_writer_free(kube->writer);
-    lease_free(kube->lease);
+    election_free(kube->election);
     mirror_free(kube->mirror);
     client_free(kube->client);
     kube_config_fini(&kube->config);
@@ -144,12 +145,12 @@ void kube_free(struct kube *kube)
 void kube_start(struct kube *kube)
 {
     mirror_start(kube->mirror);
-    lease_start(kube->lease);
+    election_start(kube->election);
 }
 
 void kube_stop(struct kube *kube)
 {
-    lease_release(kube->lease);
+    election_release(kube->election);
 }
 
 void kube_take(struct kube *kube, const struct outcome *outcome, const struct outcome_edits *edits)
@@ -159,7 +160,7 @@ void kube_take(struct kube *kube, const struct outcome *outcome, const struct ou
 
 bool kube_is_leader(struct kube *kube)
 {
-    return lease_is_held(kube->lease);
+    return election_is_held(kube->election);
 }
 
 void kube_json(const struct kube *kube, struct json *json)

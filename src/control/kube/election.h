@@ -6,25 +6,25 @@
 
 #include "control/kube/client.h"
 
-struct lease_election;
+struct election;
 
-struct lease_events {
+struct election_events {
     void (*on_held)(void *owner);
     void (*on_lost)(void *owner);
-    void (*on_released)(void *owner); /* after lease_release, or in vain after a while */
+    void (*on_released)(void *owner); /* after election_release, or in vain after a while */
 };
 
 /* The Lease "nantian-control" of `namespace`; `identity` is unique among all who try. */
-struct lease_election *lease_new(struct loop *loop, struct client *client, struct text namespace,
-                                 struct text identity, const struct lease_events *events,
-                                 void *owner);
-void lease_free(struct lease_election *lease);
-void lease_start(struct lease_election *lease);
+struct election *election_new(struct loop *loop, struct client *client, struct text namespace,
+                              struct text identity, const struct election_events *events,
+                              void *owner);
+void election_free(struct election *election);
+void election_start(struct election *election);
 /* Reads the clock: false as soon as the last renewal that succeeded began too long ago, even if
  * this process slept in between. */
-bool lease_is_held(struct lease_election *lease);
+bool election_is_held(struct election *election);
 /* Gives it back, so that another one need not wait. on_released follows, never before this returns.
  */
-void lease_release(struct lease_election *lease);
+void election_release(struct election *election);
 /* Who holds it, as it was seen last; may be empty. */
-struct text lease_holder(const struct lease_election *lease);
+struct text election_holder(const struct election *election);

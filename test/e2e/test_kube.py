@@ -1,0 +1,366 @@
+"""A control plane over a scripted API server: what it takes, what it writes, what it survives."""
+# SPDX-License-Identifier: Apache-2.0
+import contextlib
+import copy
+import http.client
+import json
+import signal
+import socket
+import time
+
+import pytest
+
+from harness import BIN, Plane, gateway_of, listener, route, rule, wait_for
+from kube_server import Cut, KubeServer, status_of
+
+CONTROLLER = "nantian.dev/gateway-controller"
+
+
+class Cluster:
+    """The API server with one Gateway in it, and control planes over it."""
+
+    def __init__(self, folder, **options):
+        self.server = KubeServer(token="secret", **options)
+        self.folder, self.planes = folder, []
+        self.kubeconfig = self.server.kubeconfig(folder / "kubeconfig")
+        self.server.put({"kind": "GatewayClass", "metadata": {"name": "nantian"},
+                         "spec": {"controllerName": CONTROLLER}})
+        self.server.put({"kind": "Namespace", "metadata": {"name": "default"}})
+        self.server.put(gateway_of(listener("http", 80)))
+
+    def control(self):
+        number = len(self.planes)
+        plane = Plane(f"nantian-control-{number}", [
+            BIN / "nantian-control", "--kubeconfig", self.kubeconfig, "--state-dir",
+            self.folder / f"state-{number}", "--xds", f"unix:{self.folder}/xds-{number}.sock",
+            "--admin", f"unix:{self.folder}/admin-{number}.sock"],
+            self.folder / f"control-{number}.log")
+        self.planes.append(plane)
+        plane.start()
+        return plane
+
+    def ask(self, path="/v1/status", number=0):
+        connection = http.client.HTTPConnection("localhost", timeout=10)
+        connection.sock = socket.socket(socket.AF_UNIX)
+        try:
+            connection.sock.settimeout(10)
+            connection.sock.connect(str(self.folder / f"admin-{number}.sock"))
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            text = answer.read()
+            return answer.status, json.loads(text) if path.startswith("/v1/") else text
+        except (OSError, http.client.HTTPException):
+            return 0, None
+        finally:
+            connection.close()
+
+    def kind(self, name, number=0):
+        kinds = (self.ask(number=number)[1] or {}).get("kinds") or []
+        return next((kind for kind in kinds if kind["name"] == name), None)
+
+    def condition(self, kind, name, wanted, number=0):
+        """The status of a condition, of the first parent or of the object."""
+        status = (self.server.get(kind, name) or {}).get("status") or {}
+        place = status["parents"][number] if status.get("parents") else status
+        return next((c for c in place.get("conditions", []) if c["type"] == wanted), None)
+
+    def accepted(self, name, kind="HTTPRoute"):
+        """The route's Accepted is there, and of its newest generation."""
+        item = self.server.get(kind, name)
+        condition = self.condition(kind, name, "Accepted")
+        return condition if condition and \
+            condition["observedGeneration"] == item["metadata"]["generation"] else None
+
+    def wait_accepted(self, name):
+        return wait_for(lambda: self.accepted(name), f"{name} has its status")
+
+    def stop(self):
+        for plane in self.planes:
+            if plane.running():
+                plane.signal(signal.SIGCONT)
+            plane.stop()
+        self.server.stop()
+        return [problem for plane in self.planes for problem in plane.judge()]
+
+
+@pytest.fixture
+def start_cluster(tmp_path):
+    started = []
+
+    def start(control=True, **options):
+        started.append(Cluster(tmp_path, **options))
+        if control:
+            started[-1].control()
+        return started[-1]
+
+    yield start
+    problems = [problem for cluster in started for problem in cluster.stop()]
+    assert not problems, "\n".join(problems)
+
+
+def plain(name, **more):
+    return route(name, rule("app"), **more)
+
+
+def settled(cluster, seconds=1.0):
+    """Waits until no write but those of the Lease came for a while; returns all of them."""
+    def quiet():
+        writes = [w for w in cluster.server.writes() if w.plural != "leases"]
+        return (writes or [None]) if not writes or time.monotonic() - writes[-1].at > seconds \
+            else None
+    found = wait_for(quiet, "the writes come to an end")
+    return [w for w in found if w]
+
+
+def test_objects_come_by_list_and_watch_and_statuses_go_back(start_cluster):
+    cluster = start_cluster()
+    server = cluster.server
+    server.put(plain("first"))
+    assert cluster.wait_accepted("first")["status"] == "True"
+    assert cluster.condition("HTTPRoute", "first", "ResolvedRefs")["reason"] == "BackendNotFound"
+    server.put({"kind": "Service", "metadata": {"name": "app"}, "spec": {"ports": [{"port": 80}]}})
+    wait_for(lambda: cluster.condition("HTTPRoute", "first", "ResolvedRefs")["status"] == "True",
+             "the Service is found")
+    features = server.get("GatewayClass", "nantian")["status"]["supportedFeatures"]
+    assert {"name": "HTTPRoute"} in features
+    server.remove("Service", "app")
+    wait_for(lambda: cluster.condition("HTTPRoute", "first", "ResolvedRefs")["status"] == "False",
+             "the Service is missed")
+    # Before anything is published all of it was there: nothing was said and taken back.
+    assert all(w.fields["Authorization"] == "Bearer secret" for w in server.audit)
+
+
+def test_what_others_wrote_stays_and_what_does_not_turn_keeps_its_time(start_cluster):
+    cluster = start_cluster(control=False)
+    theirs = {"controllerName": "else.example/it", "parentRef": {"name": "other"}, "odd": [1, "x"],
+              "conditions": [{"type": "Accepted", "status": "False", "reason": "No"}]}
+    server = cluster.server
+    server.put({**plain("mixed"), "status": {"parents": [copy.deepcopy(theirs)]}})
+    cluster.control()
+    wait_for(lambda: len(server.get("HTTPRoute", "mixed")["status"]["parents"]) == 2,
+             "our entry stands beside theirs")
+    parents = server.get("HTTPRoute", "mixed")["status"]["parents"]
+    assert parents[0] == theirs and parents[1]["controllerName"] == CONTROLLER
+    since = parents[1]["conditions"][0]["lastTransitionTime"]
+    time.sleep(1.1)
+    changed = server.get("HTTPRoute", "mixed")
+    changed["spec"]["rules"].append(rule("app"))
+    server.put(changed)
+    wait_for(lambda: server.get("HTTPRoute", "mixed")["status"]["parents"][1]["conditions"][0][
+        "observedGeneration"] == 2, "the new generation is observed")
+    parents = server.get("HTTPRoute", "mixed")["status"]["parents"]
+    assert parents[0] == theirs
+    assert parents[1]["conditions"][0]["lastTransitionTime"] == since
+    # A route that leaves us takes our entry with it, and nothing else.
+    changed = server.get("HTTPRoute", "mixed")
+    changed["spec"]["parentRefs"] = [{"name": "other"}]
+    server.put(changed)
+    wait_for(lambda: server.get("HTTPRoute", "mixed")["status"]["parents"] == [theirs],
+             "our entry is gone")
+
+
+def test_one_write_an_object_and_none_when_nothing_differs(start_cluster):
+    cluster = start_cluster(control=False)
+    for number in range(50):
+        cluster.server.put(plain(f"r{number}"))
+    first = cluster.control()
+    wait_for(lambda: all(cluster.accepted(f"r{n}") for n in range(50)), "all have their status")
+    writes = settled(cluster)
+    per_object = {}
+    for write in writes:
+        per_object[write.path] = per_object.get(write.path, 0) + 1
+    assert max(per_object.values()) <= 2, per_object
+    # Another one finds everything as it should be.
+    first.stop()
+    count = len(writes)
+    cluster.control()
+    wait_for(lambda: cluster.ask("/readyz", 1)[0] == 200, "the second one is ready")
+    assert len(settled(cluster, 2)) == count
+
+
+def test_f22_a_watch_that_ends_or_is_cut_goes_on_where_it_was(start_cluster):
+    cluster = start_cluster()
+    server = cluster.server
+    for number, how in enumerate(("end", "cut", "cut", "end")):
+        server.put(plain(f"before-{number}"))
+        cluster.wait_accepted(f"before-{number}")
+        server.cut_watches(how)
+        server.put(plain(f"after-{number}"))
+        cluster.wait_accepted(f"after-{number}")
+    assert cluster.kind("HTTPRoute")["lists"] == 1
+
+
+@pytest.mark.parametrize("how", ["event", "answer", "page"])
+def test_f23_an_expired_revision_lists_again_and_acts_on_differences_only(start_cluster, how):
+    cluster = start_cluster(control=False)
+    server = cluster.server
+    for number in range(1200 if how == "page" else 5):
+        server.put(plain(f"r{number}"))
+    if how == "page":
+        server.when(lambda request, _: (410, status_of(410, "Expired"))
+                    if "continue" in request.query else None, "list", "httproutes", times=2)
+    cluster.control()
+    wait_for(lambda: cluster.accepted("r4") and (cluster.kind("HTTPRoute") or {}).get("listed"),
+             "the routes are there")
+    if how != "page":
+        cuts = "expired" if how == "event" else "end"
+        server.remove("HTTPRoute", "r1", silent=True)
+        server.put(plain("late"), silent=True)
+        if how == "answer":
+            server.compact()
+        server.cut_watches(cuts)
+        cluster.wait_accepted("late")
+    kind = wait_for(lambda: (lambda k: k if k and k["expired"] >= 1 else None)(
+        cluster.kind("HTTPRoute")), "the expiry is counted")
+    assert kind["objects"] == (1200 if how == "page" else 5)
+
+
+def test_events_told_twice_or_late_change_nothing(start_cluster):
+    cluster = start_cluster()
+    server = cluster.server
+    server.put(plain("one"))
+    cluster.wait_accepted("one")
+    old = server.get("HTTPRoute", "one")
+    settled(cluster)
+    snapshot = cluster.ask()[1]["snapshot"]
+    changed = server.get("HTTPRoute", "one")
+    changed["spec"]["hostnames"] = ["a.example"]
+    server.put(changed)
+    cluster.wait_accepted("one")
+    settled(cluster)
+    after = cluster.ask()[1]["snapshot"]
+    assert after != snapshot
+    with server.lock:  # an old form, and the newest once more
+        server._record("httproutes", "MODIFIED", old)  # pylint: disable=protected-access
+    server.resend("HTTPRoute", "one")
+    server.put(plain("two"))
+    cluster.wait_accepted("two")
+    hostnames = [item for item in cluster.ask("/v1/config")[1]["resources"]["Route"].values()
+                 if item.get("hostnames")]
+    assert hostnames, "the older form did not come back"
+
+
+def test_f03_nothing_is_published_before_every_list_is_in(start_cluster):
+    cluster = start_cluster(control=False)
+    released = []
+    cluster.server.put(plain("one"))
+    rule_ = cluster.server.when(lambda *_: None if released else (503, status_of(503, "Busy")),
+                                "list", "services")
+    cluster.control()
+    wait_for(lambda: (cluster.kind("HTTPRoute") or {}).get("listed"), "the routes are listed")
+    time.sleep(0.5)
+    assert cluster.ask("/readyz")[0] == 503
+    assert not [w for w in cluster.server.writes() if w.plural != "leases"]
+    released.append(True)
+    cluster.wait_accepted("one")
+    cluster.server.forget(rule_)
+
+
+def test_a_kind_that_is_not_installed_is_no_reason_to_wait_and_is_found_later(start_cluster):
+    cluster = start_cluster(missing=["tcproutes", "routepolicies"])
+    cluster.server.put(plain("one"))
+    cluster.wait_accepted("one")
+    assert cluster.kind("TCPRoute")["missing"]
+    cluster.server.install("tcproutes")
+    wait_for(lambda: not cluster.kind("TCPRoute")["missing"], "the kind is picked up")
+
+
+def test_f17_a_follower_writes_after_the_leader_is_killed_or_leaves(start_cluster):
+    cluster = start_cluster(control=False)
+    first, second = cluster.control(), None
+    cluster.server.put(plain("one"))
+    cluster.wait_accepted("one")
+    second = cluster.control()
+    wait_for(lambda: cluster.ask("/readyz", 1)[0] == 200, "the follower is ready")
+    first.kill()
+    killed = time.monotonic()
+    cluster.server.put(plain("two"))
+    cluster.wait_accepted("two")
+    assert time.monotonic() - killed < 30
+    # One that ends by request gives the lease back: the next need not wait.
+    third = cluster.control()
+    wait_for(lambda: cluster.ask("/readyz", 2)[0] == 200, "the third is ready")
+    second.stop()
+    cluster.server.put(plain("three"))
+    cluster.wait_accepted("three")
+    assert third.running()
+
+
+def test_f18_who_slept_past_its_lease_writes_nothing(start_cluster):
+    cluster = start_cluster(control=False)
+    first = cluster.control()
+    cluster.server.put(plain("one"))
+    cluster.wait_accepted("one")
+    holder = cluster.server.get("Lease", "nantian-control")["spec"]["holderIdentity"]
+    cluster.control()
+    first.signal(signal.SIGSTOP)
+    cluster.server.put(plain("two"))
+    cluster.wait_accepted("two")
+    took = cluster.server.get("Lease", "nantian-control")["spec"]["holderIdentity"]
+    assert took != holder
+    before = len(cluster.server.audit)
+    first.signal(signal.SIGCONT)
+    cluster.server.put(plain("three"))
+    cluster.wait_accepted("three")
+    settled(cluster)
+    # Both have one user agent; what tells them apart is who renews.
+    renewals = [json.loads(r.body)["spec"]["holderIdentity"] for r in
+                cluster.server.audit[before:] if r.plural == "leases" and r.method == "PUT"]
+    assert set(renewals) <= {took}
+
+
+def test_f21_an_api_server_that_is_away_is_not_besieged_and_its_return_is_noticed(start_cluster):
+    cluster = start_cluster()
+    cluster.server.put(plain("one"))
+    cluster.wait_accepted("one")
+    settled(cluster)
+    cluster.server.stop()
+    time.sleep(3)
+    before = len(cluster.server.audit)
+    writes = len([w for w in cluster.server.writes() if w.plural != "leases"])
+    cluster.server.start()
+    cluster.server.put(plain("two"))
+    cluster.wait_accepted("two")
+    extra = [w for w in cluster.server.writes() if w.plural != "leases"][writes:]
+    assert {w.name for w in extra} <= {"two", "web"}, [w.path for w in extra]
+    assert len(cluster.server.audit) - before < 200
+
+
+@pytest.mark.parametrize("code, headers", [(429, {"Retry-After": "1"}), (500, {}), (504, {})])
+def test_f25_answers_that_ask_for_patience_get_it(start_cluster, code, headers):
+    cluster = start_cluster(control=False)
+    cluster.server.put(plain("one"))
+    cluster.server.when(lambda *_: (code, status_of(code, "Busy"), headers), times=40)
+    cluster.control()
+    cluster.wait_accepted("one")
+
+
+def test_f27_a_conflict_reads_again_and_a_fight_slows_down(start_cluster):
+    cluster = start_cluster(control=False)
+    server = cluster.server
+    server.put(plain("one"))
+    server.when(lambda *_: (409, status_of(409, "Conflict")), "patch", "httproutes", times=3)
+    cluster.control()
+    cluster.wait_accepted("one")
+    settled(cluster)
+    count = len(server.writes("httproutes"))
+    end = time.monotonic() + 4
+    while time.monotonic() < end:  # somebody takes our entry out whenever it stands there
+        item = server.get("HTTPRoute", "one")
+        if item["status"]["parents"]:
+            server.put({**item, "status": {"parents": []}}, status=True)
+        time.sleep(0.02)
+    assert len(server.writes("httproutes")) - count < 12
+
+
+def test_a_request_that_is_cut_off_is_made_again(start_cluster):
+    cluster = start_cluster(control=False)
+
+    def cut(*_):
+        raise Cut
+
+    cluster.server.put(plain("one"))
+    cluster.server.when(cut, times=25)
+    with contextlib.suppress(OSError):
+        cluster.control()
+    cluster.wait_accepted("one")
