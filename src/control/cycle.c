@@ -84,13 +84,24 @@ static void on_again(void *owner)
     cycle_run(cycle);
 }
 
-static void on_applied(void *owner, uint64_t revision)
+/* "namespace/name" */
+static bool is_path_of(struct text path, const struct kind_meta *meta)
+{
+    size_t slash = meta->namespace.len;
+    return path.len == slash + 1 + meta->name.len && path.data[slash] == '/' &&
+           text_equal(text_slice(path, 0, slash), meta->namespace) &&
+           text_equal(text_slice(path, slash + 1, path.len), meta->name);
+}
+
+static void on_applied(void *owner, struct text gateway, uint64_t revision)
 {
     struct cycle *cycle = owner;
     struct store_list gateways = store_list(cycle->store, KIND_GATEWAY);
     bool is_news = false;
     for (size_t i = 0; i < gateways.count; i++) {
         const struct kind_meta *meta = &gateways.items[i]->meta;
+        if (gateway.len > 0 && !is_path_of(gateway, meta))
+            continue;
         if (!outcome_wants_programmed(cycle->outcome, meta->namespace, meta->name))
             continue;
         outcome_set_programmed(cycle->outcome, meta->namespace, meta->name, revision);
@@ -109,6 +120,7 @@ bool cycle_init(struct cycle *cycle, const struct cycle_options *options)
     cycle->publish = publish_new(&(struct publish_options){
         .loop = options->loop,
         .state_dir = options->state_dir,
+        .per_gateway = options->directory.len == 0,
         .events = &events,
         .owner = cycle,
     });

@@ -281,7 +281,7 @@ static void on_control_link(void *owner)
         .loop = config->loop,
         .link = control_link_get(config->control),
         .node = text_of(config->options->node),
-        .cluster = TEXT("nantian"),
+        .cluster = text_of(config->options->gateway == NULL ? "nantian" : config->options->gateway),
         .product_version = TEXT(NANTIAN_VERSION),
         .events = &CLIENT_EVENTS,
         .owner = config,

@@ -23,6 +23,7 @@ static const char USAGE[] =
     "  --xds-key FILE\n"
     "  --xds-server-name NAME   TLS: the name in its certificate (the host of --xds)\n"
     "  --node NAME              who we are (the host name)\n"
+    "  --gateway NAMESPACE/NAME the one Gateway to serve (all that there are)\n"
     "  --state-dir DIR          keeps the last good snapshot; ours alone, mode 0700\n"
     "  --take-over              take the sockets of the one that serves from --state-dir,\n"
     "                           which drains once this one serves; nobody there: start as usual\n"
@@ -131,6 +132,15 @@ static bool take_node(struct options *options, const char *flag, const char *val
     return true;
 }
 
+static bool take_gateway(struct options *options, const char *flag, const char *value)
+{
+    const char *slash = strchr(value, '/');
+    if (slash == NULL || slash == value || slash[1] == '\0' || strchr(slash + 1, '/') != NULL)
+        return wrong(": NAMESPACE/NAME, not ", flag, value);
+    options->gateway = value;
+    return true;
+}
+
 /* The flags whose value is kept as it is. */
 static const char **plain_flag(struct options *options, const char *flag)
 {
@@ -166,15 +176,11 @@ static take_flag find_flag(const char *flag)
         const char *flag;
         take_flag take;
     } flags[] = {
-        {"--xds", take_xds},
-        {"--node", take_node},
-        {"--admin", take_admin},
-        {"--workers", take_workers},
-        {"--default-address", take_default},
-        {"--drain-delay", take_delay},
-        {"--drain-timeout", take_timeout},
-        {"--log-format", take_format},
-        {"--log-level", take_level},
+        {"--xds", take_xds},           {"--node", take_node},
+        {"--gateway", take_gateway},   {"--admin", take_admin},
+        {"--workers", take_workers},   {"--default-address", take_default},
+        {"--drain-delay", take_delay}, {"--drain-timeout", take_timeout},
+        {"--log-format", take_format}, {"--log-level", take_level},
     };
     for (size_t i = 0; i < ARRAY_LEN(flags); i++)
         if (strcmp(flags[i].flag, flag) == 0)

@@ -13,6 +13,7 @@ struct options {
     size_t xds_count;
     const char *xds_ca, *xds_cert, *xds_key, *xds_name;
     char *node;            /* owns */
+    const char *gateway;   /* "namespace/name"; NULL: all */
     const char *state_dir; /* NULL: nothing is kept */
     const char *admin[OPTIONS_LIST_MAX];
     size_t admin_count; /* 0 after "off" */

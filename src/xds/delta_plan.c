@@ -174,6 +174,13 @@ bool delta_plan_subscribe(struct delta_stream *stream, enum resource_type type,
     return true;
 }
 
+void delta_plan_turn(struct delta_stream *stream, enum resource_type type, struct text name)
+{
+    if (stream->types[type].known)
+        owe(&stream->types[type], name);
+    stream->sums_stale = true;
+}
+
 /* -- plans -- */
 
 static void add_item(struct delta_plan *plan, enum resource_type type, struct resource *resource,

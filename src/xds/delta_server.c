@@ -151,6 +151,15 @@ void delta_server_publish(struct delta_server *server, const struct delta_edit *
 
 /* -- for the owner -- */
 
+void delta_server_turn(struct delta_server *server, struct text cluster, enum resource_type type,
+                       struct text name)
+{
+    for (struct delta_stream *stream = server->streams; stream != NULL; stream = stream->next) {
+        if (stream->node != NULL && text_is(cluster, stream->node->cluster))
+            delta_plan_turn(stream, type, name);
+    }
+}
+
 void delta_server_drop(struct delta_server *server, struct text node_id)
 {
     for (struct delta_stream *stream = server->streams; stream != NULL; stream = stream->next) {

@@ -42,8 +42,8 @@ struct delta_server_events {
     void (*on_nack)(void *owner, const struct delta_node *node, struct text type_url,
                     struct text words, const Nantian__Config__V1__Refusal *refusal);
     void (*on_unknown_type)(void *owner, const struct delta_node *node, struct text type_url);
-    /* Is this resource any business of the node? NULL: everything is everybody's. The answer must
-     * not change while the node has a stream: else delta_server_drop it. */
+    /* Is this resource any business of the node? NULL: everything is everybody's. When the answer
+     * changes while the node has a stream: delta_server_turn, or delta_server_drop. */
     bool (*visible)(void *owner, const struct delta_node *node, enum resource_type type,
                     struct text name);
 };
@@ -67,6 +67,11 @@ struct delta_edit {
  * version and pushes. Before the first call streams wait and nothing is sent. */
 void delta_server_publish(struct delta_server *server, const struct delta_edit *edits, size_t count,
                           const struct snapshot_version *version);
+
+/* The nodes of a cluster (what they say of themselves) see a resource from now on, or do so no
+ * more: it is sent, or told as removed, with the next delta_server_publish, which must follow. */
+void delta_server_turn(struct delta_server *server, struct text cluster, enum resource_type type,
+                       struct text name);
 
 /* Ends the streams of a node: it comes back and states what it has. */
 void delta_server_drop(struct delta_server *server, struct text node_id);

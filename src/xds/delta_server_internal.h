@@ -104,6 +104,8 @@ bool delta_plan_first(struct delta_stream *stream, enum resource_type type,
 /* Later ones: subscribe and unsubscribe. */
 bool delta_plan_subscribe(struct delta_stream *stream, enum resource_type type,
                           const Envoy__Service__Discovery__V3__DeltaDiscoveryRequest *request);
+/* Whether the stream sees a resource is another matter from now on. */
+void delta_plan_turn(struct delta_stream *stream, enum resource_type type, struct text name);
 /* Fills the empty plan with all that is lacking. False: the log does not reach back that far. */
 bool delta_plan_make(struct delta_stream *stream);
 /* Drops what was sent. */

@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "control/publish/ledger.h"
 #include "control/publish/reports.h"
+#include "control/publish/scopes.h"
 #include "schema/digest.h"
 #include "xds/xds_server.h"
 
@@ -26,6 +27,7 @@ struct publish {
     void *owner;
     struct ledger ledger;
     struct delta_server *server;
+    struct scopes *scopes; /* NULL: every data plane serves all Gateways */
     struct reports *reports;
     struct xds_server *doors;
     struct pushed *pushed; /* a ring of REMEMBERED */
@@ -38,6 +40,26 @@ static void on_node(void *owner, const struct delta_node *node, bool joined)
     (void)owner;
     log_info(joined ? "data plane joined" : "data plane left", log_str("node", node->id),
              log_int("streams", node->streams));
+}
+
+/* "namespace/name"; empty: it serves all that there is. */
+static struct text gateway_of(const struct delta_node *node)
+{
+    return strchr(node->cluster, '/') == NULL ? TEXT_NONE : text_of(node->cluster);
+}
+
+static bool visible(void *owner, const struct delta_node *node, enum resource_type type,
+                    struct text name)
+{
+    const struct publish *publish = owner;
+    struct text gateway = gateway_of(node);
+    return gateway.len == 0 || scopes_sees(publish->scopes, gateway, type, name);
+}
+
+static void on_turned(void *owner, struct text gateway, enum resource_type type, struct text name)
+{
+    struct publish *publish = owner;
+    delta_server_turn(publish->server, gateway, type, name);
 }
 
 static void on_ack(void *owner, const struct delta_node *node,
@@ -53,7 +75,7 @@ static void on_ack(void *owner, const struct delta_node *node,
         enum version_order order = version_compare(version, &pushed->version);
         if (order != VERSION_EQUAL && order != VERSION_NEWER)
             continue;
-        publish->events->on_applied(publish->owner, pushed->revision);
+        publish->events->on_applied(publish->owner, gateway_of(node), pushed->revision);
         return;
     }
 }
@@ -120,11 +142,18 @@ static void on_unknown_type(void *owner, const struct delta_node *node, struct t
 
 struct publish *publish_new(const struct publish_options *options)
 {
-    static const struct delta_server_events delta_events = {
+    static const struct delta_server_events to_all = {
         .on_node = on_node,
         .on_ack = on_ack,
         .on_nack = on_nack,
         .on_unknown_type = on_unknown_type,
+    };
+    static const struct delta_server_events to_each = {
+        .on_node = on_node,
+        .on_ack = on_ack,
+        .on_nack = on_nack,
+        .on_unknown_type = on_unknown_type,
+        .visible = visible,
     };
     struct publish *publish = memory_new(struct publish);
     publish->loop = options->loop;
@@ -132,7 +161,9 @@ struct publish *publish_new(const struct publish_options *options)
     publish->owner = options->owner;
     publish->pushed = memory_alloc(REMEMBERED * sizeof(struct pushed));
     ledger_open(&publish->ledger, options->state_dir, loop_wall_ns(options->loop) / 1000000000u);
-    publish->server = delta_server_new(options->loop, &delta_events, publish);
+    publish->scopes = options->per_gateway ? scopes_new(on_turned, publish) : NULL;
+    publish->server =
+        delta_server_new(options->loop, options->per_gateway ? &to_each : &to_all, publish);
     publish->reports = reports_new(options->loop);
     publish->doors =
         xds_server_new(options->loop, publish->server, reports_server(publish->reports));
@@ -145,6 +176,7 @@ void publish_free(struct publish *publish)
         return;
     xds_server_free(publish->doors);
     delta_server_free(publish->server);
+    scopes_free(publish->scopes);
     reports_free(publish->reports);
     ledger_close(&publish->ledger);
     free(publish->pushed);
@@ -191,6 +223,8 @@ void publish_push(struct publish *publish, const struct outcome *outcome,
         };
     publish->pushed[publish->pushed_count++ % REMEMBERED] =
         (struct pushed){version, outcome_revision(outcome)};
+    if (publish->scopes != NULL)
+        scopes_take(publish->scopes, changes, edits->resource_count);
     delta_server_publish(publish->server, changes, edits->resource_count, &version);
     log_info("published", log_int("revision", (int64_t)publish->ledger.revision),
              log_int("changed", (int64_t)edits->resource_count),

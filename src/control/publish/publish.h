@@ -16,13 +16,16 @@ struct publish_events {
     void (*on_refused)(void *owner, enum resource_type type, struct text name, struct text why);
     /* The refusal is told completely. */
     void (*on_refusals_end)(void *owner);
-    /* A data plane runs what was published at this outcome_revision (or later). */
-    void (*on_applied)(void *owner, uint64_t revision);
+    /* A data plane runs what was published at this outcome_revision (or later). It is one of
+     * `gateway` ("namespace/name"); empty: of all that there are. */
+    void (*on_applied)(void *owner, struct text gateway, uint64_t revision);
 };
 
 struct publish_options {
     struct loop *loop;
     struct text state_dir; /* of the version ledger */
+    /* A data plane that says it is one of a Gateway gets what that one needs, and nothing else. */
+    bool per_gateway;
     const struct publish_events *events;
     void *owner;
 };
