@@ -1,6 +1,7 @@
 /* golden [--update] FILE.in.yaml...: translates each file and compares with FILE.out.yaml. Each is
  * also fed object by object, in both orders, through translate_apply, which must end the same.
- * A first line "# options: ..." sets: cluster, capabilities=all, addresses=A,B, programmed. */
+ * A first line "# options: ..." sets: cluster (with no default address), capabilities=all,
+ * addresses=A,B, programmed. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <stdio.h>
@@ -46,6 +47,7 @@ static void read_option(struct golden *golden, struct text option)
 {
     if (text_is(option, "cluster")) {
         golden->options.standalone = false;
+        golden->options.address_count = 0;
     } else if (text_is(option, "programmed")) {
         golden->is_programmed = true;
     } else if (text_is(option, "capabilities=all")) {

@@ -153,6 +153,8 @@ static void set_digests(struct kind_object *object, const struct value *document
             canonical_add(&out, part);
     }
     builder_add(&out, object->meta.api_version);
+    for (size_t i = 0; object->id == KIND_SERVICE && i < object->service->ingress.count; i++)
+        builder_printf(&out, "\n" TEXT_FMT, TEXT_ARG(object->service->ingress.items[i]));
     object->digest = hash_digest(builder_text(&out));
 }
 
@@ -192,6 +194,8 @@ static void decode_content(struct decode *decode, struct kind_object *object,
                 "spec is required");
         decode_member(decode, shape, spec, "spec", content);
     }
+    if (kind->id == KIND_SERVICE)
+        service_read_status(content, value_get(document, "status"), &object->arena);
     if (kind->id == KIND_ENDPOINT_SLICE)
         ((struct kind_endpoint_slice *)content)->service_name =
             kind_pairs_get(&object->meta.labels, "kubernetes.io/service-name");

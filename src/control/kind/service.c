@@ -111,3 +111,20 @@ const struct decode_shape kind_shape_service = {
     .count = ARRAY_LEN(service_fields),
     .check = check_service,
 };
+
+void service_read_status(struct kind_service *service, const struct value *status,
+                         struct arena *arena)
+{
+    const struct value *balancer = value_get(status, "loadBalancer");
+    const struct value *ingress = value_get(balancer, "ingress");
+    if (ingress == NULL || ingress->kind != VALUE_LIST)
+        return;
+    service->ingress.items = arena_array(arena, struct text, ingress->list.count);
+    for (size_t i = 0; i < ingress->list.count; i++) {
+        struct text ip = value_string(value_get(ingress->list.items[i], "ip"));
+        struct text name = value_string(value_get(ingress->list.items[i], "hostname"));
+        if (ip.len > 0 || name.len > 0)
+            service->ingress.items[service->ingress.count++] =
+                arena_text(arena, ip.len > 0 ? ip : name);
+    }
+}

@@ -2,11 +2,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "base/arena.h"
+#include "base/value.h"
 #include "control/kind/common.h"
 
 /* Standalone: "10.0.0.1" or "10.0.0.1:8080, [::1]:8081" as endpoints of a Service without slices.
  */
 #define KIND_ANNOTATION_ADDRESS "gateway.nantian.dev/address"
+/* In a cluster, on the Service that fronts a Gateway of its namespace: the Gateway's name. */
+#define KIND_ANNOTATION_GATEWAY "gateway.nantian.dev/gateway"
 
 /* A port number, or the name of a container port. */
 struct kind_int_or_text {
@@ -38,7 +42,12 @@ struct kind_service {
     struct text session_affinity;
     struct text traffic_distribution;
     bool publish_not_ready;
+    struct kind_texts ingress; /* status.loadBalancer: IP addresses and host names */
 };
+
+/* What the load balancer has given it. `status` may be NULL. */
+void service_read_status(struct kind_service *service, const struct value *status,
+                         struct arena *arena);
 
 struct kind_endpoint_port {
     struct kind_place place;

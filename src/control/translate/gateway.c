@@ -61,9 +61,9 @@ static void add_listener(struct arena *arena, const struct gateway_view *view,
     Nantian__Config__V1__Listener message = NANTIAN__CONFIG__V1__LISTENER__INIT;
     message.gateway = arena_string(arena, view->path);
     message.name = arena_string(arena, listener->name);
-    message.n_addresses = view->address_count;
-    message.addresses = arena_array(arena, char *, view->address_count);
-    for (size_t i = 0; i < view->address_count; i++)
+    message.n_addresses = view->is_fronted ? 0 : view->address_count;
+    message.addresses = arena_array(arena, char *, message.n_addresses);
+    for (size_t i = 0; i < message.n_addresses; i++)
         message.addresses[i] = arena_string(arena, view->addresses[i].value);
     message.port = (uint32_t)listener->port;
     message.protocol = protocol_of(listener->protocol);
@@ -272,6 +272,8 @@ static void programmed(struct translation *t, const struct gateway_facts *facts,
                 (int)port, TEXT_ARG(by))};
     else if (!serves_anything(view))
         no = good("Invalid", "None of its listeners can be served.");
+    else if (view->unusable.reason != NULL)
+        no = view->unusable;
     else if (!facts->is_programmed)
         no = good("Pending", WAITING);
     if (no.reason != NULL)

@@ -1,96 +1,31 @@
 /* Makes the view of a Gateway: its class, its addresses, its listeners, its ListenerSets. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <arpa/inet.h>
 #include <stdlib.h>
 
 #include "base/memory.h"
 #include "control/kind/listener_set.h"
 #include "control/store/namespaces.h"
+#include "control/translate/addresses.h"
 #include "control/translate/gateway_class.h"
 #include "control/translate/listener_set.h"
 #include "control/translate/listeners.h"
 #include "control/translate/secrets.h"
 #include "control/translate/view.h"
 
-static void reject(struct gateway_view *view, const struct kind_object *object,
-                   struct kind_place place, const char *field, struct verdict verdict)
-{
-    verdict.message = arena_text(&view->arena, verdict.message);
-    if (view->accepted.reason == NULL)
-        view->accepted = verdict;
-    struct piece_spot spot = {FAULT_ERROR, verdict.reason, place, text_of(field), TEXT_NONE};
-    piece_fault(view->draft, object, &spot, verdict.message);
-}
-
-static bool is_ip(struct text value)
-{
-    char copy[INET6_ADDRSTRLEN];
-    unsigned char out[16];
-    if (value.len == 0 || value.len >= sizeof(copy))
-        return false;
-    memcpy(copy, value.data, value.len);
-    copy[value.len] = '\0';
-    return inet_pton(AF_INET, copy, out) == 1 || inet_pton(AF_INET6, copy, out) == 1;
-}
-
-static void add_address(struct gateway_view *view, struct text value)
-{
-    for (size_t i = 0; i < view->address_count; i++) {
-        if (text_equal(view->addresses[i].value, value))
-            return;
-    }
-    view->addresses[view->address_count++] =
-        (struct status_address){"IPAddress", arena_text(&view->arena, value)};
-}
-
-static void find_addresses(struct translation *t, struct gateway_view *view,
-                           const struct kind_object *object)
-{
-    const struct kind_gateway *gateway = object->gateway;
-    const struct translate_options *options = t->options;
-    view->addresses = arena_array(&view->arena, struct status_address,
-                                  gateway->address_count + options->address_count);
-    bool wants_default = gateway->address_count == 0;
-    for (size_t i = 0; i < gateway->address_count; i++) {
-        const struct kind_address *address = &gateway->addresses[i];
-        if (address->type != KIND_ADDRESS_IP || address->routability.len > 0) {
-            struct text message =
-                arena_printf(&t->scratch,
-                             "spec.addresses[%zu]: addresses of the type " TEXT_FMT
-                             "%s are not supported; give an IPAddress.",
-                             i, TEXT_ARG(address->type_text),
-                             address->routability.len > 0 ? " with routability" : "");
-            reject(view, object, address->place, "spec.addresses",
-                   (struct verdict){"UnsupportedAddress", message});
-        } else if (address->value.len == 0) {
-            wants_default = true;
-        } else if (!is_ip(address->value)) {
-            struct text message =
-                arena_printf(&t->scratch, "spec.addresses[%zu]: \"" TEXT_FMT "\" is no IP address.",
-                             i, TEXT_ARG(address->value));
-            reject(view, object, address->place, "spec.addresses",
-                   (struct verdict){"UnsupportedAddress", message});
-        } else {
-            add_address(view, address->value);
-        }
-    }
-    for (size_t i = 0; wants_default && i < options->address_count; i++)
-        add_address(view, options->addresses[i]);
-}
-
 static void check_settings(struct translation *t, struct gateway_view *view,
                            const struct kind_object *object)
 {
     const struct kind_gateway *gateway = object->gateway;
     if (gateway_class_standing(t, gateway->class_name) == GATEWAY_CLASS_INVALID)
-        reject(view, object, gateway->place, "spec.gatewayClassName",
-               (struct verdict){"Invalid", TEXT("Its GatewayClass is not accepted.")});
+        view_reject(view, object, gateway->place, "spec.gatewayClassName",
+                    (struct verdict){"Invalid", TEXT("Its GatewayClass is not accepted.")});
     if (gateway->infrastructure != NULL && gateway->infrastructure->parameters != NULL)
-        reject(view, object, gateway->infrastructure->parameters->place,
-               "spec.infrastructure.parametersRef",
-               (struct verdict){"InvalidParameters",
-                                TEXT("spec.infrastructure.parametersRef: no kind of parameters is "
-                                     "supported.")});
+        view_reject(
+            view, object, gateway->infrastructure->parameters->place,
+            "spec.infrastructure.parametersRef",
+            (struct verdict){"InvalidParameters",
+                             TEXT("spec.infrastructure.parametersRef: no kind of parameters is "
+                                  "supported.")});
     if (gateway->tls == NULL || gateway->tls->client_certificate == NULL)
         return;
     const struct kind_ref *ref = gateway->tls->client_certificate;
@@ -107,10 +42,11 @@ static void check_settings(struct translation *t, struct gateway_view *view,
         view->client_certificate = piece_key_copy(&view->arena, key);
     }
     if (!translation_can(t, CAPABILITY_BACKEND_CLIENT_CERTIFICATE))
-        reject(view, object, ref->place, "spec.tls.backend",
-               (struct verdict){"Invalid",
-                                TEXT("spec.tls.backend.clientCertificateRef: client certificates "
-                                     "to backends are not supported by this data plane.")});
+        view_reject(
+            view, object, ref->place, "spec.tls.backend",
+            (struct verdict){"Invalid",
+                             TEXT("spec.tls.backend.clientCertificateRef: client certificates "
+                                  "to backends are not supported by this data plane.")});
 }
 
 /* Of a Gateway, for its ListenerSets as well: a port speaks one protocol, and whom the addresses of
@@ -219,7 +155,7 @@ struct gateway_view *view_new(struct translation *t, const struct kind_object *o
     view->generation = object->meta.generation;
     view->created = object->meta.created;
     view->draft = piece_new(view->key);
-    find_addresses(t, view, object);
+    addresses_find(t, view, object);
     check_settings(t, view, object);
     check_annotations(view, object);
     add_listeners(t, view, object);

@@ -278,6 +278,16 @@ bool view_is_usable(const struct listener_view *listener)
     return !listener->is_terminated || listener->has_certificate;
 }
 
+void view_reject(struct gateway_view *view, const struct kind_object *object,
+                 struct kind_place place, const char *field, struct verdict verdict)
+{
+    verdict.message = arena_text(&view->arena, verdict.message);
+    if (view->accepted.reason == NULL)
+        view->accepted = verdict;
+    struct piece_spot spot = {FAULT_ERROR, verdict.reason, place, text_of(field), TEXT_NONE};
+    piece_fault(view->draft, object, &spot, verdict.message);
+}
+
 size_t view_count_valid(const struct gateway_view *view, const struct set_view *set)
 {
     size_t valid = 0;

@@ -128,8 +128,17 @@ static void reach_material(struct run *run, struct store_key key)
     }
 }
 
+/* It may front a Gateway, or have done so. */
+static void reach_fronted(struct run *run, struct text namespace)
+{
+    struct store_list list = store_list_namespace(run->t.store, KIND_GATEWAY, namespace);
+    for (size_t i = 0; !run->t.options->standalone && i < list.count; i++)
+        run_mark(run, &run->gateways, piece_key_of(list.items[i]));
+}
+
 static void reach_service(struct run *run, struct store_key key)
 {
+    reach_fronted(run, key.namespace);
     mark_service(run, key.namespace, key.name);
     run_mark_routes_of(run, key);
     if (service_policy_any(run->t.store, key.namespace))

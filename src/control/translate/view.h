@@ -51,6 +51,7 @@ struct gateway_view {
     struct verdict accepted, resolved, unusable;
     struct store_key client_certificate; /* shown to backends; kind NONE: none */
     bool is_insecure;
+    bool is_fronted; /* by a Service: its addresses are not the data planes' own */
     struct status_address *addresses;
     size_t address_count;
     struct listener_view *listeners; /* its own, then those of its sets in order of precedence */
@@ -74,6 +75,9 @@ static inline bool view_is_served(const struct listener_view *listener)
 }
 /* To be called when listeners or blocks changed. */
 void view_update_digest(struct gateway_view *view);
+/* The Gateway is not accepted; the first reason stays. */
+void view_reject(struct gateway_view *view, const struct kind_object *object,
+                 struct kind_place place, const char *field, struct verdict verdict);
 /* How many listeners of a ListenerSet are usable; 0: it is not attached. */
 size_t view_count_valid(const struct gateway_view *view, const struct set_view *set);
 const struct set_view *view_find_set(const struct gateway_view *view, struct store_key key);
