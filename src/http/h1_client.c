@@ -305,6 +305,7 @@ static struct http_stream *client_open(struct http_link *link)
     struct h1_codec *codec = link->codec;
     struct h1_stream *h = h1_body_stream(codec, &STREAM_OPS);
     codec->state = H1_ACTIVE;
+    h->written_before = link->written;
     link->connection.stream_count = 1;
     link->connection.request_count++;
     return &h->stream;
@@ -319,7 +320,10 @@ static void client_drain(struct http_link *link)
 
 static void client_end(struct http_link *link, enum err why)
 {
-    close_stream(link->codec, why == ERR_NONE ? ERR_CLOSED : why, link->connection.why);
+    struct h1_codec *codec = link->codec;
+    if (codec->state == H1_ACTIVE)
+        codec->h->stream.unsent = why == ERR_CLOSED && link->written == codec->h->written_before;
+    close_stream(codec, why == ERR_NONE ? ERR_CLOSED : why, link->connection.why);
 }
 
 const struct http_connection_ops h1_client_ops = {

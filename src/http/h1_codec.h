@@ -2,10 +2,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "http/link.h"
 #include "http/h1_chunk.h"
 #include "http/h1_head.h"
 #include "http/h1_parse.h"
+#include "http/link.h"
 
 #define H1_SHRINK_MS    1000  /* idle that long: the stream's memory is given back */
 #define H1_WRITE_DIRECT 16384 /* bodies from this size go to the kernel without a copy */
@@ -24,12 +24,13 @@ struct h1_stream {
     struct h1_chunk chunk;
     enum framing in_framing, out_framing;
     uint64_t in_left, out_left;
-    enum err in_err;   /* the incoming body broke; dealt with at the end of the turn */
-    bool in_trailers;  /* the last chunk came, its trailers did not yet */
-    bool in_switched;  /* incoming bytes are a tunnel's */
-    bool out_bodyless; /* answers to HEAD, 204, 304: what is written is dropped */
-    bool reuse;        /* both sides allow another message so far */
-    bool continue_due; /* serving: the client waits for 100 */
+    uint64_t written_before; /* calling: link->written when the stream was opened */
+    enum err in_err;         /* the incoming body broke; dealt with at the end of the turn */
+    bool in_trailers;        /* the last chunk came, its trailers did not yet */
+    bool in_switched;        /* incoming bytes are a tunnel's */
+    bool out_bodyless;       /* answers to HEAD, 204, 304: what is written is dropped */
+    bool reuse;              /* both sides allow another message so far */
+    bool continue_due;       /* serving: the client waits for 100 */
     bool want_writable;
     bool was_reset; /* by its owner: no on_abort */
     bool head_only; /* the request's method is HEAD */

@@ -141,6 +141,7 @@ void http_link_write_out(struct http_link *link)
         return;
     if (before > 0) {
         enum err err = stream_write(&link->connection.stream, &link->out);
+        link->written += before - buffer_len(&link->out);
         if (err != ERR_NONE && err != ERR_AGAIN) {
             on_write_error(link);
             return;
@@ -164,10 +165,11 @@ void http_link_write_out(struct http_link *link)
 
 size_t http_link_write_through(struct http_link *link, struct text bytes)
 {
-    size_t taken = 0;
+    size_t taken = 0, before = buffer_len(&link->out);
     if (link->ended || link->write_broken)
         return 0;
     enum err err = stream_write_more(&link->connection.stream, &link->out, bytes, &taken);
+    link->written += before - buffer_len(&link->out) + taken;
     if (err != ERR_NONE && err != ERR_AGAIN)
         http_link_flush(link); /* meets the error again, at the end of the turn */
     watch_progress(link, err == ERR_AGAIN, taken > 0);

@@ -15,6 +15,7 @@ struct http_link {
     struct timer write_timer; /* of connection.c: nothing was taken for write_ms */
     struct defer flush;       /* of connection.c: ops->on_flush, then out -> transport */
     struct defer finish;      /* of connection.c: the end, once */
+    uint64_t written;         /* bytes that the transport took */
     uint64_t linger_left;     /* bytes still thrown away before the close */
     enum err end_err;         /* for on_closed */
     bool started;             /* ops->start was called */

@@ -61,7 +61,9 @@ struct http_stream {
     bool head_sent;
     bool write_ended;
     bool aborted;
-    bool unsent; /* calling, with `aborted`: no byte of it left, for the peer allowed no stream */
+    /* Calling, with `aborted`: no byte of it left. ERR_TIMEOUT: the peer allowed no stream;
+     * ERR_CLOSED: it had closed before. */
+    bool unsent;
     const char *why;                    /* static words for the log */
     uint64_t bytes_read, bytes_written; /* bodies */
 };

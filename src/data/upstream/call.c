@@ -263,14 +263,15 @@ static void on_abort(void *owner, struct http_stream *stream, enum err err)
     struct call *call = owner;
     bool is_broken = is_broken_line(stream, err);
     call->x->upstream_failure = stream->why;
-    if (stream->unsent) {
+    if (stream->unsent && err == ERR_TIMEOUT) {
         fail(call, err, FLAG_UO, PENDING_TIMEOUT);
         return;
     }
     if (err == ERR_REFUSED && retry_refused(call))
         return;
     if (is_broken && call->is_reused && !call->is_raced && can_repeat(call) &&
-        !call->x->hit.route->retry.once && method_is_idempotent(call->x->request->method)) {
+        !call->x->hit.route->retry.once &&
+        (stream->unsent || method_is_idempotent(call->x->request->method))) {
         call->is_raced = true;
         drop_try(call);
         call->events->on_retry(call->owner, 0);
@@ -464,9 +465,7 @@ void call_start(struct call *call, struct exchange *x, struct pool_set *pools,
         .waiter = {.owner = call, .on_connection = on_connection, .on_failed = on_connect_failed},
     };
     timer_init(&call->timer, call, on_timer);
-    replay_init(&call->replay, loop_buffers(x->loop),
-                !request_ends && (x->hit.route->retry.attempts > 0 ||
-                                  backend->protocol == BACKEND_H2)); /* which may refuse streams */
+    replay_init(&call->replay, loop_buffers(x->loop), !request_ends);
     x->call = call;
     call->ask.has_hash = backend->table != NULL && hash_of(x, backend, &call->ask.hash);
     try_once(call, false);

@@ -206,9 +206,39 @@ static void the_clock_of_the_request_ends_all_tries(void **state)
     rig_close(&rig);
 }
 
+/* Its end was there before the first byte of ours went out, so nobody can have acted on it. */
+static void a_post_that_lost_the_race_for_a_kept_connection_is_sent_on_another(void **state)
+{
+    (void)state;
+    static const char POST[] = "POST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
+    struct rig rig;
+    for (int is_sent = 0; is_sent < 2; is_sent++) {
+        open_rig(&rig, 1, 0);
+        rig_adopt(&rig);
+        struct rig_peer client = rig_connect(&rig);
+        rig_send(&rig, &client, TEXT("GET /1 HTTP/1.1\r\nHost: a\r\n\r\n"));
+        struct rig_peer backend = rig_accept(&rig, 0);
+        rig_expect(&rig, &backend, "\r\n\r\n");
+        rig_send(&rig, &backend, TEXT("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"));
+        rig_expect(&rig, &client, "\r\n\r\nok");
+        rig_forget(&client);
+        rig_forget(&backend);
+        assert_int_equal(send(client.fd, POST, sizeof(POST) - 1, 0), sizeof(POST) - 1);
+        if (is_sent != 0)
+            rig_expect(&rig, &backend, "hello"); /* it may have been acted on */
+        rig_close_peer(&backend);
+        if (is_sent == 0)
+            serve(&rig, 0, "content-length: 5\r\n\r\nhello", "200 OK");
+        rig_expect(&rig, &client, is_sent == 0 ? "HTTP/1.1 200 OK" : "HTTP/1.1 502 Bad Gateway");
+        rig_close_peer(&client);
+        rig_close(&rig);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_post_that_lost_the_race_for_a_kept_connection_is_sent_on_another),
         cmocka_unit_test(a_short_body_is_sent_again_whole),
         cmocka_unit_test(what_came_late_follows_what_is_sent_again),
         cmocka_unit_test(a_body_too_long_to_keep_is_not_sent_again),
