@@ -48,6 +48,7 @@
 #define LIMIT_H2_STREAMS_KEPT        4      /* ended streams whose memory waits for the next */
 
 /* The event loop. */
+#define LIMIT_SILENT_MS        60000 /* a TCP peer that acknowledges nothing; as LIMIT_WRITE_MS */
 #define LIMIT_READY_BATCH     256   /* ready descriptors told in one turn */
 #define LIMIT_DEFER_ROUNDS    16    /* work that puts off more work: the rest waits a turn */
 #define LIMIT_BLOCKS_KEPT     1024  /* free buffer blocks a loop keeps: 16 MiB */

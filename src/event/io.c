@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -114,15 +113,31 @@ static int kernel_accept(void *state, int fd, struct sockaddr_storage *peer, soc
     return accept4(fd, (struct sockaddr *)peer, len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 
+bool io_tcp_options(int fd)
+{
+    static const struct {
+        int level, name, value;
+    } options[] = {
+        {IPPROTO_TCP, TCP_NODELAY, 1},
+        {IPPROTO_TCP, TCP_USER_TIMEOUT, LIMIT_SILENT_MS},
+        {SOL_SOCKET, SO_KEEPALIVE, 1},
+        {IPPROTO_TCP, TCP_KEEPIDLE, LIMIT_SILENT_MS / 1000},
+        {IPPROTO_TCP, TCP_KEEPINTVL, LIMIT_SILENT_MS / 6000},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(options); i++)
+        if (setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof(int)) != 0)
+            return false;
+    return true;
+}
+
 static int kernel_connect(void *state, const struct sockaddr *to, socklen_t len)
 {
     (void)state;
     int fd = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
-    int on = 1;
     if (to->sa_family != AF_UNIX)
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+        (void)io_tcp_options(fd);
     if (connect(fd, to, len) == 0 || errno == EINPROGRESS)
         return fd;
     int why = errno;

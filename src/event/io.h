@@ -3,6 +3,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 #include <sys/types.h>
@@ -40,6 +41,10 @@ struct io {
     int (*shutdown_write)(void *state, int fd);
     int (*close)(void *state, int fd);
 };
+
+/* What every TCP socket has, also those that a listening one with it accepts: no delay, and a peer
+ * that acknowledges nothing, busy or idle, is dead after LIMIT_SILENT_MS or little more. */
+bool io_tcp_options(int fd);
 
 /* A new kernel instance (an epoll descriptor); NULL if the kernel refuses. */
 struct io *io_kernel_new(void);

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -39,9 +38,7 @@ static bool prepare(int fd, const struct address *address, bool reuse_port)
     int on = 1;
     if (address->any.sa_family == AF_UNIX)
         return clear_path(address) && fchmod(fd, S_IRUSR | S_IWUSR) == 0; /* bind takes the mode */
-    /* Accepted sockets inherit TCP_NODELAY. */
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0)
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 || !io_tcp_options(fd))
         return false;
     if (address->any.sa_family == AF_INET6 &&
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) != 0)

@@ -3,12 +3,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/limits.h"
 #include "net/peers.h"
 #include "test.h"
 
@@ -136,6 +139,33 @@ static void out_of_descriptors_it_waits_without_spinning(void **state)
     test_pair_fini(&pair);
 }
 
+/* A peer that vanished without a word must not hold a stream for ever, whichever end we are. */
+static void both_ends_of_a_connection_notice_silence(void **state)
+{
+    (void)state;
+    struct address address = loopback();
+    int listening = listener_open(&address, true);
+    address = listener_local(listening);
+    struct io *io = io_kernel_new();
+    int ends[2] = {io->connect(io->state, &address.any, address.len), -1};
+    struct address peer = {.len = sizeof(peer.storage)};
+    for (int i = 0; i < 1000 && ends[1] < 0; i++) {
+        ends[1] = io->accept(io->state, listening, &peer.storage, &peer.len);
+        usleep(1000);
+    }
+    for (int i = 0; i < 2; i++) {
+        int timeout = 0, keep = 0;
+        socklen_t len = sizeof(int);
+        assert_int_equal(getsockopt(ends[i], IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, &len), 0);
+        assert_int_equal(timeout, LIMIT_SILENT_MS);
+        assert_int_equal(getsockopt(ends[i], SOL_SOCKET, SO_KEEPALIVE, &keep, &len), 0);
+        assert_int_equal(keep, 1);
+        close(ends[i]);
+    }
+    close(listening);
+    io_kernel_free(io);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -144,6 +174,7 @@ int main(void)
         cmocka_unit_test(a_unix_peer_is_known_by_its_user),
         cmocka_unit_test(a_paused_listener_accepts_later),
         cmocka_unit_test(out_of_descriptors_it_waits_without_spinning),
+        cmocka_unit_test(both_ends_of_a_connection_notice_silence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
