@@ -19,7 +19,8 @@ LONG = {}
 # third-party header -> the files that may include it
 DOORS = {
     "openssl/": ["src/net/tls.c", "src/net/certificate.c", "src/net/tls_internal.h",
-                 "src/net/tls_stream.c", "src/net/tls_choice.c", "src/net/tls_tickets.c"],
+                 "src/net/tls_stream.c", "src/net/tls_choice.c", "src/net/tls_tickets.c",
+                 "src/net/seal.c"],
     "nghttp2/": ["src/http/h2_session.c"],
     "protobuf-c/": ["src/schema/"],
     "yyjson.h": ["src/base/value_json.c"],

@@ -10,6 +10,7 @@
 #include "control/admin/admin.h"
 #include "control/cycle.h"
 #include "control/options.h"
+#include "control/session_key.h"
 #include "event/signals.h"
 #include "net/tls.h"
 #include "net/tls_check.h"
@@ -19,6 +20,7 @@ struct control {
     struct signals signals;
     struct options options;
     struct translate_options translate;
+    struct session_key session_key;
     struct cycle cycle;
     struct admin_source source;
     struct admin *admin;
@@ -137,7 +139,13 @@ static bool make_tls(struct control *control)
 
 static bool start(struct control *control)
 {
-    const struct options *options = &control->options;
+    struct options *options = &control->options;
+    const char *why = session_key_open(&control->session_key, options->session_key,
+                                       options->state_dir, &options->arena);
+    if (why != NULL) {
+        log_error("the key of sessions cannot be used", log_str("why", why));
+        return false;
+    }
     control->translate = (struct translate_options){
         .controller = options->controller,
         .standalone = !options_are_for_cluster(options),
@@ -146,6 +154,8 @@ static bool start(struct control *control)
         .check_certificate = tls_check_certificate,
         .check_ca = tls_check_ca,
         .check_regex = regex_check,
+        .session_key = session_key_derive,
+        .session_owner = &control->session_key,
     };
     const struct cycle_options cycle = {
         .loop = control->loop,

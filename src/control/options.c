@@ -18,6 +18,8 @@ static const char USAGE[] =
     "                          mutual TLS; required for IP:PORT\n"
     "  --admin ADDR            API, health and metrics: unix:PATH or IP:PORT (repeatable)\n"
     "  --default-address IP    where Gateways without spec.addresses bind\n"
+    "  --session-key FILE      signs sessions; the same for all replicas (else: made and kept in "
+    "DIR)\n"
     "  --controller-name NAME  of the GatewayClasses that are ours\n"
     "  --log-format json|text  --log-level debug|info|warn|error\n"
     "  --version  --help\n";
@@ -69,6 +71,8 @@ static int read_flag(struct options *options, const char *flag, const char *valu
         return read_file(options, flag, value, &options->key);
     else if (text_is(name, "xds-client-ca"))
         return read_file(options, flag, value, &options->client_ca);
+    else if (text_is(name, "session-key"))
+        return read_file(options, flag, value, &options->session_key);
     else if (text_is(name, "default-address"))
         options->default_address = text;
     else if (text_is(name, "controller-name"))

@@ -15,6 +15,7 @@ struct options {
     struct address xds[OPTIONS_ADDRESSES], admin[OPTIONS_ADDRESSES];
     size_t xds_count, admin_count;
     struct text certificate, key, client_ca; /* PEM, of xDS over TCP */
+    struct text session_key;                 /* content of the file; empty: our own */
     bool log_as_text;
     enum log_level log_level;
 };

@@ -1,10 +1,12 @@
-"""Which endpoint a request goes to: balancing."""
+"""Which endpoint a request goes to: balancing, sessions."""
 # SPDX-License-Identifier: Apache-2.0
 import collections
+import re
 
 import pytest
 
-from harness import free_port, gateway_of, listener, metadata, route, rule, service
+from certificates import Authority
+from harness import (free_port, gateway_of, listener, metadata, route, rule, service, wait_for)
 from http_backend import named
 from http_client import request
 
@@ -93,3 +95,148 @@ def test_other_algorithms_use_every_endpoint(start_gateway, start_named, kind):
     assert len(seen) == 3 and min(seen.values()) >= 12, seen
     if kind == "RoundRobin":
         assert set(seen.values()) == {30}
+
+
+# ---- sessions ----
+
+def cookie_of(answer):
+    """(name=value, attributes) of the Set-Cookie, or None."""
+    values = [value for name, value in answer.fields if name == "set-cookie"]
+    if not values:
+        return None
+    pair, *attributes = values[0].split("; ")
+    return pair, attributes
+
+
+def session_config(port, backends, persistence=None, policy=None):
+    more = {"sessionPersistence": persistence} if persistence else {}
+    policies = [lb_policy("p", sessionPersistence=policy)] if policy else []
+    return [gateway_of(listener("http", port)), route("all", rule("app", **more)),
+            service("app", *(each.port for each in backends)), *policies]
+
+
+COOKIE = {"type": "Cookie", "cookie": {"name": "stay"}}
+
+
+@pytest.mark.quick
+def test_a_cookie_keeps_a_client_at_its_endpoint(start_gateway, start_named):
+    backends, port = start_named(4), free_port()
+    gateway = start_gateway(*session_config(port, backends, COOKIE))
+    clients = {}
+    for _ in range(40):
+        answer = request(port)
+        pair, attributes = cookie_of(answer)
+        assert attributes == ["Path=/", "HttpOnly", "SameSite=Lax"]
+        assert re.fullmatch("stay=[0-9a-f]{80}", pair)
+        clients[pair] = answer.body.decode()
+    assert set(clients.values()) == {"e0", "e1", "e2", "e3"}
+
+    def check(skip=()):
+        for pair, home in clients.items():
+            if home not in skip:
+                answer = request(port, headers={"Cookie": f"a=b; {pair}"})
+                assert (answer.body.decode(), cookie_of(answer)) == (home, None)
+    check()
+    # An endpoint that is gone: a fresh choice and a new cookie; the others stay.
+    gateway.apply("config.yaml", *session_config(port, backends[1:], COOKIE))
+    check(skip=("e0",))
+    lost = next(pair for pair, home in clients.items() if home == "e0")
+    answer = request(port, headers={"Cookie": lost})
+    pair, _ = cookie_of(answer)
+    assert answer.body != b"e0"
+    again = request(port, headers={"Cookie": pair})
+    assert (again.body, cookie_of(again)) == (answer.body, None)
+    # Restarts of both planes do not end sessions.
+    for plane in gateway.planes():
+        plane.stop()
+    gateway.start()
+    check(skip=("e0",))
+
+
+@pytest.mark.quick
+def test_a_forged_value_is_none(start_gateway, start_named):
+    backends, port = start_named(2), free_port()
+    start_gateway(*session_config(port, backends, COOKIE))
+    pair, _ = cookie_of(request(port))
+    last = "0" if pair[-1] != "0" else "1"
+    for forged in (pair[:-1] + last, pair[:-1], "stay=", "stay=" + "0" * 80, "stay=e0", pair + "0"):
+        answer = request(port, headers={"Cookie": forged})
+        assert answer.status == 200 and cookie_of(answer) is not None, forged
+
+
+@pytest.mark.quick
+def test_a_session_stays_with_its_service_among_weighted_ones(start_gateway, start_backend):
+    backends = {name: start_backend(named(name)) for name in ("blue", "green")}
+    port = free_port()
+
+    def config_with(blue, green):
+        return [gateway_of(listener("http", port)),
+                route("all", rule(("blue", blue), ("green", green), sessionPersistence=COOKIE)),
+                *(service(name, each.port) for name, each in backends.items())]
+    gateway = start_gateway(*config_with(1, 1))
+    clients = {}
+    while len(clients) < 2:
+        answer = request(port)
+        clients[answer.body] = cookie_of(answer)[0]
+    gateway.apply("config.yaml", *config_with(1, 1000))
+    for _ in range(5):
+        assert request(port, headers={"Cookie": clients[b"blue"]}).body == b"blue"
+    gateway.apply("config.yaml", *config_with(0, 1))
+    answer = request(port, headers={"Cookie": clients[b"blue"]})
+    assert answer.body == b"green" and cookie_of(answer) is not None
+
+
+@pytest.mark.quick
+def test_a_session_by_header(start_gateway, start_named):
+    backends, port = start_named(3), free_port()
+    start_gateway(*session_config(port, backends,
+                                  {"type": "Header", "header": {"name": "X-Session"}}))
+    first = request(port)
+    value = first.get("x-session")
+    assert re.fullmatch("[0-9a-f]{80}", value)
+    for _ in range(10):
+        answer = request(port, headers={"X-Session": value})
+        assert (answer.body, answer.get("x-session")) == (first.body, None)
+
+
+@pytest.mark.quick
+def test_a_policy_gives_a_service_sessions_that_end(start_gateway, start_named):
+    backends, port = start_named(3), free_port()
+    policy = {"sessionName": "app", "absoluteTimeout": "1h",
+              "cookieConfig": {"lifetimeType": "Permanent"}}
+    gateway = start_gateway(*session_config(port, backends, policy=policy))
+    answer = request(port)
+    pair, attributes = cookie_of(answer)
+    assert pair.startswith("app=") and attributes[1] == "Max-Age=3600"
+    for _ in range(6):
+        assert request(port, headers={"Cookie": pair}).body == answer.body
+    gateway.apply("config.yaml", *session_config(
+        port, backends, policy={"sessionName": "app", "absoluteTimeout": "2s"}))
+    pair, _ = cookie_of(request(port))
+    wait_for(lambda: cookie_of(request(port, headers={"Cookie": pair})), "the session ends",
+             step=0.1)
+    gateway.apply("config.yaml", *session_config(
+        port, backends, policy={"sessionName": "app", "idleTimeout": "20s"}))
+    answer = request(port)
+    pair, _ = cookie_of(answer)
+
+    def renewed():
+        now = request(port, headers={"Cookie": pair})
+        assert now.body == answer.body
+        return cookie_of(now)
+    assert wait_for(renewed, "a session in use is renewed", step=0.1)[0] != pair
+
+
+@pytest.mark.quick
+def test_a_cookie_of_a_tls_listener_is_secure(start_gateway, start_named):
+    authority, port = Authority(), free_port()
+    backends = start_named(2)
+    config_of = session_config(port, backends, {
+        "type": "Cookie", "cookie": {"path": "/shop"}})
+    config_of[0] = gateway_of(listener("https", port, "HTTPS",
+                                       tls={"certificateRefs": [{"name": "one"}]}))
+    start_gateway(*config_of, authority.secret("one", "one.example"))
+    answer = request(port, host="one.example", tls=authority.context(), server_name="one.example")
+    pair, attributes = cookie_of(answer)
+    assert attributes == ["Path=/shop", "HttpOnly", "SameSite=Lax", "Secure"]
+    assert re.match("nantian-session-[0-9a-f]{8}=", pair)

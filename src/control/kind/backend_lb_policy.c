@@ -105,6 +105,8 @@ static const struct decode_field policy_fields[] = {
      .offset = offsetof(struct kind_backend_lb_policy, targets),
      .second = offsetof(struct kind_backend_lb_policy, target_count), .shape = &kind_shape_target,
      .min = 1, .max = 16},
+    {"sessionPersistence", DECODE_POINTER,
+     .offset = offsetof(struct kind_backend_lb_policy, session), .shape = &kind_shape_lb_session},
     {"loadBalancing", DECODE_SAME, .shape = &balancing_shape},
 };
 

@@ -40,6 +40,7 @@ struct kind_backend_lb_policy {
     struct kind_place place; /* of spec */
     struct kind_target_ref *targets;
     size_t target_count;
+    struct kind_session_persistence *session; /* NULL: absent */
     enum kind_balance balance;
     struct kind_consistent_hash *hash; /* set if, and only if, balance is CONSISTENT_HASH */
 };

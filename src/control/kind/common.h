@@ -161,11 +161,11 @@ struct kind_session_persistence {
     struct kind_place place;
     enum kind_session_type type;
     struct text type_text;
-    struct kind_duration absolute_timeout;
-    struct text cookie_name;
-    struct text cookie_path; /* "/" when absent */
+    struct kind_duration absolute_timeout, idle_timeout; /* idle: BackendLBPolicy only */
+    struct text cookie_name;                             /* empty: made up */
+    struct text cookie_path;                             /* "/" when absent */
     enum kind_lifetime lifetime;
-    struct text header_name;
+    struct text header_name; /* empty: made up (BackendLBPolicy only) */
 };
 
 /* What every route opens with. */

@@ -1,4 +1,5 @@
-/* Session persistence of HTTPRoute and GRPCRoute rules (experimental channel, GEP-1619). */
+/* Session persistence of HTTPRoute and GRPCRoute rules (experimental channel, GEP-1619), and of
+ * BackendLBPolicy, in the shape that upstream gave it first. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/kind/format.h"
 #include "control/kind/shapes.h"
@@ -59,6 +60,30 @@ static void conflict(struct decode *decode, const struct value *at, const char *
                "%s", what);
 }
 
+/* Fields that frame a message or belong to a connection, or that say more than one thing. */
+static bool is_usable_header(struct text name)
+{
+    static const char *const TAKEN[] = {
+        "connection", "content-length", "transfer-encoding", "te",
+        "trailer",    "upgrade",        "keep-alive",        "proxy-connection",
+        "host",       "cookie",         "set-cookie",        "date",
+        "expect",     "http2-settings",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(TAKEN); i++)
+        if (text_equal_nocase(name, text_of(TAKEN[i])))
+            return false;
+    return true;
+}
+
+static void check_header(struct decode *decode, const struct value *map, const char *child,
+                         struct text name)
+{
+    if (!is_usable_header(name))
+        decode_add(decode, &(struct decode_fault){.code = "BadValue", .at = map, .child = child},
+                   "\"" TEXT_FMT "\" has a meaning of its own and cannot carry a session",
+                   TEXT_ARG(name));
+}
+
 static void check_session(struct decode *decode, void *out, const struct value *map)
 {
     const struct kind_session_persistence *session = out;
@@ -74,6 +99,7 @@ static void check_session(struct decode *decode, void *out, const struct value *
     if (session->lifetime == KIND_LIFETIME_PERMANENT && !session->absolute_timeout.is_set)
         conflict(decode, cookie, "absoluteTimeout",
                  "absoluteTimeout is required for a permanent cookie");
+    check_header(decode, header, "header.name", session->header_name);
 }
 
 const struct decode_shape kind_shape_session = {
@@ -81,4 +107,52 @@ const struct decode_shape kind_shape_session = {
     .fields = session_fields,
     .count = ARRAY_LEN(session_fields),
     .check = check_session,
+};
+
+static const struct decode_field lb_cookie_fields[] = {
+    {"lifetimeType", DECODE_ENUM, .offset = offsetof(struct kind_session_persistence, lifetime),
+     .names = lifetimes, .otherwise = "Session"},
+};
+
+static const struct decode_shape lb_cookie_shape = {
+    .size = sizeof(struct kind_session_persistence),
+    .fields = lb_cookie_fields,
+    .count = ARRAY_LEN(lb_cookie_fields),
+};
+
+static const struct decode_field lb_session_fields[] = {
+    {"sessionName", DECODE_TEXT, .offset = offsetof(struct kind_session_persistence, cookie_name),
+     .format = &format_header_name},
+    {"type", DECODE_ENUM, .offset = offsetof(struct kind_session_persistence, type),
+     .second = offsetof(struct kind_session_persistence, type_text), .names = session_types,
+     .otherwise = "Cookie"},
+    {"absoluteTimeout", DECODE_DURATION,
+     .offset = offsetof(struct kind_session_persistence, absolute_timeout)},
+    {"idleTimeout", DECODE_DURATION,
+     .offset = offsetof(struct kind_session_persistence, idle_timeout)},
+    {"cookieConfig", DECODE_SAME, .shape = &lb_cookie_shape},
+};
+
+static void check_lb_session(struct decode *decode, void *out, const struct value *map)
+{
+    struct kind_session_persistence *session = out;
+    const struct value *cookie = value_get(map, "cookieConfig");
+    session->cookie_path = TEXT("/");
+    if (session->type == KIND_SESSION_HEADER) {
+        session->header_name = session->cookie_name;
+        check_header(decode, map, "sessionName", session->header_name);
+    }
+    if (cookie != NULL && session->type == KIND_SESSION_HEADER)
+        conflict(decode, cookie, "cookieConfig",
+                 "cookieConfig may be set only when type is Cookie");
+    if (session->lifetime == KIND_LIFETIME_PERMANENT && !session->absolute_timeout.is_set)
+        conflict(decode, map, "absoluteTimeout",
+                 "absoluteTimeout is required for a permanent cookie");
+}
+
+const struct decode_shape kind_shape_lb_session = {
+    .size = sizeof(struct kind_session_persistence),
+    .fields = lb_session_fields,
+    .count = ARRAY_LEN(lb_session_fields),
+    .check = check_lb_session,
 };

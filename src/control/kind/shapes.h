@@ -17,7 +17,7 @@ extern const struct decode_shape kind_shape_target;      /* group, kind, name, s
 extern const struct decode_shape
     kind_shape_policy_target; /* of our policies: group optional, namespace */
 extern const struct decode_shape kind_shape_selector;
-extern const struct decode_shape kind_shape_session;
+extern const struct decode_shape kind_shape_session, kind_shape_lb_session;
 extern const struct decode_shape kind_shape_header_match; /* visible ASCII values */
 extern const struct decode_shape kind_shape_grpc_header_match, kind_shape_query_match;
 extern const struct decode_name kind_names_from[], kind_names_scope[];

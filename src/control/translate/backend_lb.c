@@ -47,16 +47,24 @@ static void apply_balance(struct arena *arena, const struct kind_backend_lb_poli
     }
 }
 
-void backend_lb_apply(struct translation *t, const struct kind_object *policy,
+void backend_lb_apply(struct translation *t, const struct kind_object *object, struct text scope,
                       Nantian__Config__V1__Backend *message)
 {
-    apply_balance(&t->scratch, policy->backend_lb_policy, message);
+    const struct kind_backend_lb_policy *policy = object->backend_lb_policy;
+    apply_balance(&t->scratch, policy, message);
+    if (policy->session != NULL && translation_can(t, CAPABILITY_SESSION_PERSISTENCE))
+        message->session = session_message(
+            t, policy->session, arena_printf(&t->scratch, "Backend/" TEXT_FMT, TEXT_ARG(scope)));
 }
 
 struct piece *backend_lb_piece(struct translation *t, const struct kind_object *object)
 {
     struct piece *piece = piece_new(piece_key_of(object));
     struct verdict accepted = service_policy_conflict(t, object);
+    if (object->backend_lb_policy->session != NULL && accepted.reason == NULL &&
+        !translation_can(t, CAPABILITY_SESSION_PERSISTENCE))
+        accepted = (struct verdict){
+            "Invalid", TEXT("Session persistence is not supported by this data plane.")};
     if (accepted.reason != NULL) {
         struct piece_spot spot = {FAULT_ERROR, accepted.reason, object->meta.place,
                                   TEXT("spec.targetRefs"), TEXT_NONE};

@@ -16,7 +16,7 @@ static const struct {
     [CAPABILITY_REQUEST_MIRROR] = {"request mirroring", true},
     [CAPABILITY_CORS] = {"CORS", true},
     [CAPABILITY_EXTERNAL_AUTH] = {"external authorization", true},
-    [CAPABILITY_SESSION_PERSISTENCE] = {"session persistence", false},
+    [CAPABILITY_SESSION_PERSISTENCE] = {"session persistence", true},
     [CAPABILITY_RETRY_CODES] = {"retry on status codes", true},
     [CAPABILITY_BACKEND_H2C] = {"HTTP/2 to backends", true},
     [CAPABILITY_BACKEND_TLS] = {"TLS to backends", true},

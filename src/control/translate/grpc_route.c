@@ -16,13 +16,7 @@ static bool make(struct route_build *build, const struct kind_grpc_rule *from, s
     enum filters_verdict verdict = filters_of_rule(build, &filters, own, rule);
     if (verdict == FILTERS_DROP)
         return false;
-    if (from->session != NULL) {
-        struct route_spot spot = {
-            from->session->place,
-            arena_printf(&build->t->scratch, TEXT_FMT ".sessionPersistence", TEXT_ARG(field))};
-        if (route_needs(build, CAPABILITY_SESSION_PERSISTENCE, &spot))
-            rule->session = route_session(build, from->session);
-    }
+    route_session(build, from->session, field, rule);
     struct backends_list backends = {from->backends, from->backend_count, field, BACKENDS_H2C};
     backends_of_rule(build, &backends, rule);
     if (verdict == FILTERS_FAIL) {

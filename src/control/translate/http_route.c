@@ -50,16 +50,6 @@ static void add_retry(struct job *job)
     job->rule->retry = retry;
 }
 
-static void add_session(struct job *job)
-{
-    const struct kind_session_persistence *from = job->from->session;
-    if (from == NULL)
-        return;
-    struct route_spot spot = spot_of(job, from->place, "sessionPersistence");
-    if (route_needs(job->build, CAPABILITY_SESSION_PERSISTENCE, &spot))
-        job->rule->session = route_session(job->build, from);
-}
-
 static bool replaces_prefix(const struct kind_filter *filter)
 {
     const struct kind_path_modifier *path = NULL;
@@ -104,7 +94,7 @@ static bool make(struct job *job)
     if (verdict == FILTERS_DROP)
         return false;
     add_retry(job);
-    add_session(job);
+    route_session(build, from->session, job->field, job->rule);
     struct backends_list backends = {from->backends, from->backend_count, job->field,
                                      BACKENDS_AS_HINTED};
     backends_of_rule(build, &backends, job->rule);

@@ -8,6 +8,7 @@
 #include "nantian/config/v1/policy.pb-c.h"
 #include "nantian/config/v1/route.pb-c.h"
 #include "nantian/config/v1/secret.pb-c.h"
+#include "nantian/config/v1/session.pb-c.h"
 #include "schema/unpack.h"
 
 static const ProtobufCMessageDescriptor *descriptor_of(enum resource_type type)
@@ -30,6 +31,14 @@ static const ProtobufCMessageDescriptor *descriptor_of(enum resource_type type)
         break;
     }
     return NULL;
+}
+
+/* Only what is there: the shape of the rest is the same with and without. */
+static bool is_secret(const ProtobufCMessageDescriptor *type, const ProtobufCFieldDescriptor *field)
+{
+    return (type == &nantian__config__v1__secret__descriptor &&
+            strcmp(field->name, "private_key") == 0) ||
+           (type == &nantian__config__v1__session__descriptor && strcmp(field->name, "key") == 0);
 }
 
 static void write_message(struct json *json, const char *key, const ProtobufCMessage *message);
@@ -146,11 +155,10 @@ static void write_field(struct json *json, const ProtobufCFieldDescriptor *field
 static void write_message(struct json *json, const char *key, const ProtobufCMessage *message)
 {
     const ProtobufCMessageDescriptor *type = message->descriptor;
-    bool is_secret = type == &nantian__config__v1__secret__descriptor;
     json_object_begin(json, key);
     for (unsigned i = 0; i < type->n_fields; i++) {
         const ProtobufCFieldDescriptor *field = &type->fields[i];
-        if (is_secret && strcmp(field->name, "private_key") == 0)
+        if (is_secret(type, field))
             json_string(json, field->name, "not shown");
         else
             write_field(json, field, (const char *)message);

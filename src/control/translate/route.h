@@ -56,8 +56,9 @@ void route_dropped(struct route_build *build, const struct route_spot *spot, str
 /* Room for that many rules; they start as NULL. */
 void route_set_rule_count(struct route_build *build, size_t count);
 
-Nantian__Config__V1__Route__SessionPersistence *
-route_session(struct route_build *build, const struct kind_session_persistence *from);
+/* rule->session; `from` NULL: none. The rule has its names already. */
+void route_session(struct route_build *build, const struct kind_session_persistence *from,
+                   struct text field, Nantian__Config__V1__Route *rule);
 
 struct piece *route_piece(struct translation *t, const struct kind_object *object);
 

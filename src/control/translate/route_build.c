@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/translate/hostname.h"
 #include "control/translate/route.h"
+#include "control/translate/service_policy.h"
 
 /* Whether a data plane carries this kind at all. */
 static enum capability need_of(enum kind_id kind)
@@ -121,21 +122,21 @@ void route_dropped(struct route_build *build, const struct route_spot *spot, str
     say(build, "UnsupportedValue", spot, message);
 }
 
-Nantian__Config__V1__Route__SessionPersistence *
-route_session(struct route_build *build, const struct kind_session_persistence *from)
+void route_session(struct route_build *build, const struct kind_session_persistence *from,
+                   struct text field, Nantian__Config__V1__Route *rule)
 {
     struct arena *arena = &build->t->scratch;
-    Nantian__Config__V1__Route__SessionPersistence *session =
-        arena_new(arena, Nantian__Config__V1__Route__SessionPersistence);
-    nantian__config__v1__route__session_persistence__init(session);
-    if (from->type == KIND_SESSION_HEADER) {
-        session->header = arena_string(arena, from->header_name);
-    } else {
-        session->cookie = arena_string(arena, from->cookie_name.len > 0 ? from->cookie_name
-                                                                        : TEXT("nantian-session"));
-        session->path = arena_string(arena, from->cookie_path);
-        session->permanent = from->lifetime == KIND_LIFETIME_PERMANENT;
-    }
-    session->absolute_timeout_s = (uint32_t)(MAX(from->absolute_timeout.ms, 0) / 1000);
-    return session;
+    if (from == NULL)
+        return;
+    struct route_spot spot = {from->place,
+                              arena_printf(arena, TEXT_FMT ".sessionPersistence", TEXT_ARG(field))};
+    if (!route_needs(build, CAPABILITY_SESSION_PERSISTENCE, &spot))
+        return;
+    struct text rule_name = text_of(rule->rule_name);
+    if (rule_name.len == 0) /* a name stays when rules are moved */
+        rule_name = arena_printf(arena, "%u", rule->rule);
+    rule->session =
+        session_message(build->t, from,
+                        arena_printf(arena, "%s/%s/%s/" TEXT_FMT, rule->kind, rule->namespace_,
+                                     rule->name, TEXT_ARG(rule_name)));
 }

@@ -24,13 +24,18 @@ struct verdict service_policy_conflict(struct translation *t, const struct kind_
 void service_policy_status(struct translation *t, const struct kind_object *object,
                            struct piece *piece, struct verdict accepted, struct verdict resolved);
 
+struct kind_session_persistence;
+/* session.c: what a rule or a policy says, with the key of that scope. */
+Nantian__Config__V1__Session *session_message(struct translation *t,
+                                              const struct kind_session_persistence *from,
+                                              struct text scope);
 /* backend_tls.c: sets message->tls; a policy that cannot be obeyed makes the backend fail, never
  * plain text. */
 void backend_tls_apply(struct translation *t, const struct kind_object *object,
                        struct store_key client, struct piece *piece,
                        Nantian__Config__V1__Backend *message);
 struct piece *backend_tls_piece(struct translation *t, const struct kind_object *object);
-/* backend_lb.c */
-void backend_lb_apply(struct translation *t, const struct kind_object *policy,
+/* backend_lb.c: `scope` names the Backend, for its sessions. */
+void backend_lb_apply(struct translation *t, const struct kind_object *policy, struct text scope,
                       Nantian__Config__V1__Backend *message);
 struct piece *backend_lb_piece(struct translation *t, const struct kind_object *object);

@@ -12,6 +12,9 @@ typedef bool (*translate_check_certificate)(struct text chain, struct text key, 
                                             struct text *ret_why);
 typedef bool (*translate_check_text)(struct text text, struct arena *arena, struct text *ret_why);
 
+/* The key of the sessions of `scope`: the same in every replica, over restarts. */
+typedef void (*translate_session_key)(const void *owner, struct text scope, uint8_t out[32]);
+
 struct translate_options {
     struct text controller; /* empty: TRANSLATE_CONTROLLER */
     /* A directory, not a cluster: GatewayClasses and Namespaces may be missing, Gateways without
@@ -23,6 +26,8 @@ struct translate_options {
     translate_check_certificate check_certificate; /* NULL: only that PEM blocks are there */
     translate_check_text check_ca;                 /* NULL: the same */
     translate_check_text check_regex;              /* NULL: every expression is taken */
+    translate_session_key session_key; /* NULL: no secret, for outcomes that nobody serves */
+    const void *session_owner;         /* of session_key */
 };
 
 /* Everything anew. `options` are copied shallowly: what they point to outlives the outcome. */

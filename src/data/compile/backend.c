@@ -1,5 +1,8 @@
 /* Backends and their endpoints: two resources, one compiled part. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+
+#include "base/hash.h"
 #include "base/limits.h"
 #include "base/memory.h"
 #include "data/compile/part.h"
@@ -152,6 +155,27 @@ static void take_endpoints(struct change *change, struct part_backend *made)
     }
 }
 
+static int compare_ids(const void *a, const void *b, void *endpoints)
+{
+    const struct endpoint *all = endpoints;
+    uint64_t x = all[*(const uint32_t *)a].id, y = all[*(const uint32_t *)b].id;
+    return x < y ? -1 : x > y;
+}
+
+static void index_endpoints(struct backend *backend)
+{
+    backend->by_id = arena_array(&backend->arena, uint32_t, backend->endpoint_count + 1);
+    for (uint32_t i = 0; i < backend->endpoint_count; i++) {
+        backend->endpoints[i].id = hash_stable(backend->endpoints[i].text);
+        backend->by_id[i] = i;
+    }
+    qsort_r(backend->by_id, backend->endpoint_count, sizeof(*backend->by_id), compare_ids,
+            backend->endpoints);
+    if (backend->balance == BALANCE_RING_HASH || backend->balance == BALANCE_MAGLEV)
+        backend->table = hash_table_new(backend->balance, backend->endpoints,
+                                        backend->endpoint_count, &backend->arena);
+}
+
 static bool check(struct change *change, const struct part *part,
                   const Nantian__Config__V1__Backend *message)
 {
@@ -218,6 +242,7 @@ void compile_backend(struct change *change, struct part *part)
     part->next = made;
     backend->protocol = (enum backend_protocol)message->protocol;
     backend->balance = (enum balance)message->balance;
+    backend->session = compile_session(change, part, message->session, &backend->arena);
     if (message->hash != NULL) {
         backend->hash_key = (enum hash_key)message->hash->key;
         backend->hash_name = arena_text(&backend->arena, text_of(message->hash->name));
@@ -237,9 +262,8 @@ void compile_backend(struct change *change, struct part *part)
         memcpy(made->resolved, old->resolved, sizeof(struct address) * old->resolved_count);
         made->resolved_count = old->resolved_count;
     }
-    if (made->endpoints != NULL)
+    if (made->endpoints != NULL) {
         take_endpoints(change, made);
-    if (backend->balance == BALANCE_RING_HASH || backend->balance == BALANCE_MAGLEV)
-        backend->table = hash_table_new(backend->balance, backend->endpoints,
-                                        backend->endpoint_count, &backend->arena);
+        index_endpoints(backend);
+    }
 }

@@ -7,6 +7,7 @@
 #include "data/compile/compile.h"
 #include "data/filter/chain.h"
 #include "nantian/config/v1/filter.pb-c.h"
+#include "nantian/config/v1/session.pb-c.h"
 #include "schema/unpack.h"
 
 #define SLOT_NONE UINT32_MAX
@@ -142,6 +143,10 @@ void compile_policy(struct change *change, struct part *part);
 void compile_listener(struct change *change, struct part *part);
 void compile_backend(struct change *change, struct part *part);
 void compile_route(struct change *change, struct part *part, struct text bytes);
+/* `arena`: of the rule or backend. NULL: none, or faults were added. */
+const struct session_config *compile_session(struct change *change, const struct part *part,
+                                             const Nantian__Config__V1__Session *message,
+                                             struct arena *arena);
 /* Counts what the route refers to: 1 when it comes, -1 when it goes. */
 void compile_route_uses(struct change *change, const struct route *route, int32_t delta);
 void compile_backend_uses(struct change *change, const struct part_backend *backend, int32_t delta);

@@ -375,9 +375,7 @@ void compile_route(struct change *change, struct part *part, struct text bytes)
     route->filters = compile_filters(change, part, &route->arena, &list);
     take_backends(&work, message);
     take_retry(&work, message->retry);
-    if (message->session != NULL)
-        refuse(&work, "Unsupported", TEXT("session"),
-               "session persistence is not supported by this proxy");
+    route->session = compile_session(change, part, message->session, &route->arena);
     route->request_timeout_ms = message->request_timeout_ms;
     route->backend_timeout_ms = message->backend_request_timeout_ms;
     adopt(route, part->value);

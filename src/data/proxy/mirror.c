@@ -232,7 +232,14 @@ static void start(struct transfer *t, struct backend *backend)
         m->next_fed = t->mirrors;
         t->mirrors = m;
     }
-    call_start(&m->call, &m->x, &m->proxy->pools, backend, t->request_ended, &EVENTS, m);
+    call_start(&m->call, &(struct call_request){
+                             .x = &m->x,
+                             .pools = &m->proxy->pools,
+                             .backend = backend,
+                             .request_ends = t->request_ended,
+                             .events = &EVENTS,
+                             .owner = m,
+                         });
 }
 
 void mirror_begin(struct transfer *t)

@@ -3,6 +3,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "data/proxy/transfer.h"
 
+#include "base/hash.h"
 #include "base/limits.h"
 #include "base/memory.h"
 #include "data/filter/chain.h"
@@ -183,6 +184,8 @@ static void on_response_head(void *owner, struct message *head, bool end)
         }
         start_tunnel(t);
     }
+    if (UNLIKELY(t->session.config != NULL))
+        session_write(&t->session, &t->x, head, t->x.backend->name, t->x.upstream_address);
     t->x.response = head;
     t->response_ends = end;
     answer(t, false); /* the route's timeout covers the body too: its timer stays armed */
@@ -227,14 +230,35 @@ static const struct call_events CALL_EVENTS = {
 
 /* -- the request -- */
 
-/* By weight among the route's backends; an invalid reference keeps its share and gets 500. */
-static const struct weighted_backend *choose_backend(struct exchange *x)
+/* The one that the client's session is with, if it still has a share. */
+static const struct weighted_backend *backend_of_session(struct transfer *t)
 {
+    const struct route *route = t->x.hit.route;
+    for (uint32_t i = 0; t->session.is_known && i < route->backend_count; i++) {
+        const struct weighted_backend *backend = &route->backends[i];
+        if (backend->weight > 0 && backend->slot != BACKEND_NONE &&
+            hash_stable(backend->name) == t->session.backend)
+            return backend;
+    }
+    return NULL;
+}
+
+/* By weight among the route's backends; an invalid reference keeps its share and gets 500. */
+static const struct weighted_backend *choose_backend(struct transfer *t)
+{
+    struct exchange *x = &t->x;
     const struct route *route = x->hit.route;
+    if (UNLIKELY(route->session != NULL))
+        session_read(&t->session, route->session, x);
     if (route->weight_sum == 0 || route->backend_count == 0)
         return NULL;
     if (route->backend_count == 1)
         return &route->backends[0];
+    if (UNLIKELY(route->session != NULL)) {
+        const struct weighted_backend *known = backend_of_session(t);
+        if (known != NULL)
+            return known;
+    }
     uint64_t at = random_below(loop_random(x->loop), route->weight_sum);
     uint32_t i = 0;
     while (i + 1 < route->backend_count && at >= route->backends[i].weight_end)
@@ -269,7 +293,17 @@ static void call_backend(struct transfer *t)
     forward_request(x, &(struct forward){connection->peer_host, connection->door->port, false});
     if (UNLIKELY(x->copies != NULL))
         mirror_begin(t);
-    call_start(&t->call, x, &t->proxy->pools, backend, t->request_ended, &CALL_EVENTS, t);
+    if (t->session.config == NULL && backend->session != NULL)
+        session_read(&t->session, backend->session, x);
+    call_start(&t->call, &(struct call_request){
+                             .x = x,
+                             .pools = &t->proxy->pools,
+                             .backend = backend,
+                             .session = &t->session,
+                             .request_ends = t->request_ended,
+                             .events = &CALL_EVENTS,
+                             .owner = t,
+                         });
 }
 
 /* A filter waits: for resume(), or first for the body. */
@@ -289,7 +323,7 @@ static void step(struct transfer *t)
     if (t->state == TRANSFER_REQUEST) {
         verdict = chain_run_request(x);
         if (verdict == FILTER_NEXT) {
-            x->backend = choose_backend(x);
+            x->backend = choose_backend(t);
             t->state = TRANSFER_BACKEND;
         }
     }

@@ -19,6 +19,7 @@ struct transfer {
     struct proxy *proxy;
     struct proxy_connection *connection;
     struct call call;
+    struct session session; /* of the rule, or of the chosen backend */
     struct timer timer;     /* the route's request timeout */
     struct mirror *mirrors; /* copies that get this request's body as it comes */
     enum transfer_state state;

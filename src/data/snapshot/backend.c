@@ -38,6 +38,22 @@ void backend_unref(struct backend *backend)
     arena_fini(&arena);
 }
 
+const struct endpoint *backend_endpoint(const struct backend *backend, uint64_t id)
+{
+    uint32_t low = 0, high = backend->by_id == NULL ? 0 : backend->endpoint_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        const struct endpoint *endpoint = &backend->endpoints[backend->by_id[middle]];
+        if (endpoint->id == id)
+            return endpoint;
+        if (endpoint->id < id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NULL;
+}
+
 static struct backend_table *table_new(uint32_t chunk_count)
 {
     struct backend_table *table =

@@ -8,7 +8,8 @@
 #include "net/address.h"
 
 struct tls_context;
-struct hash_table; /* data/snapshot/hash_table.h */
+struct session_config; /* data/snapshot/session.h */
+struct hash_table;     /* data/snapshot/hash_table.h */
 
 #define BACKEND_NONE UINT32_MAX
 
@@ -28,6 +29,7 @@ struct endpoint {
     struct address address;
     struct text text; /* "10.0.0.1:8080" */
     uint32_t weight;
+    uint64_t id; /* hash_stable(text): what a session remembers */
     bool terminating;
 };
 
@@ -39,15 +41,17 @@ struct backend {
     enum backend_protocol protocol;
     enum balance balance;
     enum hash_key hash_key;
-    struct text hash_name;    /* of the header (lower case) or cookie */
-    struct hash_table *table; /* of RING_HASH and MAGLEV; NULL: no endpoints */
-    struct tls_context *tls;  /* shares; NULL: plain */
-    struct text server_name;  /* for tls */
+    struct text hash_name;                /* of the header (lower case) or cookie */
+    struct hash_table *table;             /* of RING_HASH and MAGLEV; NULL: no endpoints */
+    struct tls_context *tls;              /* shares; NULL: plain */
+    struct text server_name;              /* for tls */
+    const struct session_config *session; /* where the route has none; NULL: none */
     uint32_t connect_timeout_ms;
     uint32_t max_connections, max_pending; /* 0: unbounded */
     uint32_t fail_status;                  /* not 0: every request is answered with it */
     struct endpoint *endpoints;            /* usable ones: serving, or terminating if none serves */
     uint32_t endpoint_count;               /* 0: 503 */
+    uint32_t *by_id;                       /* indices of the endpoints, ids ascending */
     struct text dns_name; /* ExternalName; resolved by the main thread into endpoints */
     uint16_t dns_port;
 };
@@ -60,6 +64,9 @@ struct backend_name {
 
 struct backend *backend_ref(struct backend *backend);
 void backend_unref(struct backend *backend);
+
+/* The endpoint of that id, or NULL. */
+const struct endpoint *backend_endpoint(const struct backend *backend, uint64_t id);
 
 /* Persistent vector of backends: setting one copies one chunk. */
 struct backend_table;

@@ -8,8 +8,9 @@
 #include "base/text.h"
 #include "http/message.h"
 
-struct regex;        /* base/regex.h: linear time, full match */
-struct filter_chain; /* data/filter/chain.h: opaque here */
+struct session_config; /* data/snapshot/session.h */
+struct regex;          /* base/regex.h: linear time, full match */
+struct filter_chain;   /* data/filter/chain.h: opaque here */
 
 enum path_match { PATH_PREFIX, PATH_EXACT, PATH_REGEX };
 
@@ -66,6 +67,7 @@ struct route {
     uint64_t weight_sum;                             /* 0: no backend gets anything: 500 */
     uint32_t request_timeout_ms, backend_timeout_ms; /* 0: none */
     struct retry_policy retry;
+    const struct session_config *session; /* NULL: none */
     bool is_grpc;
     /* Set by who made it: gives back what its filters hold outside the arena. NULL: nothing. */
     void (*release)(struct route *route);

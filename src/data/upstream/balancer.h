@@ -36,6 +36,8 @@ struct balancer {
 struct balancer_ask {
     struct balancer_item *tried[BALANCER_TRIED_MAX]; /* never one of these */
     uint32_t tried_count;
+    bool has_wish; /* for the endpoint of that id, if it can be had */
+    uint64_t wish;
     bool has_hash; /* false: consistent hashing takes any */
     uint64_t hash;
 };

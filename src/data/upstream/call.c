@@ -451,23 +451,25 @@ static bool hash_of(const struct exchange *x, const struct backend *backend, uin
     return key.len > 0;
 }
 
-void call_start(struct call *call, struct exchange *x, struct pool_set *pools,
-                struct backend *backend, bool request_ends, const struct call_events *events,
-                void *owner)
+void call_start(struct call *call, const struct call_request *request)
 {
+    struct exchange *x = request->x;
+    struct backend *backend = request->backend;
     *call = (struct call){
-        .events = events,
-        .owner = owner,
+        .events = request->events,
+        .owner = request->owner,
         .x = x,
-        .pools = pools,
+        .pools = request->pools,
         .backend = backend,
-        .request_ends = request_ends,
+        .request_ends = request->request_ends,
         .waiter = {.owner = call, .on_connection = on_connection, .on_failed = on_connect_failed},
     };
     timer_init(&call->timer, call, on_timer);
-    replay_init(&call->replay, loop_buffers(x->loop), !request_ends);
+    replay_init(&call->replay, loop_buffers(x->loop), !request->request_ends);
     x->call = call;
     call->ask.has_hash = backend->table != NULL && hash_of(x, backend, &call->ask.hash);
+    call->ask.has_wish = request->session != NULL && request->session->is_known;
+    call->ask.wish = call->ask.has_wish ? request->session->endpoint : 0;
     try_once(call, false);
 }
 

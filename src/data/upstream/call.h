@@ -6,6 +6,7 @@
 #include "data/exchange/exchange.h"
 #include "data/upstream/pool.h"
 #include "data/upstream/replay.h"
+#include "data/upstream/session.h"
 
 struct call_events {
     /* The request head is on its way: the body may be pulled from the client now. */
@@ -40,10 +41,18 @@ struct call {
     bool is_pausing, is_over, has_head;
 };
 
-/* The exchange's request is sent as it stands; x->hit.route has the timeouts and the retries. */
-void call_start(struct call *call, struct exchange *x, struct pool_set *pools,
-                struct backend *backend, bool request_ends, const struct call_events *events,
-                void *owner);
+/* What is asked for; borrowed, but for the struct itself. */
+struct call_request {
+    struct exchange *x; /* its request is sent as it stands; its route has timeouts and retries */
+    struct pool_set *pools;
+    struct backend *backend;
+    const struct session *session; /* whose endpoint comes first if it is known; NULL: none */
+    bool request_ends;             /* no body */
+    const struct call_events *events;
+    void *owner;
+};
+
+void call_start(struct call *call, const struct call_request *request);
 /* The request's body. Nothing is taken before on_sent. */
 size_t call_write(struct call *call, struct text bytes, bool end);
 void call_send_trailers(struct call *call, const struct message *trailers);

@@ -104,8 +104,14 @@ void inquiry_start(struct inquiry *inquiry, const struct exchange *from,
         return;
     }
     loop_arm(from->loop, &inquiry->timer, options->timeout_ms);
-    call_start(&inquiry->call, &inquiry->x, from->pools, backend, options->body.len == 0, &EVENTS,
-               inquiry);
+    call_start(&inquiry->call, &(struct call_request){
+                                   .x = &inquiry->x,
+                                   .pools = from->pools,
+                                   .backend = backend,
+                                   .request_ends = options->body.len == 0,
+                                   .events = &EVENTS,
+                                   .owner = inquiry,
+                               });
 }
 
 void inquiry_cancel(struct inquiry *inquiry)

@@ -292,6 +292,13 @@ static bool is_blocked(const struct pool_endpoint *endpoint)
 
 static struct pool_endpoint *choose(struct pool *pool, const struct balancer_ask *ask)
 {
+    if (ask->has_wish) {
+        const struct endpoint *wish = backend_endpoint(pool->backend, ask->wish);
+        struct balancer_item *item =
+            wish == NULL ? NULL : pool->items[wish - pool->backend->endpoints];
+        if (item != NULL && balancer_is_usable(&pool->balancer, item, ask))
+            return endpoint_of(item);
+    }
     struct balancer_item *item = balancer_pick(&pool->balancer, ask);
     return item == NULL ? NULL : endpoint_of(item);
 }
@@ -456,7 +463,8 @@ enum err pool_acquire(struct pool *pool, const struct balancer_ask *ask, bool fr
     bool unresolved = pool->count == 0 && pool->backend->dns_name.len > 0;
     struct pool_endpoint *endpoint = choose(pool, ask);
     waiter->ask = ask;
-    waiter->bound = ask->has_hash && pool->backend->table != NULL ? endpoint : NULL;
+    bool is_particular = ask->has_wish || (ask->has_hash && pool->backend->table != NULL);
+    waiter->bound = is_particular ? endpoint : NULL;
     if (endpoint == NULL && !unresolved)
         return ERR_REFUSED;
     if (endpoint != NULL) {

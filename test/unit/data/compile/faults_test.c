@@ -148,11 +148,28 @@ static void routes_are_judged(void **state)
     retry.attempts = 101;
     refuse_route(world, &route, ROUTE "retry.attempts | 101 is above 100");
     route.message.retry = NULL;
-    Nantian__Config__V1__Route__SessionPersistence session =
-        NANTIAN__CONFIG__V1__ROUTE__SESSION_PERSISTENCE__INIT;
+    uint8_t key[32] = {0};
+    Nantian__Config__V1__Session session = NANTIAN__CONFIG__V1__SESSION__INIT;
+    session.key = (ProtobufCBinaryData){sizeof(key), key};
     route.message.session = &session;
+    refuse_route(world, &route, ROUTE "session | wants either a cookie or a header");
+    session.cookie = STRING("a;b");
+    session.path = STRING("/");
+    refuse_route(world, &route, ROUTE "session.cookie | is no name");
+    session.cookie = STRING("a");
+    session.path = STRING("/; Domain=example.com");
+    refuse_route(world, &route, ROUTE "session.path | is no path");
+    session.path = STRING("/");
+    session.permanent = true;
+    refuse_route(world, &route, ROUTE "session.absolute_timeout_s | is 0 for a permanent cookie");
+    session.permanent = false;
+    session.key.len = 31;
+    refuse_route(world, &route, ROUTE "session.key | is not of 32 bytes");
+    session.key.len = 32;
+    session.cookie = STRING("");
+    session.header = STRING("content-length");
     refuse_route(world, &route,
-                 ROUTE "session | session persistence is not supported by this proxy");
+                 ROUTE "session.header | names a field that has a meaning of its own");
     Nantian__Config__V1__Route__Field field = NANTIAN__CONFIG__V1__ROUTE__FIELD__INIT;
     Nantian__Config__V1__Route__Field *fields[] = {&field};
     route_init(&route, L, "r", "/r", "shop/cart:80");
