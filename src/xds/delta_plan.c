@@ -251,6 +251,31 @@ static size_t first_change_after(const struct delta_server *server, uint64_t gen
     return low;
 }
 
+static bool has_changed(const struct delta_server *server, size_t from,
+                        const Nantian__Config__V1__Fault *fault)
+{
+    enum resource_type type;
+    if (!types_from_full_name(text_of(fault->type), &type))
+        return false;
+    for (size_t i = from; i < server->changes_count; i++) {
+        const struct delta_change *change = &server->changes[server->changes_first + i];
+        const struct resource *either = change->after != NULL ? change->after : change->before;
+        if (either->type == type && text_equal(resource_name(either), text_of(fault->resource)))
+            return true;
+    }
+    return false;
+}
+
+void delta_plan_drop_stale(const struct delta_server *server, uint64_t generation,
+                           Nantian__Config__V1__Refusal *refusal)
+{
+    size_t from = first_change_after(server, generation), kept = 0;
+    for (size_t i = 0; i < refusal->n_faults; i++)
+        if (!has_changed(server, from, refusal->faults[i]))
+            refusal->faults[kept++] = refusal->faults[i];
+    refusal->n_faults = kept;
+}
+
 static void follow_sums(struct delta_stream *stream, const struct delta_change *change)
 {
     const struct resource *either = change->after != NULL ? change->after : change->before;

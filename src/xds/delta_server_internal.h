@@ -106,6 +106,10 @@ bool delta_plan_subscribe(struct delta_stream *stream, enum resource_type type,
                           const Envoy__Service__Discovery__V3__DeltaDiscoveryRequest *request);
 /* Whether the stream sees a resource is another matter from now on. */
 void delta_plan_turn(struct delta_stream *stream, enum resource_type type, struct text name);
+/* Takes out the faults of resources that changed after `generation`, which was refused: what is
+ * there now is offered next, and was not judged. */
+void delta_plan_drop_stale(const struct delta_server *server, uint64_t generation,
+                           Nantian__Config__V1__Refusal *refusal);
 /* Fills the empty plan with all that is lacking. False: the log does not reach back that far. */
 bool delta_plan_make(struct delta_stream *stream);
 /* Drops what was sent. */

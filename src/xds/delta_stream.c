@@ -203,10 +203,13 @@ static void on_refusal(struct delta_stream *stream, enum resource_type type, con
 {
     struct delta_server *server = stream->server;
     struct text words = text_of(request->error_detail->message);
+    Nantian__Config__V1__Refusal *refusal = refusal_from_status(request->error_detail, arena);
     delta_node_nacked(server, stream->node, of_offer ? &stream->offered->version : NULL, words);
+    if (of_offer && refusal != NULL)
+        delta_plan_drop_stale(server, stream->offered->generation, refusal);
     if (server->events->on_nack != NULL)
         server->events->on_nack(server->owner, stream->node, text_of(types_url(type)), words,
-                                refusal_from_status(request->error_detail, arena));
+                                refusal);
 }
 
 static void on_answer(struct delta_stream *stream, enum resource_type type, const Request *request,

@@ -101,8 +101,8 @@ Google__Rpc__Status *refusal_to_status(const struct refusal *refusal, struct are
     return status;
 }
 
-const Nantian__Config__V1__Refusal *refusal_from_status(const Google__Rpc__Status *status,
-                                                        struct arena *arena)
+Nantian__Config__V1__Refusal *refusal_from_status(const Google__Rpc__Status *status,
+                                                  struct arena *arena)
 {
     for (size_t i = 0; i < status->n_details; i++) {
         const Google__Protobuf__Any *any = status->details[i];

@@ -17,5 +17,5 @@ struct refusal {
 Google__Rpc__Status *refusal_to_status(const struct refusal *refusal, struct arena *arena);
 
 /* NULL: none in it, or not readable (a stock client). */
-const Nantian__Config__V1__Refusal *refusal_from_status(const Google__Rpc__Status *status,
-                                                        struct arena *arena);
+Nantian__Config__V1__Refusal *refusal_from_status(const Google__Rpc__Status *status,
+                                                  struct arena *arena);

@@ -203,6 +203,42 @@ static void a_refused_snapshot_is_not_tried_again_after_a_new_stream(void **stat
     loop_free(loop);
 }
 
+static void a_fault_of_what_has_changed_since_is_not_told(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_new(NULL);
+    struct control control = {0};
+    struct plane plane = {.wait = true};
+    struct arena arena;
+    struct faults faults;
+    arena_init(&arena, 0);
+    faults_init(&faults, &arena);
+    control_start(&control, loop, NULL);
+    struct delta_edit edits[] = {edit_of(RESOURCE_ROUTE, "mended", "("),
+                                 edit_of(RESOURCE_ROUTE, "still", "(")};
+    struct snapshot_version version = version_at(1, 1);
+    delta_server_publish(control.delta, edits, 2, &version);
+    plane_start(&plane, loop, &control.address);
+    WAIT_FOR(loop, plane.offers == 1);
+    control_put(&control, 2, RESOURCE_ROUTE, "mended", "good");
+    struct fault fault = {.code = "InvalidRegex", .where = TEXT("Route mended")};
+    faults_add(&faults, &fault, "the regular expression is not valid");
+    fault.where = TEXT("Route still");
+    faults_add(&faults, &fault, "the regular expression is not valid");
+    delta_client_refuse(plane.client, &faults);
+    WAIT_FOR(loop, control.nacks == 1);
+    assert_true(control.nack_has_refusal);
+    assert_string_equal(control.nack_resource, "still"); /* the first that is named */
+    WAIT_FOR(loop, plane.offers == 2);
+    delta_client_accept(plane.client);
+    WAIT_FOR(loop, control.acks == 1);
+    plane_stop(&plane);
+    control_stop(&control);
+    faults_fini(&faults);
+    arena_fini(&arena);
+    loop_free(loop);
+}
+
 static void while_a_snapshot_is_adopted_later_ones_become_one(void **state)
 {
     (void)state;
@@ -444,6 +480,7 @@ int main(void)
         cmocka_unit_test(who_comes_back_with_what_is_current_has_acknowledged_it),
         cmocka_unit_test(who_comes_back_with_refused_resources_staged_is_not_left_behind),
         cmocka_unit_test(a_refused_snapshot_is_not_tried_again_after_a_new_stream),
+        cmocka_unit_test(a_fault_of_what_has_changed_since_is_not_told),
         cmocka_unit_test(while_a_snapshot_is_adopted_later_ones_become_one),
         cmocka_unit_test(a_stream_lost_while_a_snapshot_is_adopted_costs_nothing),
         cmocka_unit_test(an_older_or_incomparable_control_plane_is_refused_until_it_catches_up),
