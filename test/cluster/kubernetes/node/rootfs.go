@@ -136,6 +136,12 @@ func (l *launch) makeRoot() error {
 
 // dropRights leaves a program that is not root no capability; root keeps what it has.
 func (l *launch) dropRights() error {
+	// As container runtimes do: the program may open /dev/stdout.
+	for _, each := range []*os.File{os.Stdout, os.Stderr} {
+		if err := each.Chown(l.User, l.Group); err != nil {
+			return err
+		}
+	}
 	groups := append([]int{l.Group}, l.Groups...)
 	if err := syscall.Setgroups(groups); err != nil {
 		return err

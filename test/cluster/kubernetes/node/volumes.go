@@ -146,7 +146,12 @@ func (p *pod) writeVolume(ctx context.Context, object *v1.Pod, volume *v1.Volume
 	var err error
 	switch source := volume.VolumeSource; {
 	case source.EmptyDir != nil:
-		return os.Chmod(folder, 0o777)
+		if security := object.Spec.SecurityContext; security != nil && security.FSGroup != nil {
+			if err := os.Chown(folder, -1, int(*security.FSGroup)); err != nil {
+				return err
+			}
+		}
+		return os.Chmod(folder, 0o777|os.ModeSetgid)
 	case source.Secret != nil:
 		files, err = p.secretFiles(object.Namespace, source.Secret.SecretName,
 			source.Secret.Items, source.Secret.DefaultMode, isOptional(source.Secret.Optional))
