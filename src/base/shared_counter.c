@@ -150,3 +150,43 @@ struct shared_verdict shared_counter_take(struct shared_counter *counter, uint64
         };
     }
 }
+
+struct shared_gauge {
+    _Atomic uint32_t refs;
+    _Atomic uint64_t count;
+};
+
+struct shared_gauge *shared_gauge_new(void)
+{
+    struct shared_gauge *gauge = memory_new(struct shared_gauge);
+    atomic_init(&gauge->refs, 1);
+    return gauge;
+}
+
+struct shared_gauge *shared_gauge_ref(struct shared_gauge *gauge)
+{
+    if (gauge != NULL)
+        atomic_fetch_add_explicit(&gauge->refs, 1, memory_order_relaxed);
+    return gauge;
+}
+
+void shared_gauge_unref(struct shared_gauge *gauge)
+{
+    if (gauge != NULL && atomic_fetch_sub_explicit(&gauge->refs, 1, memory_order_acq_rel) == 1)
+        free(gauge);
+}
+
+bool shared_gauge_take(struct shared_gauge *gauge, uint64_t max)
+{
+    uint64_t count = atomic_load_explicit(&gauge->count, memory_order_relaxed);
+    while (count < max)
+        if (atomic_compare_exchange_weak_explicit(&gauge->count, &count, count + 1,
+                                                  memory_order_relaxed, memory_order_relaxed))
+            return true;
+    return false;
+}
+
+void shared_gauge_give(struct shared_gauge *gauge)
+{
+    CHECK(atomic_fetch_sub_explicit(&gauge->count, 1, memory_order_relaxed) > 0);
+}

@@ -1,10 +1,13 @@
-/* The one cell that threads share on the request path: how much of a rate is used up, by atomics
- * alone, so that a limit is a limit of the process and not of each worker. */
+/* The cells that threads share on the request path: how much of a rate is used up, and how many of
+ * something there are, by atomics alone, so that a limit is one of the process and not of each
+ * worker. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "base/macros.h"
 
 struct shared_counter;
 
@@ -30,3 +33,13 @@ void shared_counter_unref(struct shared_counter *counter);
  * counter has no keys; `now_ns` is monotonic, and may differ a little between threads. */
 struct shared_verdict shared_counter_take(struct shared_counter *counter, uint64_t key,
                                           uint64_t now_ns);
+
+/* How many there are now, of what may not be more than so many at once. */
+struct shared_gauge;
+
+struct shared_gauge *shared_gauge_new(void);
+struct shared_gauge *shared_gauge_ref(struct shared_gauge *gauge); /* NULL is fine, below too */
+void shared_gauge_unref(struct shared_gauge *gauge);
+/* One more, unless there are `max` already; who got one gives it back. */
+MUST_USE bool shared_gauge_take(struct shared_gauge *gauge, uint64_t max);
+void shared_gauge_give(struct shared_gauge *gauge);

@@ -22,6 +22,7 @@ struct totals {
     uint64_t opened, closed, begun, ended;
     uint64_t connects, connect_failures, reuses, overflows;
     uint64_t log_dropped, limited;
+    uint64_t ejections, ejected;
 };
 
 static void add_listeners(struct totals *totals, const struct metrics *metrics)
@@ -54,6 +55,8 @@ static void add_worker(struct totals *totals, const struct worker *worker)
     totals->connect_failures += metrics_read(&pools->connect_failures);
     totals->reuses += metrics_read(&pools->reuses);
     totals->overflows += metrics_read(&pools->overflows);
+    totals->ejections += metrics_read(&pools->ejections);
+    totals->ejected += metrics_read(&pools->out);
     totals->log_dropped += metrics_read(&metrics->log_dropped);
     totals->limited += metrics_read(&metrics->connections_limited);
 }
@@ -121,6 +124,7 @@ static void fill_counters(const struct totals *totals, Nantian__Report__V1__Data
         {"downstream_connections", totals->opened - MIN(totals->closed, totals->opened)},
         {"upstream_connects", totals->connects},
         {"upstream_connect_failures", totals->connect_failures},
+        {"endpoints_ejected", totals->ejected},
         {"access_log_dropped", totals->log_dropped},
     };
     report->counters = arena_array(arena, Nantian__Report__V1__Counter *, ARRAY_LEN(rows));
@@ -230,6 +234,11 @@ static void add_upstream(struct samples *samples, const struct totals *totals)
                  totals->connect_failures);
     add_labelled(samples, "nantian_upstream_connections_total", NULL, "result=\"overflow\"",
                  totals->overflows);
+    add(samples, "nantian_upstream_ejections_total",
+        "Endpoints that a worker stopped choosing for a while.", EXPOSITION_COUNTER,
+        (double)totals->ejections);
+    add(samples, "nantian_upstream_endpoints_ejected", "Endpoints out now, each worker's together.",
+        EXPOSITION_GAUGE, (double)totals->ejected);
 }
 
 /* One per listener: when the first of its certificates ends. */

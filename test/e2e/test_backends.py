@@ -1,7 +1,10 @@
-"""Which endpoint a request goes to: balancing, sessions."""
+"""Which endpoint a request goes to: balancing, sessions, and what guards a Service."""
 # SPDX-License-Identifier: Apache-2.0
+import asyncio
 import collections
+import concurrent.futures
 import re
+import threading
 
 import pytest
 
@@ -240,3 +243,85 @@ def test_a_cookie_of_a_tls_listener_is_secure(start_gateway, start_named):
     pair, attributes = cookie_of(answer)
     assert attributes == ["Path=/shop", "HttpOnly", "SameSite=Lax", "Secure"]
     assert re.match("nantian-session-[0-9a-f]{8}=", pair)
+
+
+# ---- guards ----
+
+@pytest.mark.quick
+def test_an_endpoint_that_fails_is_left_alone_and_comes_back(start_gateway, start_backend):
+    broken = threading.Event()
+    broken.set()
+
+    async def shaky(request_):
+        status = "503 No" if broken.is_set() else "200 OK"
+        await request_.answer(b"e0", status=status)
+    backends = [start_backend(shaky), start_backend(named("e1")), start_backend(named("e2"))]
+    port = free_port()
+    gateway = start_gateway(*config(port, backends, lb_policy(
+        "p", outlierDetection={"consecutiveServerErrors": 3, "baseEjectionTime": "3s",
+                               "maxEjectionPercent": 40})), workers=1)
+    answers = [request(port) for _ in range(30)]
+    failed = [i for i, answer in enumerate(answers) if answer.status != 200]
+    assert len(failed) == 3 and failed[-1] < 10, failed
+    assert gateway.metrics()["nantian_upstream_ejections_total"] == 1
+    assert gateway.metrics()["nantian_upstream_endpoints_ejected"] == 1
+    broken.clear()
+    wait_for(lambda: who(port) == "e0", "the endpoint is back")
+    assert gateway.metrics()["nantian_upstream_endpoints_ejected"] == 0
+
+
+@pytest.mark.quick
+def test_no_more_endpoints_go_out_than_the_policy_allows(start_gateway, start_backend):
+    async def broken(request_):
+        await request_.answer(b"", status="500 No")
+    backends, port = [start_backend(broken) for _ in range(3)], free_port()
+    gateway = start_gateway(*config(port, backends, lb_policy(
+        "p", outlierDetection={"consecutiveServerErrors": 1, "baseEjectionTime": "60s",
+                               "maxEjectionPercent": 67})), workers=1)
+    assert {request(port).status for _ in range(20)} == {500}
+    assert gateway.metrics()["nantian_upstream_endpoints_ejected"] == 2
+    assert all(len(each.requests) >= 1 for each in backends)
+    # Fewer than half are in: all are chosen from.
+    assert min(len(each.requests) for each in backends) >= 4
+
+
+@pytest.mark.quick
+def test_an_endpoint_that_takes_no_connections_is_left_alone(start_gateway, start_named):
+    backends, port = start_named(2), free_port()
+    dead = free_port()
+    gateway = start_gateway(
+        gateway_of(listener("http", port)), route("all", rule("app")),
+        service("app", dead, *(each.port for each in backends)),
+        lb_policy("p", outlierDetection={"consecutiveServerErrors": 0,
+                                         "consecutiveConnectErrors": 2,
+                                         "baseEjectionTime": "60s"}), workers=1)
+    assert {request(port).status for _ in range(20)} == {200}
+    assert gateway.metrics()["nantian_upstream_endpoints_ejected"] == 1
+    failed = gateway.metrics()['nantian_upstream_connections_total{result="failed"}']
+    assert failed == 2
+
+
+@pytest.mark.quick
+def test_more_requests_at_once_than_allowed_get_503(start_gateway, start_backend):
+    go, arrived = threading.Event(), threading.Semaphore(0)
+
+    async def slow(request_):
+        arrived.release()
+        while not go.is_set():
+            await asyncio.sleep(0.01)
+        await request_.answer(b"ok")
+    backend, port = start_backend(slow), free_port()
+    gateway = start_gateway(*config(port, [backend], lb_policy(
+        "p", circuitBreaker={"maxInflightRequests": 3})))
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        waiting = [pool.submit(request, port, path=f"/{i}") for i in range(3)]
+        for _ in range(3):
+            assert arrived.acquire(timeout=20)
+        refused = [request(port, path="/refused") for _ in range(5)]
+        assert {answer.status for answer in refused} == {503}
+        go.set()
+        assert [each.result().status for each in waiting] == [200] * 3
+    assert request(port).status == 200
+    flags = [line["response_flags"] for line in gateway.log_lines(9)
+             if line["x-envoy-origin-path"] == "/refused"]
+    assert flags == ["UO"] * 5

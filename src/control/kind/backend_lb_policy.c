@@ -68,11 +68,25 @@ static const struct decode_name balances[] = {
     {NULL, 0},
 };
 
+static const struct decode_field slow_fields[] = {
+    {"window", DECODE_DURATION, .is_required = true,
+     .offset = offsetof(struct kind_backend_lb_policy, slow_start)},
+};
+
+static const struct decode_shape slow_shape = {
+    .size = sizeof(struct kind_backend_lb_policy),
+    .fields = slow_fields,
+    .count = ARRAY_LEN(slow_fields),
+};
+
 static const struct decode_field balancing_fields[] = {
     {"type", DECODE_ENUM, .offset = offsetof(struct kind_backend_lb_policy, balance),
      .names = balances, .otherwise = "RoundRobin"},
     {"consistentHash", DECODE_POINTER, .offset = offsetof(struct kind_backend_lb_policy, hash),
      .shape = &hash_shape},
+    {"slowStart", DECODE_SAME, .shape = &slow_shape},
+    {"panicThreshold", DECODE_INT32,
+     .offset = offsetof(struct kind_backend_lb_policy, panic_percent), .number = 50, .max = 100},
 };
 
 static void check_balancing(struct decode *decode, void *out, const struct value *map)
@@ -100,6 +114,52 @@ static const struct decode_shape balancing_shape = {
     .check = check_balancing,
 };
 
+static const struct decode_field breaker_fields[] = {
+    {"maxInflightRequests", DECODE_INT32,
+     .offset = offsetof(struct kind_backend_lb_policy, max_requests), .max = INT32_MAX},
+    {"maxConnections", DECODE_INT32,
+     .offset = offsetof(struct kind_backend_lb_policy, max_connections), .max = INT32_MAX},
+    {"maxPendingRequests", DECODE_INT32,
+     .offset = offsetof(struct kind_backend_lb_policy, max_pending), .max = INT32_MAX},
+};
+
+static const struct decode_shape breaker_shape = {
+    .size = sizeof(struct kind_backend_lb_policy),
+    .fields = breaker_fields,
+    .count = ARRAY_LEN(breaker_fields),
+};
+
+static const struct decode_field ejection_fields[] = {
+    {"consecutiveServerErrors", DECODE_INT32,
+     .offset = offsetof(struct kind_ejection, server_errors), .number = 5, .max = INT32_MAX},
+    {"consecutiveGatewayErrors", DECODE_INT32,
+     .offset = offsetof(struct kind_ejection, gateway_errors), .max = INT32_MAX},
+    {"consecutiveConnectErrors", DECODE_INT32,
+     .offset = offsetof(struct kind_ejection, connect_errors), .max = INT32_MAX},
+    {"baseEjectionTime", DECODE_DURATION, .offset = offsetof(struct kind_ejection, base)},
+    {"maxEjectionTime", DECODE_DURATION, .offset = offsetof(struct kind_ejection, max)},
+    {"maxEjectionPercent", DECODE_INT32, .offset = offsetof(struct kind_ejection, max_percent),
+     .number = 50, .max = 100},
+};
+
+static void check_ejection(struct decode *decode, void *out, const struct value *map)
+{
+    const struct kind_ejection *ejection = out;
+    if (ejection->base.is_set && ejection->base.ms == 0)
+        decode_add(decode,
+                   &(struct decode_fault){.code = "OutOfRange",
+                                          .at = value_get(map, "baseEjectionTime"),
+                                          .child = "baseEjectionTime"},
+                   "must be longer than nothing");
+}
+
+static const struct decode_shape ejection_shape = {
+    .size = sizeof(struct kind_ejection),
+    .fields = ejection_fields,
+    .count = ARRAY_LEN(ejection_fields),
+    .check = check_ejection,
+};
+
 static const struct decode_field policy_fields[] = {
     {"targetRefs", DECODE_LIST, .is_required = true,
      .offset = offsetof(struct kind_backend_lb_policy, targets),
@@ -108,6 +168,9 @@ static const struct decode_field policy_fields[] = {
     {"sessionPersistence", DECODE_POINTER,
      .offset = offsetof(struct kind_backend_lb_policy, session), .shape = &kind_shape_lb_session},
     {"loadBalancing", DECODE_SAME, .shape = &balancing_shape},
+    {"circuitBreaker", DECODE_SAME, .shape = &breaker_shape},
+    {"outlierDetection", DECODE_POINTER,
+     .offset = offsetof(struct kind_backend_lb_policy, ejection), .shape = &ejection_shape},
 };
 
 const struct decode_shape kind_shape_backend_lb_policy = {

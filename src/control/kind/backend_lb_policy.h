@@ -1,6 +1,6 @@
 /* BackendLBPolicy: how requests are spread over the endpoints of the Services that it targets.
- * Field names are those of the original; `algorithm`, `cookieName` and the keys Cookie and URL are
- * ours. */
+ * Field names are those of the original; `algorithm`, `cookieName`, the keys Cookie and URL,
+ * `slowStart`, `panicThreshold`, `outlierDetection` and two of the `circuitBreaker` are ours. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
@@ -36,11 +36,23 @@ struct kind_consistent_hash {
     struct text header, cookie; /* the one that the key wants is set */
 };
 
+/* Counts are of errors in a row; 0: not by these. */
+struct kind_ejection {
+    struct kind_place place;
+    int32_t server_errors, gateway_errors, connect_errors;
+    struct kind_duration base, max; /* not set: 30 s, 300 s */
+    int32_t max_percent;
+};
+
 struct kind_backend_lb_policy {
     struct kind_place place; /* of spec */
     struct kind_target_ref *targets;
     size_t target_count;
     struct kind_session_persistence *session; /* NULL: absent */
+    struct kind_ejection *ejection;           /* NULL: absent */
+    int32_t panic_percent;
+    struct kind_duration slow_start;
+    int32_t max_requests, max_connections, max_pending; /* 0: unbounded */
     enum kind_balance balance;
     struct kind_consistent_hash *hash; /* set if, and only if, balance is CONSISTENT_HASH */
 };

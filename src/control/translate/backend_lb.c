@@ -47,11 +47,40 @@ static void apply_balance(struct arena *arena, const struct kind_backend_lb_poli
     }
 }
 
+static uint32_t milliseconds(const struct kind_duration *duration, uint32_t otherwise)
+{
+    return duration->is_set ? (uint32_t)MIN(MAX(duration->ms, 0), (int64_t)UINT32_MAX) : otherwise;
+}
+
+static void apply_guards(struct arena *arena, const struct kind_backend_lb_policy *policy,
+                         Nantian__Config__V1__Backend *message)
+{
+    message->max_requests = (uint32_t)policy->max_requests;
+    message->max_connections = (uint32_t)policy->max_connections;
+    message->max_pending = (uint32_t)policy->max_pending;
+    message->slow_start_ms = milliseconds(&policy->slow_start, 0);
+    const struct kind_ejection *from = policy->ejection;
+    if (from == NULL)
+        return;
+    Nantian__Config__V1__Backend__Ejection *ejection =
+        arena_new(arena, Nantian__Config__V1__Backend__Ejection);
+    nantian__config__v1__backend__ejection__init(ejection);
+    ejection->server_errors = (uint32_t)from->server_errors;
+    ejection->gateway_errors = (uint32_t)from->gateway_errors;
+    ejection->connect_errors = (uint32_t)from->connect_errors;
+    ejection->base_ms = milliseconds(&from->base, 30000);
+    ejection->max_ms = milliseconds(&from->max, 300000);
+    ejection->max_percent = (uint32_t)from->max_percent;
+    message->ejection = ejection;
+    message->panic_percent = (uint32_t)policy->panic_percent;
+}
+
 void backend_lb_apply(struct translation *t, const struct kind_object *object, struct text scope,
                       Nantian__Config__V1__Backend *message)
 {
     const struct kind_backend_lb_policy *policy = object->backend_lb_policy;
     apply_balance(&t->scratch, policy, message);
+    apply_guards(&t->scratch, policy, message);
     if (policy->session != NULL && translation_can(t, CAPABILITY_SESSION_PERSISTENCE))
         message->session = session_message(
             t, policy->session, arena_printf(&t->scratch, "Backend/" TEXT_FMT, TEXT_ARG(scope)));

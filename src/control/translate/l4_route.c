@@ -1,4 +1,6 @@
-/* Rules of TCPRoutes and UDPRoutes: backends and nothing else. */
+/* Rules of TCPRoutes, UDPRoutes and TLSRoutes: backends and nothing else. A TLSRoute goes by server
+ * name, passed through or terminated as the listener says; its backend gets a byte stream either
+ * way. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/kind/l4_route.h"
 

@@ -223,9 +223,6 @@ struct piece *route_piece(struct translation *t, const struct kind_object *objec
     case KIND_GRPC_ROUTE:
         grpc_route_rules(&build);
         break;
-    case KIND_TLS_ROUTE:
-        tls_route_rules(&build);
-        break;
     default:
         l4_route_rules(&build);
         break;

@@ -65,5 +65,4 @@ struct piece *route_piece(struct translation *t, const struct kind_object *objec
 /* The kinds: each fills in build->rules. */
 void http_route_rules(struct route_build *build);
 void grpc_route_rules(struct route_build *build);
-void tls_route_rules(struct route_build *build);
 void l4_route_rules(struct route_build *build);

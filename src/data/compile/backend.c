@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "base/limits.h"
 #include "base/memory.h"
+#include "base/shared_counter.h"
 #include "data/compile/part.h"
 #include "data/snapshot/hash_table.h"
 #include "nantian/config/v1/backend.pb-c.h"
@@ -176,6 +177,43 @@ static void index_endpoints(struct backend *backend)
                                         backend->endpoint_count, &backend->arena);
 }
 
+static void check_guards(struct change *change, const struct part *part,
+                         const Nantian__Config__V1__Backend *message)
+{
+    const Nantian__Config__V1__Backend__Ejection *ejection = message->ejection;
+    if (ejection != NULL && ejection->base_ms == 0)
+        refuse(change, part, "ejection.base_ms", "is 0");
+    if (ejection != NULL && ejection->max_percent > 100)
+        refuse(change, part, "ejection.max_percent", "is above 100");
+    if (message->panic_percent > 100)
+        refuse(change, part, "panic_percent", "is above 100");
+}
+
+static void take_guards(const Nantian__Config__V1__Backend *message, const struct part_backend *old,
+                        struct backend *backend)
+{
+    const Nantian__Config__V1__Backend__Ejection *ejection = message->ejection;
+    if (ejection != NULL)
+        backend->ejection = (struct ejection){
+            .server_errors = ejection->server_errors,
+            .gateway_errors = ejection->gateway_errors,
+            .connect_errors = ejection->connect_errors,
+            .base_ms = ejection->base_ms,
+            .max_ms = ejection->max_ms,
+            .max_percent = ejection->max_percent,
+        };
+    backend->panic_percent = message->panic_percent;
+    backend->slow_start_ms = message->slow_start_ms;
+    backend->max_connections = message->max_connections;
+    backend->max_pending = message->max_pending;
+    backend->max_requests = message->max_requests;
+    /* Those under way go on being counted. */
+    if (old != NULL && old->backend->requests != NULL)
+        backend->requests = shared_gauge_ref(old->backend->requests);
+    else if (message->max_requests > 0)
+        backend->requests = shared_gauge_new();
+}
+
 static bool check(struct change *change, const struct part *part,
                   const Nantian__Config__V1__Backend *message)
 {
@@ -194,6 +232,7 @@ static bool check(struct change *change, const struct part *part,
     }
     if (message->fail_status != 0 && (message->fail_status < 400 || message->fail_status > 599))
         refuse(change, part, "fail_status", "is not between 400 and 599");
+    check_guards(change, part, message);
     return change->faults->count + change->faults->dropped == before;
 }
 
@@ -248,8 +287,7 @@ void compile_backend(struct change *change, struct part *part)
         backend->hash_name = arena_text(&backend->arena, text_of(message->hash->name));
     }
     backend->connect_timeout_ms = message->connect_timeout_ms;
-    backend->max_connections = message->max_connections;
-    backend->max_pending = message->max_pending;
+    take_guards(message, old, backend);
     backend->fail_status = message->fail_status;
     if (!keep_tls(part, made) && message->tls != NULL)
         make_tls(change, part, message->tls, made);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "base/shared_counter.h"
 #include "net/tls.h"
 
 /* About the square root of the largest table, so that index and chunk cost alike. */
@@ -34,6 +35,7 @@ void backend_unref(struct backend *backend)
     if (backend == NULL || atomic_fetch_sub_explicit(&backend->refs, 1, memory_order_acq_rel) > 1)
         return;
     tls_context_unref(backend->tls);
+    shared_gauge_unref(backend->requests);
     struct arena arena = backend->arena; /* the backend stands in it */
     arena_fini(&arena);
 }

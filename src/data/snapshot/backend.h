@@ -33,6 +33,13 @@ struct endpoint {
     bool terminating;
 };
 
+/* When a worker stops choosing an endpoint for a while, by the answers to its own requests. */
+struct ejection {
+    uint32_t server_errors, gateway_errors, connect_errors; /* so many in a row; 0: not by these */
+    uint32_t base_ms, max_ms; /* the first time; then twice as long each time */
+    uint32_t max_percent;     /* of the endpoints, at most, out at once */
+};
+
 struct backend {
     _Atomic uint32_t refs;
     struct arena arena;
@@ -48,11 +55,16 @@ struct backend {
     const struct session_config *session; /* where the route has none; NULL: none */
     uint32_t connect_timeout_ms;
     uint32_t max_connections, max_pending; /* 0: unbounded */
-    uint32_t fail_status;                  /* not 0: every request is answered with it */
-    struct endpoint *endpoints;            /* usable ones: serving, or terminating if none serves */
-    uint32_t endpoint_count;               /* 0: 503 */
-    uint32_t *by_id;                       /* indices of the endpoints, ids ascending */
-    struct text dns_name; /* ExternalName; resolved by the main thread into endpoints */
+    uint32_t max_requests;                 /* under way, in all workers together; 0: unbounded */
+    struct shared_gauge *requests; /* shares, with those that come after; NULL: not counted */
+    struct ejection ejection;
+    uint32_t panic_percent;     /* fewer than that in: all are chosen from; 0: never */
+    uint32_t slow_start_ms;     /* 0: none */
+    uint32_t fail_status;       /* not 0: every request is answered with it */
+    struct endpoint *endpoints; /* usable ones: serving, or terminating if none serves */
+    uint32_t endpoint_count;    /* 0: 503 */
+    uint32_t *by_id;            /* indices of the endpoints, ids ascending */
+    struct text dns_name;       /* ExternalName; resolved by the main thread into endpoints */
     uint16_t dns_port;
 };
 

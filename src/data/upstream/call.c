@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "base/limits.h"
+#include "base/shared_counter.h"
 
 #define PENDING_TIMEOUT "upstream_pending_timeout"
 
@@ -64,13 +65,21 @@ static void drop_try(struct call *call)
     drop_stream(call, ERR_CLOSED);
 }
 
+static void end(struct call *call)
+{
+    replay_fini(&call->replay);
+    if (call->is_counted)
+        shared_gauge_give(call->backend->requests);
+    call->is_counted = false;
+}
+
 static void fail(struct call *call, enum err err, enum response_flag flag, const char *details)
 {
     if (call->is_over)
         return;
     drop_try(call);
     call->is_over = true;
-    replay_fini(&call->replay);
+    end(call);
     call->events->on_failed(call->owner, err, flag, details);
 }
 
@@ -80,7 +89,7 @@ void call_cancel(struct call *call)
         return;
     call->is_over = true;
     drop_try(call);
-    replay_fini(&call->replay);
+    end(call);
 }
 
 void call_finish(struct call *call)
@@ -173,11 +182,25 @@ static void connect_failed(struct call *call, struct pool_endpoint *endpoint, en
 
 /* -- the stream -- */
 
+static void report(const struct call *call, enum health_result result)
+{
+    if (call->endpoint != NULL)
+        pool_report(call->endpoint, result);
+}
+
+static enum health_result judge(int status)
+{
+    if (status >= 502 && status <= 504)
+        return HEALTH_GATEWAY_ERROR;
+    return status >= 500 ? HEALTH_SERVER_ERROR : HEALTH_GOOD;
+}
+
 static void on_head(void *owner, struct http_stream *stream, struct message *head, bool end)
 {
     (void)stream;
     struct call *call = owner;
     const struct retry_policy *retry = &call->x->hit.route->retry;
+    report(call, judge(head->status));
     for (uint32_t i = 0; i < retry->code_count; i++) {
         if (retry->codes[i] != head->status)
             continue;
@@ -279,6 +302,7 @@ static void on_abort(void *owner, struct http_stream *stream, enum err err)
             try_once(call, true);
         return;
     }
+    report(call, HEALTH_GATEWAY_ERROR);
     if (is_broken && policy_allows(call, false)) {
         retry_later(call, 0);
         return;
@@ -351,6 +375,9 @@ static void on_connection(void *owner, struct pool_connection *connection)
 static void on_connect_failed(void *owner, enum err err, const char *why)
 {
     struct call *call = owner;
+    /* No socket of our own is not the endpoint's fault. */
+    if (call->waiter.endpoint != NULL && strcmp(why, "socket") != 0)
+        pool_report(call->waiter.endpoint, HEALTH_CONNECT_ERROR);
     if (call->waiter.endpoint == NULL && err == ERR_REFUSED)
         fail(call, err, FLAG_UH, "no_healthy_upstream");
     else
@@ -369,6 +396,7 @@ static void on_timer(void *owner)
         fail(call, ERR_TIMEOUT, FLAG_UO, PENDING_TIMEOUT);
         return;
     }
+    report(call, HEALTH_GATEWAY_ERROR);
     if (policy_allows(call, false))
         retry_later(call, 0);
     else
@@ -470,6 +498,13 @@ void call_start(struct call *call, const struct call_request *request)
     call->ask.has_hash = backend->table != NULL && hash_of(x, backend, &call->ask.hash);
     call->ask.has_wish = request->session != NULL && request->session->is_known;
     call->ask.wish = call->ask.has_wish ? request->session->endpoint : 0;
+    if (UNLIKELY(backend->max_requests > 0)) {
+        call->is_counted = shared_gauge_take(backend->requests, backend->max_requests);
+        if (!call->is_counted) {
+            fail(call, ERR_LIMIT, FLAG_UO, "upstream_overflow");
+            return;
+        }
+    }
     try_once(call, false);
 }
 

@@ -39,6 +39,7 @@ struct call {
     struct replay replay;
     bool is_reused, is_raced;
     bool is_pausing, is_over, has_head;
+    bool is_counted; /* among the backend's requests under way */
 };
 
 /* What is asked for; borrowed, but for the struct itself. */

@@ -19,6 +19,7 @@ struct pool {
     uint32_t generation;
     struct pool_queue waiting;     /* no connection yet, none connecting */
     struct pool_endpoint *removed; /* until their last connection and request are gone */
+    uint64_t warm_next_ns;         /* when weights are looked at again; 0: nobody starts slowly */
     bool is_retired;
     uint32_t locks; /* while it walks over itself: callbacks must not give it back */
     struct pool *next_retired;
@@ -32,10 +33,16 @@ static const struct http_connection_events CONNECTION_EVENTS = {
     .on_closed = on_closed,
 };
 
+static void add(_Atomic uint64_t *counter, int delta)
+{
+    atomic_store_explicit(counter,
+                          atomic_load_explicit(counter, memory_order_relaxed) + (uint64_t)delta,
+                          memory_order_relaxed);
+}
+
 static void count(_Atomic uint64_t *counter)
 {
-    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
-                          memory_order_relaxed);
+    add(counter, 1);
 }
 
 void pool_set_init(struct pool_set *set, struct loop *loop)
@@ -87,13 +94,15 @@ static struct pool_endpoint *endpoint_of(struct balancer_item *item)
     return CONTAINER_OF(item, struct pool_endpoint, item);
 }
 
+static void on_return(void *owner);
+
 static struct pool_endpoint *endpoint_new(struct pool *pool, const struct endpoint *from)
 {
     struct pool_endpoint *endpoint = memory_new(struct pool_endpoint);
     char text[ADDRESS_TEXT_MAX];
     endpoint->pool = pool;
     endpoint->address = from->address;
-    endpoint->item.weight = from->weight == 0 ? 1 : from->weight;
+    timer_init(&endpoint->timer, endpoint, on_return);
     struct text shown = from->text.len > 0 ? from->text : address_format(&from->address, text);
     endpoint->text = (struct text){memory_string(shown), shown.len};
     return endpoint;
@@ -133,10 +142,68 @@ static void remove_endpoint(struct pool *pool, struct pool_endpoint *endpoint)
     for (struct pool_waiter *at = pool->waiting.first; at != NULL; at = at->next)
         if (at->bound == endpoint)
             at->bound = NULL;
+    loop_disarm(pool->set->loop, &endpoint->timer);
+    if (endpoint->item.is_out)
+        add(&pool->set->out, -1);
+    endpoint->item.is_out = false;
     endpoint->removed = true;
     endpoint->next_removed = pool->removed;
     pool->removed = endpoint;
     close_idle(endpoint);
+}
+
+/* Weights of now, and whether to look again. */
+static void set_weights(struct pool *pool)
+{
+    uint64_t now_ns = loop_now_ns(pool->set->loop);
+    uint32_t slow_ms = pool->backend->slow_start_ms;
+    bool is_warming = false;
+    for (uint32_t i = 0; i < pool->count; i++) {
+        struct pool_endpoint *endpoint = endpoint_of(pool->items[i]);
+        endpoint->item.weight = health_weight(endpoint->weight, slow_ms, endpoint->warm_ns, now_ns);
+        if (slow_ms == 0 || endpoint->item.weight == endpoint->weight * 100)
+            endpoint->warm_ns = 0;
+        is_warming = is_warming || endpoint->warm_ns != 0;
+    }
+    /* A step in fifty is fine enough, and bounds the work for many endpoints. */
+    pool->warm_next_ns = is_warming ? now_ns + slow_ms * UINT64_C(20000) + 1 : 0;
+}
+
+static void on_return(void *owner)
+{
+    struct pool_endpoint *endpoint = owner;
+    struct pool *pool = endpoint->pool;
+    uint64_t now_ns = loop_now_ns(pool->set->loop);
+    add(&pool->set->out, -1);
+    endpoint->item.is_out = false;
+    endpoint->warm_ns = pool->backend->slow_start_ms > 0 ? now_ns : 0;
+    health_return(&endpoint->health, now_ns);
+    set_weights(pool);
+    balancer_refresh(&pool->balancer);
+}
+
+static bool may_eject(const struct pool *pool)
+{
+    uint64_t out = 1;
+    for (uint32_t i = 0; i < pool->count; i++)
+        out += pool->items[i]->is_out;
+    return out * 100 <= (uint64_t)pool->count * pool->backend->ejection.max_percent;
+}
+
+void pool_report(struct pool_endpoint *endpoint, enum health_result result)
+{
+    struct pool *pool = endpoint->pool;
+    const struct ejection *policy = &pool->backend->ejection;
+    if (LIKELY(policy->base_ms == 0) || !health_report(&endpoint->health, policy, result))
+        return;
+    if (endpoint->item.is_out || endpoint->removed || pool->is_retired || !may_eject(pool))
+        return;
+    uint64_t now_ns = loop_now_ns(pool->set->loop);
+    loop_arm(pool->set->loop, &endpoint->timer, health_eject(&endpoint->health, policy, now_ns));
+    endpoint->item.is_out = true;
+    count(&pool->set->ejections);
+    count(&pool->set->out);
+    balancer_refresh(&pool->balancer);
 }
 
 /* The endpoints that are there already are kept with their connections and counts. */
@@ -156,16 +223,20 @@ static void set_endpoints(struct pool *pool, const struct endpoint *endpoints, u
         struct text key = endpoints[i].text.len > 0 ? endpoints[i].text
                                                     : address_format(&endpoints[i].address, text);
         struct pool_endpoint *endpoint = map_remove(&known, key);
-        if (endpoint == NULL)
+        if (endpoint == NULL) {
             endpoint = endpoint_new(pool, &endpoints[i]);
-        endpoint->item.weight = endpoints[i].weight == 0 ? 1 : endpoints[i].weight;
+            endpoint->warm_ns = pool->count > 0 ? loop_now_ns(pool->set->loop) : 0;
+        }
+        endpoint->weight = MAX(endpoints[i].weight, 1u);
         items[filled++] = &endpoint->item;
     }
     free(pool->items);
     pool->items = items;
     pool->count = filled;
     const struct balancer_options options = {.kind = pool->backend->balance,
-                                             .table = pool->backend->table};
+                                             .table = pool->backend->table,
+                                             .panic_percent = pool->backend->panic_percent};
+    set_weights(pool);
     balancer_set(&pool->balancer, &options, items, filled);
     size_t at = 0;
     struct map_entry *entry;
@@ -460,6 +531,10 @@ static struct pool_connection *take_idle(struct pool *pool, struct pool_endpoint
 enum err pool_acquire(struct pool *pool, const struct balancer_ask *ask, bool fresh,
                       struct pool_waiter *waiter, struct pool_connection **ret_connection)
 {
+    if (UNLIKELY(pool->warm_next_ns != 0) && loop_now_ns(pool->set->loop) >= pool->warm_next_ns) {
+        set_weights(pool);
+        balancer_refresh(&pool->balancer);
+    }
     bool unresolved = pool->count == 0 && pool->backend->dns_name.len > 0;
     struct pool_endpoint *endpoint = choose(pool, ask);
     waiter->ask = ask;
@@ -555,8 +630,12 @@ static struct pool *pool_new(struct pool_set *set, struct backend *backend)
 
 static void pool_free(struct pool *pool)
 {
-    for (uint32_t i = 0; i < pool->count; i++)
+    for (uint32_t i = 0; i < pool->count; i++) {
+        loop_disarm(pool->set->loop, &endpoint_of(pool->items[i])->timer);
+        if (pool->items[i]->is_out)
+            add(&pool->set->out, -1);
         endpoint_free(endpoint_of(pool->items[i]));
+    }
     free(pool->items);
     balancer_fini(&pool->balancer);
     backend_unref(pool->backend);

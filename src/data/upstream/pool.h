@@ -9,6 +9,7 @@
 
 #include "data/snapshot/snapshot.h"
 #include "data/upstream/balancer.h"
+#include "data/upstream/health.h"
 #include "http/connection.h"
 
 struct pool;
@@ -29,6 +30,10 @@ struct pool_endpoint {
     struct pool_connection *connecting; /* HTTP/2: the newest that is not up yet */
     uint32_t idle_count;
     uint32_t connections; /* idle, busy and connecting */
+    uint32_t weight;      /* in full */
+    struct health health;
+    struct timer timer; /* until it is chosen again */
+    uint64_t warm_ns;   /* its slow start began; 0: there was none */
     bool removed;
     struct pool_endpoint *next_removed;
 };
@@ -69,7 +74,8 @@ struct pool_set {
     struct pool *retired; /* of removed backends, until their last connection is gone */
     struct pool_connection *all;
     uint32_t connection_count;
-    _Atomic uint64_t connects, connect_failures, reuses, overflows; /* read by the scrape */
+    /* Read by the scrape: counters, and how many endpoints are out now. */
+    _Atomic uint64_t connects, connect_failures, reuses, overflows, ejections, out;
 };
 
 void pool_set_init(struct pool_set *set, struct loop *loop);
@@ -91,6 +97,8 @@ MUST_USE enum err pool_acquire(struct pool *pool, const struct balancer_ask *ask
                                struct pool_waiter *waiter, struct pool_connection **ret_connection);
 struct text pool_local(struct pool_connection *connection);
 void pool_cancel(struct pool *pool, struct pool_waiter *waiter);
+/* How a try at the endpoint went. */
+void pool_report(struct pool_endpoint *endpoint, enum health_result result);
 /* A request begins and ends at an endpoint: what least-request counts. */
 void pool_begin(struct pool_endpoint *endpoint);
 void pool_end(struct pool_endpoint *endpoint);
