@@ -442,6 +442,52 @@ static void a_filtered_stream_gets_its_own_and_a_record_that_fits(void **state)
     loop_free(loop);
 }
 
+struct showing {
+    struct control control; /* first: the owner of its events */
+    bool shows;
+};
+
+static bool if_shown(void *owner, const struct delta_node *node, enum resource_type type,
+                     struct text name)
+{
+    (void)node;
+    (void)type;
+    return ((struct showing *)owner)->shows || !text_is(name, "late");
+}
+
+static void turn_late(struct showing *showing, bool shows)
+{
+    showing->shows = shows;
+    delta_server_turn(showing->control.delta, TEXT("default/web"), RESOURCE_BACKEND, TEXT("late"));
+}
+
+static void what_a_node_begins_or_ceases_to_see_comes_and_goes_with_the_next_publish(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_new(NULL);
+    struct showing showing = {.control = {.visible = if_shown}};
+    struct control *control = &showing.control;
+    struct plane plane = {0};
+    control_start(control, loop, NULL);
+    control_put(control, 1, RESOURCE_BACKEND, "late", "1");
+    plane_start(&plane, loop, &control->address);
+    WAIT_FOR(loop, control->acks == 1);
+    assert_int_equal(resource_set_total(delta_client_accepted(plane.client)), 0);
+    turn_late(&showing, true);
+    control_put(control, 2, RESOURCE_ROUTE, "r", "1");
+    WAIT_FOR(loop, control->acks == 2);
+    assert_int_equal(resource_set_total(delta_client_accepted(plane.client)), 2);
+    delta_server_turn(control->delta, TEXT("other/web"), RESOURCE_BACKEND, TEXT("late"));
+    turn_late(&showing, false);
+    control_put(control, 3, RESOURCE_ROUTE, "r", NULL);
+    WAIT_FOR(loop, control->acks == 3);
+    assert_int_equal(resource_set_total(delta_client_accepted(plane.client)), 0);
+    assert_int_equal(control->nacks, 0);
+    plane_stop(&plane);
+    control_stop(control);
+    loop_free(loop);
+}
+
 static void a_unix_socket_is_private_and_a_dead_one_is_replaced(void **state)
 {
     (void)state;
@@ -487,6 +533,7 @@ int main(void)
         cmocka_unit_test(what_was_restored_from_disk_is_stated_and_only_the_difference_comes),
         cmocka_unit_test(the_same_content_under_a_newer_version_is_only_noted),
         cmocka_unit_test(a_filtered_stream_gets_its_own_and_a_record_that_fits),
+        cmocka_unit_test(what_a_node_begins_or_ceases_to_see_comes_and_goes_with_the_next_publish),
         cmocka_unit_test(a_unix_socket_is_private_and_a_dead_one_is_replaced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
