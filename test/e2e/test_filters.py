@@ -1,7 +1,9 @@
 """What rules do with requests beyond routing: CORS, retries, mirrors; TLS to backends."""
 # SPDX-License-Identifier: Apache-2.0
 import asyncio
+import socket
 import ssl
+import time
 
 import pytest
 from cryptography import x509
@@ -11,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from certificates import Authority
 from harness import free_port, gateway_of, listener, route, service
 from http_backend import Backend, named
-from http_client import request
+from http_client import Client, request
 
 pytestmark = pytest.mark.sanitized
 
@@ -220,6 +222,68 @@ def test_a_refused_connection_goes_to_the_healthy_endpoint(start_gateway, start_
         service("app", start_backend(named("app")).port, free_port()),
         route("r", retry_route("/", {"attempts": 100})))
     assert [request(port).status for _ in range(10)] == [200] * 10
+
+
+def route_policy(name, target, kind="HTTPRoute", **default):
+    return {"apiVersion": "gateway.nantian.dev/v1alpha1", "kind": "RoutePolicy",
+            "metadata": {"name": name, "namespace": "default"},
+            "spec": {"default": default, "targetRefs": [
+                {"group": "gateway.networking.k8s.io", "kind": kind, "name": target}]}}
+
+
+def test_a_policy_bounds_retries_in_time(start_gateway, start_backend):
+    port, made = free_port(), Flaky(start_backend)
+    start_gateway(
+        gateway_of(listener("http", port)), service("app", made.backend.port),
+        route("r", retry_route("/", {"codes": [503], "attempts": 50, "backoff": "100ms"})),
+        route_policy("p", "r", timeout={"nextUpstream": "500ms"}))
+    answer = request(port, "/?id=1&n=50&code=503")
+    assert answer.status == 503 and 1 <= len(made.seen["1"]) <= 6
+
+
+def test_a_policy_bounds_heads_and_bodies_of_its_route(start_gateway, start_backend):
+    port, app = free_port(), start_backend(named("app"))
+    gateway = start_gateway(
+        gateway_of(listener("http", port)), service("app", app.port),
+        *(route(name, {"matches": match(f"/{name}"), "backendRefs": refs("app")})
+          for name in ("own", "gateways", "none")),
+        route_policy("gateway", "web", "Gateway",
+                     bodyLimit={"maxRequestBodyBytes": 100, "maxRequestHeaderBytes": 1000}),
+        route_policy("own", "own", bodyLimit={"maxRequestBodyBytes": 10}),
+        route_policy("none", "none",
+                     bodyLimit={"maxRequestBodyBytes": 0, "maxRequestHeaderBytes": 0}))
+    assert gateway.route_condition("own", "Accepted")["status"] == "True"
+    for path, size, status in (("own", 10, 200), ("own", 11, 413), ("gateways", 100, 200),
+                               ("gateways", 101, 413), ("none", 100_000, 200)):
+        assert request(port, f"/{path}", "POST", body=b"x" * size).status == status, (path, size)
+        with Client(port) as client:
+            client.send(f"POST /{path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+                        f"{size:x}\r\n{'x' * size}\r\n0\r\n\r\n")
+            assert client.read("POST").status == status, (path, size)
+    for path, status in (("own", 431), ("gateways", 431), ("none", 200)):
+        assert request(port, f"/{path}", headers={"X-Long": "x" * 1000}).status == status, path
+        assert request(port, f"/{path}", headers={"X-Long": "x" * 800}).status == 200, path
+
+
+def test_a_policy_says_how_long_a_connect_may_take(start_gateway):
+    port = free_port()
+    with socket.socket() as full:  # its queue is full: further connects hang
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        address = full.getsockname()
+        waiting = [socket.socket() for _ in range(4)]
+        for each in waiting:
+            each.setblocking(False)
+            each.connect_ex(address)
+        start_gateway(
+            gateway_of(listener("http", port)), service("app", address[1]),
+            route("r", {"backendRefs": refs("app")}),
+            route_policy("p", "r", timeout={"connect": "200ms"}))
+        begun = time.monotonic()
+        assert request(port).status == 503
+        assert time.monotonic() - begun < 4.5  # without the policy: 5 s
+        for each in waiting:
+            each.close()
 
 
 # ---- TLS to backends ----

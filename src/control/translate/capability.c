@@ -29,9 +29,9 @@ static const struct {
     [CAPABILITY_ADDRESS_LISTS] = {"address lists", true},
     [CAPABILITY_RATE_LIMIT_QUEUE] = {"queueing over a rate limit", false},
     [CAPABILITY_RATE_LIMIT_SCOPES] = {"a rate limit scope other than Route", false},
-    [CAPABILITY_NEXT_UPSTREAM_TIMEOUT] = {"a time budget over retries", false},
-    [CAPABILITY_CONNECT_TIMEOUT] = {"a connect timeout per route", false},
-    [CAPABILITY_BODY_LIMITS] = {"body limits per route", false},
+    [CAPABILITY_NEXT_UPSTREAM_TIMEOUT] = {"a time budget over retries", true},
+    [CAPABILITY_CONNECT_TIMEOUT] = {"a connect timeout per route", true},
+    [CAPABILITY_BODY_LIMITS] = {"body limits per route", true},
     [CAPABILITY_BUFFERING] = {"buffering switches", false},
     [CAPABILITY_KEEPALIVE] = {"keep-alive settings per route", false},
 };

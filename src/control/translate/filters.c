@@ -262,7 +262,7 @@ enum filters_verdict filters_of_rule(struct route_build *build, const struct fil
                                      struct route_own *own, Nantian__Config__V1__Route *rule)
 {
     struct arena *arena = &build->t->scratch;
-    struct policies_effect effect = {.request_timeout_ms = -1, .backend_timeout_ms = -1};
+    struct policies_effect effect = {0};
     rule->filters = arena_array(arena, Nantian__Config__V1__Filter *, list->count);
     enum filters_verdict verdict = build_all(build, list, &effect, rule->filters, &rule->n_filters);
     if (verdict == FILTERS_FAIL)
@@ -270,8 +270,8 @@ enum filters_verdict filters_of_rule(struct route_build *build, const struct fil
     if (verdict != FILTERS_GOOD)
         return verdict;
     policies_apply(&effect, own, rule, arena);
-    own->request_timeout = own->request_timeout || effect.request_timeout_ms >= 0;
-    own->backend_timeout = own->backend_timeout || effect.backend_timeout_ms >= 0;
+    own->request_timeout = own->request_timeout || effect.request != NULL;
+    own->backend_timeout = own->backend_timeout || effect.backend_request != NULL;
     return FILTERS_GOOD;
 }
 
@@ -279,7 +279,7 @@ bool filters_of_backend(struct route_build *build, const struct filters_list *li
                         Nantian__Config__V1__WeightedBackend *backend)
 {
     struct arena *arena = &build->t->scratch;
-    struct policies_effect effect = {.request_timeout_ms = -1, .backend_timeout_ms = -1};
+    struct policies_effect effect = {0};
     backend->filters = arena_array(arena, Nantian__Config__V1__Filter *, list->count);
     enum filters_verdict verdict =
         build_all(build, list, &effect, backend->filters, &backend->n_filters);

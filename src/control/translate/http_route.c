@@ -47,6 +47,8 @@ static void add_retry(struct job *job)
     retry->attempts = (uint32_t)MIN(MAX(from->attempts, 0), LIMIT_RETRY_ATTEMPTS);
     retry->backoff_ms = milliseconds(&from->backoff);
     retry->connect_failure = true;
+    if (job->rule->retry != NULL) /* of a policy that the rule names */
+        retry->budget_ms = job->rule->retry->budget_ms;
     job->rule->retry = retry;
 }
 

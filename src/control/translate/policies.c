@@ -25,10 +25,10 @@ static const char *route_policy_lack(const struct translation *t,
         {"spec.default.timeout.nextUpstream", policy->next_upstream.is_set,
          CAPABILITY_NEXT_UPSTREAM_TIMEOUT},
         {"spec.default.bodyLimit",
-         limit_set(&policy->request_body_bytes_max) ||
-             limit_set(&policy->request_body_buffer_bytes) ||
-             limit_set(&policy->request_header_bytes_max),
+         limit_set(&policy->request_body_bytes_max) || limit_set(&policy->request_header_bytes_max),
          CAPABILITY_BODY_LIMITS},
+        {"spec.default.bodyLimit.requestBodyBufferBytes",
+         limit_set(&policy->request_body_buffer_bytes), CAPABILITY_BUFFERING},
         {"spec.default.proxy",
          policy->request_buffering.is_set || policy->response_buffering.is_set ||
              limit_set(&policy->buffer_size) || limit_set(&policy->buffer_count),
@@ -267,14 +267,28 @@ static const struct kind_route_policy *find_level(struct translation *t, struct 
     return found;
 }
 
+static void take_duration(const struct kind_duration *said, const struct kind_duration **closest)
+{
+    if (*closest == NULL && said->is_set)
+        *closest = said;
+}
+
+static void take_limit(const struct kind_limit *said, const struct kind_limit **closest)
+{
+    if (*closest == NULL && said->is_set)
+        *closest = said;
+}
+
 static void take(const struct kind_route_policy *policy, struct policies_effect *effect)
 {
     if (policy == NULL)
         return;
-    if (effect->request_timeout_ms < 0 && policy->request.is_set)
-        effect->request_timeout_ms = policy->request.ms;
-    if (effect->backend_timeout_ms < 0 && policy->backend_request.is_set)
-        effect->backend_timeout_ms = policy->backend_request.ms;
+    take_duration(&policy->request, &effect->request);
+    take_duration(&policy->backend_request, &effect->backend_request);
+    take_duration(&policy->connect, &effect->connect);
+    take_duration(&policy->next_upstream, &effect->next_upstream);
+    take_limit(&policy->request_body_bytes_max, &effect->body_bytes_max);
+    take_limit(&policy->request_header_bytes_max, &effect->header_bytes_max);
 }
 
 void policies_collect(struct route_build *build, const struct gateway_view *view,
@@ -282,7 +296,7 @@ void policies_collect(struct route_build *build, const struct gateway_view *view
 {
     struct translation *t = build->t;
     struct store_key self = piece_key_of(build->object);
-    *ret_effect = (struct policies_effect){.request_timeout_ms = -1, .backend_timeout_ms = -1};
+    *ret_effect = (struct policies_effect){0};
     if (store_count(t->store, KIND_ROUTE_POLICY) > 0) {
         struct store_list own = store_list_namespace(t->store, KIND_ROUTE_POLICY, self.namespace);
         struct store_list gateway =
@@ -314,14 +328,49 @@ static bool has_cors(const Nantian__Config__V1__Route *rule)
     return false;
 }
 
+static uint32_t milliseconds(const struct kind_duration *said, uint32_t otherwise)
+{
+    if (said == NULL || said->ms <= 0)
+        return otherwise;
+    return (uint32_t)MIN(said->ms, (int64_t)UINT32_MAX);
+}
+
+/* What a policy of the rule itself said already stands there: it is closer. A limit of 0 is none.
+ */
+static void apply_bounds(const struct policies_effect *effect, Nantian__Config__V1__Route *rule,
+                         struct arena *arena)
+{
+    if (rule->connect_timeout_ms == 0)
+        rule->connect_timeout_ms = milliseconds(effect->connect, 0);
+    if (rule->body_bytes_max == 0 && effect->body_bytes_max != NULL)
+        rule->body_bytes_max = effect->body_bytes_max->value > 0
+                                   ? (uint64_t)effect->body_bytes_max->value
+                                   : UINT64_MAX;
+    if (rule->header_bytes_max == 0 && effect->header_bytes_max != NULL)
+        rule->header_bytes_max =
+            effect->header_bytes_max->value > 0
+                ? (uint32_t)MIN(effect->header_bytes_max->value, (int64_t)UINT32_MAX)
+                : UINT32_MAX;
+    uint32_t budget_ms = milliseconds(effect->next_upstream, 0);
+    if (budget_ms == 0 || (rule->retry != NULL && rule->retry->budget_ms > 0))
+        return;
+    Nantian__Config__V1__Route__Retry *retry = arena_new(arena, Nantian__Config__V1__Route__Retry);
+    nantian__config__v1__route__retry__init(retry);
+    if (rule->retry != NULL) /* the rule's copies on other listeners share it */
+        *retry = *rule->retry;
+    retry->budget_ms = budget_ms;
+    rule->retry = retry;
+}
+
 void policies_apply(const struct policies_effect *effect, const struct route_own *own,
                     Nantian__Config__V1__Route *rule, struct arena *arena)
 {
-    if (!own->request_timeout && effect->request_timeout_ms > 0)
-        rule->request_timeout_ms = (uint32_t)MIN(effect->request_timeout_ms, (int64_t)UINT32_MAX);
-    if (!own->backend_timeout && effect->backend_timeout_ms > 0)
+    if (!own->request_timeout)
+        rule->request_timeout_ms = milliseconds(effect->request, rule->request_timeout_ms);
+    if (!own->backend_timeout)
         rule->backend_request_timeout_ms =
-            (uint32_t)MIN(effect->backend_timeout_ms, (int64_t)UINT32_MAX);
+            milliseconds(effect->backend_request, rule->backend_request_timeout_ms);
+    apply_bounds(effect, rule, arena);
     bool adds_cors = effect->cors != NULL && !has_cors(rule); /* the rule's own is closer */
     if (effect->filter_count == 0 && !adds_cors)
         return;

@@ -7,8 +7,10 @@
 
 /* What all policies on a route and its Gateway come to. */
 struct policies_effect {
-    int64_t request_timeout_ms, backend_timeout_ms; /* -1: nothing said */
-    Nantian__Config__V1__Filter **filters;          /* before those of the rule */
+    /* Of the closest policy that says it; NULL: none does. */
+    const struct kind_duration *request, *backend_request, *connect, *next_upstream;
+    const struct kind_limit *body_bytes_max, *header_bytes_max;
+    Nantian__Config__V1__Filter **filters; /* before those of the rule */
     size_t filter_count;
     Nantian__Config__V1__Filter *cors; /* of the closest policy; NULL: none */
 };

@@ -261,6 +261,7 @@ static void take_retry(struct work *work, const Nantian__Config__V1__Route__Retr
                LIMIT_RETRY_ATTEMPTS);
     route->retry = (struct retry_policy){.attempts = from->attempts,
                                          .backoff_ms = from->backoff_ms,
+                                         .budget_ms = from->budget_ms,
                                          .connect_failure = from->connect_failure,
                                          .code_count = (uint32_t)from->n_codes};
     if (from->n_codes > 0)
@@ -378,5 +379,8 @@ void compile_route(struct change *change, struct part *part, struct text bytes)
     route->session = compile_session(change, part, message->session, &route->arena);
     route->request_timeout_ms = message->request_timeout_ms;
     route->backend_timeout_ms = message->backend_request_timeout_ms;
+    route->connect_timeout_ms = message->connect_timeout_ms;
+    route->header_bytes_max = message->header_bytes_max;
+    route->body_bytes_max = message->body_bytes_max;
     adopt(route, part->value);
 }

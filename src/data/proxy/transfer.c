@@ -134,6 +134,42 @@ static void refuse_body(struct transfer *t)
     answer(t, true);
 }
 
+/* The rule's bound on the body, else the listener's; 0: none. */
+static uint64_t body_max_of(const struct exchange *x)
+{
+    uint64_t own = x->hit.route->body_bytes_max;
+    return own == 0 ? x->listener->limits.body_bytes_max : own == UINT64_MAX ? 0 : own;
+}
+
+static bool has_too_long_fields(const struct message *head, uint32_t max)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < head->field_count; i++)
+        bytes += head->fields[i].name.len + head->fields[i].value.len;
+    return bytes > max;
+}
+
+/* False: the head alone is more than the rule takes, and was answered. */
+static bool check_head(struct transfer *t)
+{
+    struct exchange *x = &t->x;
+    const struct message *head = x->request;
+    uint32_t header_max = x->hit.route->header_bytes_max;
+    uint64_t body_max = body_max_of(x);
+    if (UNLIKELY(header_max > 0 && has_too_long_fields(head, header_max))) {
+        respond_status(x, 431, FLAG_DPE, "request_header_too_large",
+                       "The request's header fields are longer than allowed.\n");
+        answer(t, true);
+        return false;
+    }
+    if (UNLIKELY(body_max > 0 && head->framing == FRAMING_LENGTH &&
+                 head->content_length > body_max)) {
+        refuse_body(t);
+        return false;
+    }
+    return true;
+}
+
 /* More of the client's body, to where it goes now. */
 static void take_body(struct transfer *t)
 {
@@ -142,7 +178,7 @@ static void take_body(struct transfer *t)
         is_there = pump_hold(t);
     else
         pump_request(t);
-    uint64_t body_max = t->x.listener->limits.body_bytes_max;
+    uint64_t body_max = body_max_of(&t->x);
     if (UNLIKELY(body_max > 0 && t->x.request_bytes > body_max && !t->is_tunnel))
         refuse_body(t);
     else if (is_there)
@@ -449,12 +485,8 @@ static void on_head(void *owner, struct http_stream *stream, struct message *hea
         answer(t, true);
         return;
     }
-    uint64_t body_max = x->listener->limits.body_bytes_max;
-    if (UNLIKELY(body_max > 0 && head->framing == FRAMING_LENGTH &&
-                 head->content_length > body_max)) {
-        refuse_body(t);
+    if (!check_head(t))
         return;
-    }
     uint32_t limit_ms = x->hit.route->request_timeout_ms;
     uint32_t asked_ms = t->is_rpc ? rpc_timeout_ms(head) : 0;
     if (asked_ms > 0 && (limit_ms == 0 || asked_ms < limit_ms))

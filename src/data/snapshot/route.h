@@ -41,6 +41,7 @@ struct weighted_backend {
 struct retry_policy {
     uint32_t attempts; /* retries after the first try */
     uint32_t backoff_ms;
+    uint32_t budget_ms; /* no retry begins later; 0: no bound */
     bool connect_failure;
     bool once; /* at most once: not even what a kept connection lost on its way */
     uint16_t *codes;
@@ -66,6 +67,9 @@ struct route {
     uint32_t backend_count;
     uint64_t weight_sum;                             /* 0: no backend gets anything: 500 */
     uint32_t request_timeout_ms, backend_timeout_ms; /* 0: none */
+    uint32_t connect_timeout_ms;                     /* 0: the backend's */
+    uint32_t header_bytes_max;                       /* 0: none of its own */
+    uint64_t body_bytes_max;                         /* 0: the listener's */
     struct retry_policy retry;
     const struct session_config *session; /* NULL: none */
     bool is_grpc;

@@ -101,6 +101,9 @@ void call_finish(struct call *call)
 
 static bool can_repeat(const struct call *call)
 {
+    uint64_t budget_ns = call->x->hit.route->retry.budget_ms * UINT64_C(1000000);
+    if (budget_ns > 0 && loop_now_ns(call->x->loop) - call->started_ns >= budget_ns)
+        return false;
     return !call->has_head && (!call->body_taken || replay_is_whole(&call->replay));
 }
 
@@ -292,9 +295,10 @@ static void on_abort(void *owner, struct http_stream *stream, enum err err)
     }
     if (err == ERR_REFUSED && retry_refused(call))
         return;
+    bool may_be_twice =
+        !call->x->hit.route->retry.once && method_is_idempotent(call->x->request->method);
     if (is_broken && call->is_reused && !call->is_raced && can_repeat(call) &&
-        !call->x->hit.route->retry.once &&
-        (stream->unsent || method_is_idempotent(call->x->request->method))) {
+        (stream->unsent || may_be_twice)) {
         call->is_raced = true;
         drop_try(call);
         call->events->on_retry(call->owner, 0);
@@ -406,8 +410,11 @@ static void on_timer(void *owner)
 /* Whoever waits for a free connection does so no longer than for a new one. */
 static void arm_waiting(struct call *call)
 {
-    uint32_t limit_ms = call->backend->connect_timeout_ms == 0 ? LIMIT_CONNECT_MS
-                                                               : call->backend->connect_timeout_ms;
+    uint32_t limit_ms = call->waiter.connect_ms;
+    if (limit_ms == 0)
+        limit_ms = call->backend->connect_timeout_ms;
+    if (limit_ms == 0)
+        limit_ms = LIMIT_CONNECT_MS;
     arm_deadline(call);
     if (call->waiter.queued && !timer_is_armed(&call->timer))
         loop_arm(call->x->loop, &call->timer, limit_ms);
@@ -492,6 +499,8 @@ void call_start(struct call *call, const struct call_request *request)
         .request_ends = request->request_ends,
         .waiter = {.owner = call, .on_connection = on_connection, .on_failed = on_connect_failed},
     };
+    call->started_ns = loop_now_ns(x->loop);
+    call->waiter.connect_ms = x->hit.route->connect_timeout_ms;
     timer_init(&call->timer, call, on_timer);
     replay_init(&call->replay, loop_buffers(x->loop), !request->request_ends);
     x->call = call;

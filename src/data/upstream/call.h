@@ -34,6 +34,7 @@ struct call {
     struct timer timer;         /* waiting, the try's deadline, or the pause before the next */
     struct balancer_ask ask;
     uint32_t connect_retries, policy_retries;
+    uint64_t started_ns;
     bool request_ends; /* the request has no body */
     bool body_taken;   /* a byte of the body went upstream: no other try without `replay` */
     struct replay replay;

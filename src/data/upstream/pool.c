@@ -303,6 +303,8 @@ static bool connect_to(struct pool *pool, struct pool_endpoint *endpoint,
 {
     struct pool_set *set = pool->set;
     const struct backend *backend = pool->backend;
+    uint32_t connect_ms =
+        waiter->connect_ms == 0 ? backend->connect_timeout_ms : waiter->connect_ms;
     struct pool_connection *connection = memory_new(struct pool_connection);
     connection->endpoint = endpoint;
     connection->generation = pool->generation;
@@ -311,10 +313,9 @@ static bool connect_to(struct pool *pool, struct pool_endpoint *endpoint,
     connection->started_ns = loop_now_ns(set->loop);
     waiter->endpoint = endpoint;
     count(&set->connects);
-    connection->http = http_connect(set->loop, &endpoint->address, backend->tls,
-                                    backend->server_name, backend->connect_timeout_ms,
-                                    connection->is_h2 ? &pool->settings_h2 : &pool->settings,
-                                    &CONNECTION_EVENTS, connection);
+    connection->http = http_connect(
+        set->loop, &endpoint->address, backend->tls, backend->server_name, connect_ms,
+        connection->is_h2 ? &pool->settings_h2 : &pool->settings, &CONNECTION_EVENTS, connection);
     if (connection->http == NULL) {
         count(&set->connect_failures);
         free(connection);

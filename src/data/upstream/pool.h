@@ -60,6 +60,7 @@ struct pool_waiter {
     void (*on_failed)(void *owner, enum err err, const char *why);
     const struct balancer_ask *ask; /* borrows: while it waits */
     struct pool_endpoint *bound;    /* no other will do; NULL: any */
+    uint32_t connect_ms; /* for a connection made for it; 0: as the backend says */
     struct pool_connection *connecting;
     struct pool_endpoint *endpoint; /* of the connect under way, or of the last that failed */
     struct pool_queue *queue;       /* that it stands in */

@@ -62,6 +62,35 @@ static void what_came_late_follows_what_is_sent_again(void **state)
     rig_close(&rig);
 }
 
+static void no_retry_begins_after_the_budget(void **state)
+{
+    (void)state;
+    struct rig rig;
+    open_rig(&rig, 1, 100);
+    rig.retry.backoff_ms = 40;
+    rig.retry.budget_ms = 60; /* the second pause, of 80 ms or more, ends behind it */
+    rig_adopt(&rig);
+    struct rig_peer client = rig_connect(&rig);
+    rig_send(&rig, &client, TEXT("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+    int tries = 0;
+    while (!rig_has(&client, "HTTP/1.1 503")) {
+        int fd = accept4(rig.listening[0], NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        rig_turn(&rig);
+        rig_read(&client);
+        if (fd < 0)
+            continue;
+        struct rig_peer backend = {.fd = fd};
+        rig_expect(&rig, &backend, "\r\n\r\n");
+        rig_send(&rig, &backend,
+                 TEXT("HTTP/1.1 503 No\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"));
+        rig_close_peer(&backend);
+        tries++;
+    }
+    assert_in_range(tries, 1, 3);
+    rig_close_peer(&client);
+    rig_close(&rig);
+}
+
 static void a_body_too_long_to_keep_is_not_sent_again(void **state)
 {
     (void)state;
@@ -242,6 +271,7 @@ int main(void)
         cmocka_unit_test(a_short_body_is_sent_again_whole),
         cmocka_unit_test(what_came_late_follows_what_is_sent_again),
         cmocka_unit_test(a_body_too_long_to_keep_is_not_sent_again),
+        cmocka_unit_test(no_retry_begins_after_the_budget),
         cmocka_unit_test(attempts_are_counted_after_the_first_and_the_last_status_passes),
         cmocka_unit_test(a_status_that_is_not_named_passes_at_once),
         cmocka_unit_test(each_endpoint_is_tried_before_any_is_tried_again),
