@@ -61,6 +61,15 @@
 #define LIMIT_UPSTREAM_IDLE_MS 60000
 #define LIMIT_UPSTREAM_MS      0     /* answer timeout when the route names none: none */
 #define LIMIT_POOL_IDLE        128   /* idle connections per worker and endpoint */
+#define LIMIT_TUNNEL_IDLE_MS   3600000 /* connections carried as bytes: as Envoy's tcp_proxy */
+#define LIMIT_TUNNEL_ROUNDS    16      /* pieces moved for one connection before others' turn */
+#define LIMIT_SPLICE           65536   /* bytes in a pipe: what the kernel gives it unasked */
+#define LIMIT_PIPES_KEPT       64      /* empty ones, per worker, for the next who moves bytes */
+#define LIMIT_CLIENT_HELLO     16384   /* read ahead of a TLS route; browsers send 2 KiB */
+#define LIMIT_UDP_FLOWS        16384   /* per worker; beyond: strangers are dropped */
+#define LIMIT_UDP_IDLE_MS      60000   /* RFC 4787 asks NATs for 2 min; answers come sooner */
+#define LIMIT_UDP_DRAIN_MS     1000    /* the same while we end: for the answer to a question */
+#define LIMIT_UDP_BATCH        64      /* datagrams of one socket before others' turn */
 #define LIMIT_TUNNEL_END_MS    10000 /* for the second direction, once the first has ended */
 #define LIMIT_CONNECT_RETRIES  3     /* other endpoints tried when a connect fails */
 #define LIMIT_ENDPOINTS        10000 /* per backend */

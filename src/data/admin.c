@@ -222,7 +222,7 @@ static bool listen_at(struct service *service, struct text endpoint, struct hand
     struct address address;
     if (!address_parse_endpoint(endpoint, &address))
         return false;
-    int fd = handover_take(sockets, &address);
+    int fd = handover_take(sockets, &address, false);
     return fd >= 0 ? service_take(service, fd) : service_listen(service, &address);
 }
 

@@ -177,7 +177,7 @@ bool take_over_open(struct take_over *take_over, struct loop *loop, const char *
         errno = ENAMETOOLONG;
         return false;
     }
-    int fd = handover_take(sockets, &address);
+    int fd = handover_take(sockets, &address, false);
     if (fd < 0)
         fd = listener_open(&address, false);
     if (fd < 0)

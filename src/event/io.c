@@ -3,6 +3,7 @@
 #include "event/io.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -162,6 +163,12 @@ static int kernel_shutdown_write(void *state, int fd)
     return shutdown(fd, SHUT_WR);
 }
 
+static ssize_t kernel_splice(void *state, int from, int to, size_t len)
+{
+    (void)state;
+    return splice(from, NULL, to, NULL, len, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+}
+
 static int kernel_close(void *state, int fd)
 {
     (void)state;
@@ -190,6 +197,7 @@ struct io *io_kernel_new(void)
         .connect = kernel_connect,
         .connect_result = kernel_connect_result,
         .shutdown_write = kernel_shutdown_write,
+        .splice = kernel_splice,
         .close = kernel_close,
     };
     return &kernel->io;

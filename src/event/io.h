@@ -39,6 +39,8 @@ struct io {
     int (*connect)(void *state, const struct sockaddr *to, socklen_t len); /* new fd; in progress */
     int (*connect_result)(void *state, int fd); /* 0 or errno of a finished connect */
     int (*shutdown_write)(void *state, int fd);
+    /* Between a socket and a pipe; NULL: this kernel cannot. */
+    ssize_t (*splice)(void *state, int from, int to, size_t len);
     int (*close)(void *state, int fd);
 };
 

@@ -181,6 +181,7 @@ struct http_connection *http_serve(struct loop *loop, int fd, const struct addre
     struct http_link *link = new_link(loop, settings, events, owner);
     link->connection.serving = true;
     struct stream *stream = &link->connection.stream;
+    stream->chooser = settings->chooser;
     enum err err = settings->proxy_protocol ? stream_accept_proxied(stream, loop, fd, peer, tls,
                                                                     http_link_header_ms(link))
                                             : stream_accept(stream, loop, fd, peer, tls);
@@ -189,6 +190,20 @@ struct http_connection *http_serve(struct loop *loop, int fd, const struct addre
         return NULL;
     }
     return &link->connection;
+}
+
+struct http_connection *http_take_over(struct stream *from, struct text early,
+                                       struct tls_context *tls,
+                                       const struct http_settings *settings,
+                                       const struct http_connection_events *events, void *owner)
+{
+    struct http_link *link = new_link(from->loop, settings, events, owner);
+    link->connection.serving = true;
+    link->connection.stream.chooser = settings->chooser;
+    if (stream_take_over(&link->connection.stream, from, early, tls) == ERR_NONE)
+        return &link->connection;
+    free_link(link);
+    return NULL;
 }
 
 struct http_connection *http_connect(struct loop *loop, const struct address *to,

@@ -21,6 +21,7 @@ struct http_settings {
     bool allow_h2;       /* serving, HTTP_AUTO: preface or ALPN h2 is taken */
     bool merge_slashes;  /* serving */
     bool proxy_protocol; /* serving: its header comes first, even before TLS, within header_ms */
+    void *chooser;       /* serving: what tls_pick is asked with; NULL: the connection */
 };
 
 struct http_connection_events {
@@ -57,6 +58,11 @@ struct http_connection {
 struct http_connection *http_serve(struct loop *loop, int fd, const struct address *peer,
                                    struct tls_context *tls, const struct http_settings *settings,
                                    const struct http_connection_events *events, void *owner);
+/* The same for the connection of a plain stream, of which `early` was read already: TLS begins. */
+struct http_connection *http_take_over(struct stream *from, struct text early,
+                                       struct tls_context *tls,
+                                       const struct http_settings *settings,
+                                       const struct http_connection_events *events, void *owner);
 /* Calling: starts to connect; on_ready or on_closed will follow (never before this returns). */
 struct http_connection *http_connect(struct loop *loop, const struct address *to,
                                      struct tls_context *tls, struct text server_name,

@@ -66,11 +66,18 @@ enum err handover_receive(int socket, char *ret_what, struct handover *handover)
     return (message.msg_flags & MSG_CTRUNC) != 0 ? ERR_LIMIT : ERR_NONE;
 }
 
-int handover_take(struct handover *handover, const struct address *address)
+static bool is_datagram(int fd)
+{
+    int type = 0;
+    socklen_t len = sizeof(type);
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_DGRAM;
+}
+
+int handover_take(struct handover *handover, const struct address *address, bool is_udp)
 {
     for (size_t i = 0; handover != NULL && i < handover->count; i++) {
         struct address local = listener_local(handover->fds[i]);
-        if (!address_equal(&local, address))
+        if (!address_equal(&local, address) || is_datagram(handover->fds[i]) != is_udp)
             continue;
         int fd = handover->fds[i];
         handover->fds[i] = handover->fds[--handover->count];

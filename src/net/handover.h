@@ -18,6 +18,6 @@ struct handover {
 MUST_USE bool handover_send(int socket, char what, const int *fds, size_t count);
 /* Reads one message, adds its descriptors. ERR_AGAIN: none yet; ERR_CLOSED: the peer is gone. */
 MUST_USE enum err handover_receive(int socket, char *ret_what, struct handover *handover);
-/* Takes out a socket that listens at `address`, or -1. */
-int handover_take(struct handover *handover, const struct address *address);
+/* Takes out a socket that listens at `address` (is_udp: is bound to it for datagrams), or -1. */
+int handover_take(struct handover *handover, const struct address *address, bool is_udp);
 void handover_fini(struct handover *handover); /* closes what nobody took */

@@ -211,7 +211,12 @@ static void on_resume(void *owner)
 static void reset(struct stream *stream, struct loop *loop, const struct address *peer)
 {
     *stream = (struct stream){
-        .loop = loop, .owner = stream->owner, .on_event = stream->on_event, .peer = *peer};
+        .loop = loop,
+        .owner = stream->owner,
+        .on_event = stream->on_event,
+        .chooser = stream->chooser,
+        .peer = *peer,
+    };
     stream->watch = (struct watch){.fd = -1, .owner = stream, .on_ready = on_ready};
     timer_init(&stream->timer, stream, on_deadline);
     defer_init(&stream->resume, stream, on_resume);
@@ -254,6 +259,21 @@ enum err stream_accept_proxied(struct stream *stream, struct loop *loop, int fd,
     return ERR_NONE;
 }
 
+enum err stream_take_over(struct stream *stream, struct stream *from, struct text early,
+                          struct tls_context *tls)
+{
+    struct loop *loop = from->loop;
+    struct address peer = from->peer;
+    int fd = from->watch.fd;
+    loop_unwatch(loop, &from->watch);
+    from->watch.fd = -1;
+    stream_close(from);
+    enum err err = stream_accept(stream, loop, fd, &peer, tls);
+    if (err == ERR_NONE && tls != NULL)
+        tls_session_feed(stream->tls, early);
+    return err;
+}
+
 enum err stream_connect(struct stream *stream, struct loop *loop, const struct address *to,
                         struct tls_context *tls, struct text server_name, uint32_t timeout_ms)
 {
@@ -289,6 +309,13 @@ void stream_close(struct stream *stream)
     stream->tls = NULL;
     stream->loop = NULL;
     stream->connected = stream->connecting = stream->read_ready = false;
+}
+
+void stream_set_abort(struct stream *stream)
+{
+    struct linger at_once = {.l_onoff = 1};
+    if (stream->loop != NULL && stream->watch.fd >= 0)
+        (void)setsockopt(stream->watch.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
 }
 
 void stream_end_write(struct stream *stream)

@@ -29,6 +29,7 @@ struct stream {
     struct address local; /* through stream_local() */
     void *owner;
     void (*on_event)(void *owner, uint32_t events);
+    void *chooser;   /* what tls_pick is asked with; NULL: the owner */
     enum err err;    /* why it failed */
     const char *why; /* static words for the log: "connect: refused", "tls: bad certificate" */
     bool connected;
@@ -54,12 +55,18 @@ MUST_USE enum err stream_accept(struct stream *stream, struct loop *loop, int fd
 MUST_USE enum err stream_accept_proxied(struct stream *stream, struct loop *loop, int fd,
                                         const struct address *peer, struct tls_context *tls,
                                         uint32_t header_ms);
+/* Goes on with a plain stream's connection. With `tls` the handshake begins, by `early`, which was
+ * read already. `from` is closed, also when this fails. */
+MUST_USE enum err stream_take_over(struct stream *stream, struct stream *from, struct text early,
+                                   struct tls_context *tls);
 /* Calling side. `server_name` (SNI and verification) only with tls; may be empty. */
 MUST_USE enum err stream_connect(struct stream *stream, struct loop *loop, const struct address *to,
                                  struct tls_context *tls, struct text server_name,
                                  uint32_t timeout_ms);
 /* Closes at once; no event follows. Safe on a zeroed or closed stream, and within on_event. */
 void stream_close(struct stream *stream);
+/* When it is closed the peer will be told of a reset (RST) instead of an end. */
+void stream_set_abort(struct stream *stream);
 /* No more bytes from us (FIN, close_notify). */
 void stream_end_write(struct stream *stream);
 

@@ -106,9 +106,10 @@ static bool keep_server_name(struct tls_session *session, const char *name)
 static struct tls_certificate *pick(struct tls_session *session, struct tls_context **ret_rules)
 {
     const struct tls_context *context = session->context;
+    const struct stream *stream = session->stream;
+    void *asked = stream->chooser != NULL ? stream->chooser : stream->owner;
     struct tls_hello hello = {text_of(session->server_name), session->verifies};
-    return context->pick == NULL ? context->certificate
-                                 : context->pick(session->stream->owner, &hello, ret_rules);
+    return context->pick == NULL ? context->certificate : context->pick(asked, &hello, ret_rules);
 }
 
 /* Whoever was let in without a good certificate is nobody. */

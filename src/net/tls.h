@@ -27,7 +27,8 @@ struct tls_hello {
     uint32_t verifies;       /* kinds of keys whose signatures it can check: for tls_choose */
 };
 
-/* Which certificate answers: asked on the stream's thread during the handshake. The owner keeps its
+/* Which certificate answers: asked on the stream's thread during the handshake, with
+ * stream->chooser. The owner keeps its
  * count; it must live until the call is over. NULL refuses: the connection ends with
  * unrecognized_name. *ret_rules is the context that the stream began with; another one may be put
  * in its place, whose ALPN and demands on client certificates then hold. */

@@ -129,6 +129,12 @@ void tls_session_close(struct tls_session *session)
     free(session);
 }
 
+void tls_session_feed(struct tls_session *session, struct text bytes)
+{
+    buffer_add(&session->in, bytes.data, bytes.len);
+    session->wire_ready = true;
+}
+
 void tls_session_wake(struct tls_session *session)
 {
     session->wire_ready = true;

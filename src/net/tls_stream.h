@@ -18,6 +18,8 @@ MUST_USE enum err tls_session_write(struct tls_session *session, struct buffer *
 enum err tls_session_flush(struct tls_session *session);
 /* close_notify, then FIN once all is gone. */
 void tls_session_end(struct tls_session *session);
+/* Bytes of the peer that were read before there was a session. */
+void tls_session_feed(struct tls_session *session, struct text bytes);
 /* The kernel told of bytes or of the end. */
 void tls_session_wake(struct tls_session *session);
 bool tls_session_may_read(const struct tls_session *session);

@@ -9,10 +9,10 @@ static const struct {
     bool is_supported;
 } TABLE[CAPABILITY_COUNT] = {
     [CAPABILITY_GRPC_ROUTE] = {"GRPCRoute traffic", true},
-    [CAPABILITY_TLS_ROUTE] = {"TLSRoute traffic", false},
-    [CAPABILITY_TLS_ROUTE_TERMINATE] = {"TLSRoute traffic on a terminating listener", false},
-    [CAPABILITY_TCP_ROUTE] = {"TCPRoute traffic", false},
-    [CAPABILITY_UDP_ROUTE] = {"UDPRoute traffic", false},
+    [CAPABILITY_TLS_ROUTE] = {"TLSRoute traffic", true},
+    [CAPABILITY_TLS_ROUTE_TERMINATE] = {"TLSRoute traffic on a terminating listener", true},
+    [CAPABILITY_TCP_ROUTE] = {"TCPRoute traffic", true},
+    [CAPABILITY_UDP_ROUTE] = {"UDPRoute traffic", true},
     [CAPABILITY_REQUEST_MIRROR] = {"request mirroring", true},
     [CAPABILITY_CORS] = {"CORS", true},
     [CAPABILITY_EXTERNAL_AUTH] = {"external authorization", true},

@@ -231,6 +231,7 @@ static bool is_same(const struct compile_group *group, const struct binding *old
 /* A handshake begins by the rules of any of them, until the server name is known. */
 static struct binding *make_binding(const struct compile_group *group)
 {
+    bool peeks = false;
     struct tls_context *tls = NULL;
     struct binding_edit *edits = memory_alloc(sizeof(*edits) * group->count);
     enum listener_protocol protocol = LISTENER_UDP;
@@ -239,10 +240,12 @@ static struct binding *make_binding(const struct compile_group *group)
         edits[i] = (struct binding_edit){config->hostname, config};
         protocol = MIN(protocol, config->protocol); /* HTTPS before TLS */
         tls = tls == NULL ? config->tls : tls;
+        peeks = peeks || config->protocol == LISTENER_TLS;
     }
     struct binding *binding = binding_edit(NULL, edits, group->count);
     binding->address = group->address;
     binding->protocol = protocol;
+    binding->peeks = peeks;
     binding->tls = tls == NULL ? NULL : tls_context_ref(tls);
     free(edits);
     return binding;

@@ -181,9 +181,12 @@ static void put_path(struct line *line, const struct access_log_entry *entry)
     }
 }
 
-static void put_protocol(struct line *line, uint8_t version)
+static void put_protocol(struct line *line, const struct access_log_entry *entry)
 {
-    if (version == 20)
+    uint8_t version = entry->x->request->version;
+    if (entry->protocol != NULL)
+        line_raw(line, text_of(entry->protocol));
+    else if (version == 20)
         line_literal(line, "HTTP/2");
     else if (version == 10)
         line_literal(line, "HTTP/1.0");
@@ -202,7 +205,7 @@ static void put_request(struct line *line, const struct access_log_entry *entry)
     line_literal(line, "\",\"x-envoy-origin-path\":\"");
     put_path(line, entry);
     line_literal(line, "\",\"protocol\":\"");
-    put_protocol(line, x->request->version);
+    put_protocol(line, entry);
     line_literal(line, "\",\"response_code\":");
     line_u64(line, (uint64_t)entry->status);
     line_literal(line, ",\"response_flags\":\"");
@@ -373,7 +376,7 @@ static void put_text(struct access_log *log, struct line *line,
     *line->at++ = ' ';
     put_path(line, entry);
     *line->at++ = ' ';
-    put_protocol(line, x->request->version);
+    put_protocol(line, entry);
     line_literal(line, "\" ");
     line_u64(line, (uint64_t)entry->status);
     *line->at++ = ' ';

@@ -44,6 +44,7 @@ struct access_log_entry {
     struct text peer, local; /* of the client's connection, with ports */
     struct text server_name; /* SNI */
     const char *tls_version; /* NULL: plain */
+    const char *protocol;    /* "TCP", "TLS", "UDP"; NULL: the request's version of HTTP */
     const char *termination; /* why the client's connection ended early, or NULL */
 };
 

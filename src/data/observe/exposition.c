@@ -252,6 +252,43 @@ static void write_active(struct merged **all, size_t count, struct builder *out)
     }
 }
 
+static uint64_t sum_counter(const struct merged *merged, size_t offset)
+{
+    uint64_t total = 0;
+    for (size_t i = 0; i < merged->count; i++)
+        total += metrics_read((const void *)((const char *)merged->parts[i] + offset));
+    return total;
+}
+
+/* TCP, TLS and UDP. What is open ended later than it began: read in that order. */
+static void write_sessions(struct merged **all, size_t count, struct builder *out)
+{
+    static const struct {
+        const char *name, *help;
+        size_t offset;
+    } FAMILIES[] = {
+        {"nantian_l4_sessions_total", "TCP and TLS connections and UDP flows begun.",
+         offsetof(struct metrics_route, sessions_begun)},
+        {"nantian_l4_sessions_ended_total", "TCP and TLS connections and UDP flows ended.",
+         offsetof(struct metrics_route, sessions_ended)},
+        {"nantian_l4_received_bytes_total", "Bytes from clients of ended sessions.",
+         offsetof(struct metrics_route, session_received)},
+        {"nantian_l4_sent_bytes_total", "Bytes to clients of ended sessions.",
+         offsetof(struct metrics_route, session_sent)},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(FAMILIES); i++) {
+        family(out, FAMILIES[i].name, "counter", FAMILIES[i].help);
+        for (size_t j = 0; j < count; j++) {
+            if (sum_counter(all[j], offsetof(struct metrics_route, sessions_begun)) == 0)
+                continue;
+            builder_printf(out, "%s{", FAMILIES[i].name);
+            entry_labels(out, all[j]->first, true);
+            builder_printf(out, "} %llu\n",
+                           (unsigned long long)sum_counter(all[j], FAMILIES[i].offset));
+        }
+    }
+}
+
 static void write_flags(struct merged **all, size_t count, struct builder *out)
 {
     family(out, "nantian_responses_total", "counter",
@@ -585,6 +622,7 @@ void exposition_write(const struct exposition *exposition, struct builder *out)
     write_sizes(all, count, true, out);
     write_sizes(all, count, false, out);
     write_tries(all, count, out);
+    write_sessions(all, count, out);
     write_flags(all, count, out);
     merged_free(all, count);
     write_doors(exposition, out);

@@ -305,3 +305,18 @@ void metrics_retry(struct metrics *metrics, const struct exchange *x)
     if (x->backend != NULL)
         metrics_add(&backend_of(exchange_entry(metrics, x), x->backend)->retries, 1);
 }
+
+void metrics_session_begin(struct metrics *metrics, const struct exchange *x)
+{
+    metrics_add(&exchange_entry(metrics, x)->sessions_begun, 1);
+}
+
+void metrics_session_end(struct metrics *metrics, const struct exchange *x)
+{
+    struct metrics_route *entry = exchange_entry(metrics, x);
+    metrics_add(&entry->sessions_ended, 1);
+    metrics_add(&entry->session_received, x->request_bytes);
+    metrics_add(&entry->session_sent, x->response_bytes);
+    if (x->flag != FLAG_NONE)
+        metrics_add(&entry->flags[x->flag], 1);
+}

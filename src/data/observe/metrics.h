@@ -55,6 +55,8 @@ struct metrics_route {
     struct metrics_size request_bytes, response_bytes;
     metrics_counter flags[FLAG_COUNT];
     metrics_counter active_begun, active_ended; /* of listeners only */
+    /* Connections and flows that are carried as bytes. */
+    metrics_counter sessions_begun, sessions_ended, session_received, session_sent;
     struct metrics_backend *_Atomic backends;
     struct metrics_route *next_limbo;
 };
@@ -116,4 +118,7 @@ void metrics_request_end(struct metrics *metrics, const struct exchange *x, int 
 /* A try at x->backend ended; x->tries tells whether it was the first. */
 void metrics_try_end(struct metrics *metrics, const struct exchange *x, int status,
                      uint64_t now_ns);
+/* TCP, TLS and UDP: when the route is known (or none is), and when it is over. */
+void metrics_session_begin(struct metrics *metrics, const struct exchange *x);
+void metrics_session_end(struct metrics *metrics, const struct exchange *x);
 void metrics_retry(struct metrics *metrics, const struct exchange *x);

@@ -2,13 +2,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "data/proxy/proxy.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/limits.h"
 #include "base/memory.h"
 #include "data/proxy/mirror.h"
+#include "data/proxy/peek.h"
 #include "data/proxy/transfer.h"
+#include "data/proxy/tunnel.h"
 
 bool proxy_init(struct proxy *proxy, const struct proxy_options *options)
 {
@@ -26,6 +27,7 @@ void proxy_fini(struct proxy *proxy)
         return;
     CHECK(proxy->connections == NULL && proxy->pools.connection_count == 0);
     pool_set_fini(&proxy->pools);
+    splice_pool_fini(&proxy->pipes);
     access_log_close(&proxy->log);
     if (proxy->lease != NULL)
         lease_drop(proxy->lease);
@@ -43,35 +45,7 @@ void proxy_adopt(struct proxy *proxy, struct lease *lease)
         lease_drop(old);
 }
 
-/* -- doors and connections -- */
-
-void proxy_door_init(struct proxy_door *door, struct proxy *proxy, const struct address *address)
-{
-    char text[ADDRESS_TEXT_MAX];
-    *door = (struct proxy_door){.proxy = proxy, .address = *address};
-    int len = snprintf(door->port_text, sizeof(door->port_text), "%u", address_port(address));
-    door->port = text_from(door->port_text, (size_t)len);
-    door->metrics = metrics_door_of(proxy->metrics, address_format(address, text));
-}
-
-void proxy_door_bind(struct proxy_door *door, const struct binding *binding)
-{
-    door->binding = binding;
-    if (binding == NULL)
-        return;
-    struct listener_limits limits = {0};
-    if (binding->listener_count > 0)
-        limits = binding->listeners[0]->limits;
-    door->settings = (struct http_settings){
-        .header_ms = limits.header_ms,
-        .idle_ms = limits.idle_ms,
-        .body_ms = limits.body_ms,
-        .version = HTTP_AUTO,
-        .allow_h2 = true,
-        .merge_slashes = true,
-        .proxy_protocol = binding->listener_count > 0 && binding->listeners[0]->proxy_protocol,
-    };
-}
+/* -- connections -- */
 
 static void unlink_connection(struct proxy *proxy, struct proxy_connection *connection)
 {
@@ -102,13 +76,10 @@ static void on_closed(void *owner, struct http_connection *http, enum err err)
     struct proxy_connection *connection = owner;
     struct proxy_door *door = connection->door;
     unlink_connection(door->proxy, connection);
-    metrics_add(&door->metrics->closed, 1);
     free(connection->peer);
     free(connection->local);
     free(connection);
-    door->connections--;
-    if (door->connections == 0 && door->is_closed && door->on_empty != NULL)
-        door->on_empty(door);
+    proxy_door_leave(door);
 }
 
 static const struct http_connection_events CONNECTION_EVENTS = {
@@ -117,21 +88,17 @@ static const struct http_connection_events CONNECTION_EVENTS = {
     .on_closed = on_closed,
 };
 
-void proxy_accept(struct proxy_door *door, int fd, const struct address *peer)
+static struct proxy_connection *connection_new(struct proxy_door *door)
 {
-    struct proxy *proxy = door->proxy;
-    if (UNLIKELY(proxy->connection_count >= LIMIT_CONNECTIONS || fd >= proxy->fd_max ||
-                 door->binding == NULL)) {
-        struct io *io = loop_io(proxy->loop);
-        metrics_add(&proxy->metrics->connections_limited, 1);
-        io->close(io->state, fd);
-        return;
-    }
     struct proxy_connection *connection = memory_new(struct proxy_connection);
     connection->door = door;
-    connection->begun_ns = loop_now_ns(proxy->loop);
-    connection->http = http_serve(proxy->loop, fd, peer, door->binding->tls, &door->settings,
-                                  &CONNECTION_EVENTS, connection);
+    connection->begun_ns = loop_now_ns(door->proxy->loop);
+    return connection;
+}
+
+static void link_connection(struct proxy_connection *connection)
+{
+    struct proxy *proxy = connection->door->proxy;
     if (connection->http == NULL) {
         free(connection);
         return;
@@ -141,8 +108,40 @@ void proxy_accept(struct proxy_door *door, int fd, const struct address *peer)
         proxy->connections->previous = connection;
     proxy->connections = connection;
     proxy->connection_count++;
-    door->connections++;
-    metrics_add(&door->metrics->opened, 1);
+    proxy_door_enter(connection->door);
+}
+
+/* The server name is that of an HTTPS listener. */
+static void on_https(struct proxy_door *door, struct stream *from, struct text early)
+{
+    struct proxy_connection *connection = connection_new(door);
+    connection->http = http_take_over(from, early, door->binding->tls, &door->settings,
+                                      &CONNECTION_EVENTS, connection);
+    link_connection(connection);
+}
+
+void proxy_accept(struct proxy_door *door, int fd, const struct address *peer)
+{
+    struct proxy *proxy = door->proxy;
+    if (UNLIKELY(proxy->connection_count + proxy->tunnel_count >= LIMIT_CONNECTIONS ||
+                 fd >= proxy->fd_max || door->binding == NULL)) {
+        struct io *io = loop_io(proxy->loop);
+        metrics_add(&proxy->metrics->connections_limited, 1);
+        io->close(io->state, fd);
+        return;
+    }
+    if (UNLIKELY(door->binding->peeks)) {
+        peek_begin(door, fd, peer, on_https);
+        return;
+    }
+    if (UNLIKELY(door->binding->protocol == LISTENER_TCP)) {
+        tunnel_accept(door, fd, peer);
+        return;
+    }
+    struct proxy_connection *connection = connection_new(door);
+    connection->http = http_serve(proxy->loop, fd, peer, door->binding->tls, &door->settings,
+                                  &CONNECTION_EVENTS, connection);
+    link_connection(connection);
 }
 
 void proxy_drain(struct proxy *proxy, const struct proxy_door *door)
@@ -164,6 +163,8 @@ void proxy_close(struct proxy *proxy)
         next = at->next;
         http_close(at->http, ERR_CLOSED);
     }
+    peek_close_all(proxy);
+    tunnel_close_all(proxy);
     mirror_close_all(proxy);
     pool_set_close(&proxy->pools);
     access_log_flush(&proxy->log);
@@ -171,7 +172,8 @@ void proxy_close(struct proxy *proxy)
 
 bool proxy_is_idle(const struct proxy *proxy)
 {
-    return proxy->connections == NULL && proxy->transfer_count == 0;
+    return proxy->connections == NULL && proxy->transfer_count == 0 && proxy->tunnels == NULL &&
+           proxy->peeks == NULL && proxy->flow_count == 0;
 }
 
 /* -- facts -- */
@@ -179,9 +181,8 @@ bool proxy_is_idle(const struct proxy *proxy)
 struct tls_certificate *proxy_pick_certificate(void *owner, const struct tls_hello *hello,
                                                struct tls_context **ret_rules)
 {
-    struct http_connection *http = owner;
-    const struct proxy_connection *connection = http->owner;
-    const struct binding *binding = connection->door->binding;
+    const struct proxy_door *door = owner;
+    const struct binding *binding = door->binding;
     if (binding == NULL)
         return NULL;
     const struct listener_config *listener = binding_listener(binding, hello->server_name);

@@ -7,9 +7,12 @@
 #include "data/snapshot/lease.h"
 #include "data/upstream/pool.h"
 #include "http/connection.h"
+#include "net/splice.h"
 #include "net/tls.h"
 
 struct mirror; /* data/proxy/mirror.h */
+struct peek;   /* data/proxy/peek.h */
+struct tunnel; /* data/proxy/tunnel.h */
 
 struct proxy {
     struct loop *loop;
@@ -22,7 +25,12 @@ struct proxy {
     uint32_t connection_count;
     int fd_max; /* clients get descriptors below it; what is above is for the rest of us */
     uint32_t transfer_count; /* requests under way */
-    struct mirror *mirrors;  /* copies of requests under way, which may outlive theirs */
+    struct peek *peeks;      /* clients whose server name is awaited */
+    struct tunnel *tunnels;  /* connections carried as bytes */
+    uint32_t tunnel_count;   /* of both */
+    uint32_t flow_count;     /* of UDP */
+    struct splice_pool pipes;
+    struct mirror *mirrors; /* copies of requests under way, which may outlive theirs */
     uint32_t mirror_count;
     size_t mirror_bytes; /* of bodies that they hold */
     bool is_draining;
@@ -74,6 +82,9 @@ void proxy_adopt(struct proxy *proxy, struct lease *lease);
 void proxy_door_init(struct proxy_door *door, struct proxy *proxy, const struct address *address);
 /* What the current snapshot says of this door; NULL: nothing any more. */
 void proxy_door_bind(struct proxy_door *door, const struct binding *binding);
+/* A client of that door comes and goes. The door may be gone after the second. */
+void proxy_door_enter(struct proxy_door *door);
+void proxy_door_leave(struct proxy_door *door);
 /* A connection of that door; closed at once when there are too many. */
 void proxy_accept(struct proxy_door *door, int fd, const struct address *peer);
 /* Finishes what is under way, accepts nothing new on these connections. NULL: of all doors. */
@@ -82,6 +93,6 @@ void proxy_drain(struct proxy *proxy, const struct proxy_door *door);
 void proxy_close(struct proxy *proxy);
 bool proxy_is_idle(const struct proxy *proxy);
 
-/* For tls_server_options.pick: `owner` is a stream's owner on the serving side. */
+/* For tls_server_options.pick: `owner` is the door. */
 struct tls_certificate *proxy_pick_certificate(void *owner, const struct tls_hello *hello,
                                                struct tls_context **ret_rules);

@@ -86,6 +86,7 @@ struct binding *binding_edit(const struct binding *old, const struct binding_edi
         made->address = old->address;
         made->protocol = old->protocol;
         made->tls = old->tls == NULL ? NULL : tls_context_ref(old->tls);
+        made->peeks = old->peeks;
     }
     made->listeners = memory_alloc(sizeof(struct listener_config *) * (before + count + 1));
     for (uint32_t i = 0; i < before; i++) {
@@ -144,10 +145,12 @@ void snapshot_unref(struct snapshot *snapshot)
 }
 
 const struct binding *snapshot_binding(const struct snapshot *snapshot,
-                                       const struct address *address)
+                                       const struct address *address, bool is_udp)
 {
     for (uint32_t i = 0; i < snapshot->binding_count; i++) {
-        if (address_equal(&snapshot->bindings[i]->address, address))
+        const struct binding *binding = snapshot->bindings[i];
+        if ((binding->protocol == LISTENER_UDP) == is_udp &&
+            address_equal(&binding->address, address))
             return snapshot->bindings[i];
     }
     return NULL;

@@ -59,7 +59,8 @@ struct listener_config {
 struct binding {
     _Atomic uint32_t refs;
     struct address address;
-    enum listener_protocol protocol;    /* HTTP, or HTTPS when TLS comes first, ... */
+    enum listener_protocol protocol; /* HTTP, or HTTPS when TLS comes first, ... */
+    bool peeks; /* the server name is read before it is known who ends TLS, and what is in it */
     struct tls_context *tls;            /* shares; NULL when plain */
     struct listener_config **listeners; /* shares */
     uint32_t listener_count;
@@ -102,9 +103,9 @@ struct snapshot_life *snapshot_life_new(void);
 void snapshot_life_unref(struct snapshot_life *life);
 struct snapshot *snapshot_ref(struct snapshot *snapshot);
 void snapshot_unref(struct snapshot *snapshot);
-/* The binding of this local address, or NULL. */
+/* The binding of this local address, of UDP or of TCP, or NULL. */
 const struct binding *snapshot_binding(const struct snapshot *snapshot,
-                                       const struct address *address);
+                                       const struct address *address, bool is_udp);
 /* The most specific listener for a host name (lower case, no port), or NULL: Gateway API listener
  * isolation. An empty host asks for the listener without a host name. */
 struct listener_config *binding_listener(const struct binding *binding, struct text host);

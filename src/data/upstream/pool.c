@@ -598,6 +598,14 @@ void pool_end(struct pool_endpoint *endpoint)
         pool_collect(endpoint->pool);
 }
 
+struct pool_endpoint *pool_choose(struct pool *pool, const struct balancer_ask *ask)
+{
+    struct pool_endpoint *endpoint = choose(pool, ask);
+    if (endpoint != NULL)
+        pool_begin(endpoint);
+    return endpoint;
+}
+
 /* -- pools and slots -- */
 
 struct backend *pool_backend(const struct pool *pool)
@@ -667,6 +675,14 @@ static void pool_collect(struct pool *pool)
         at = &(*at)->next_retired;
     *at = pool->next_retired;
     pool_free(pool);
+}
+
+void pool_leave(struct pool_endpoint *endpoint)
+{
+    struct pool *pool = endpoint->pool;
+    CHECK(endpoint->item.active > 0);
+    endpoint->item.active--;
+    pool_collect(pool);
 }
 
 static void retire(struct pool_set *set, struct pool *pool)

@@ -100,6 +100,10 @@ struct text pool_local(struct pool_connection *connection);
 void pool_cancel(struct pool *pool, struct pool_waiter *waiter);
 /* How a try at the endpoint went. */
 void pool_report(struct pool_endpoint *endpoint, enum health_result result);
+/* An endpoint for bytes that are no HTTP, connected by the caller; NULL: none (untried). It
+ * is begun, and the pool stays until pool_leave gives it back. */
+struct pool_endpoint *pool_choose(struct pool *pool, const struct balancer_ask *ask);
+void pool_leave(struct pool_endpoint *endpoint);
 /* A request begins and ends at an endpoint: what least-request counts. */
 void pool_begin(struct pool_endpoint *endpoint);
 void pool_end(struct pool_endpoint *endpoint);

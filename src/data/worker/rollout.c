@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "net/datagram.h"
 
 /* A socket and the worker that has it. Several workers share an address, and one may have several
  * sockets of it: a process that follows another may have fewer workers. */
@@ -84,47 +85,55 @@ void rollout_free(struct rollout *rollout)
 
 /* -- sockets -- */
 
-static bool is_served(const struct binding *binding)
+static bool is_udp(const struct binding *binding)
 {
-    return binding->protocol == LISTENER_HTTP || binding->protocol == LISTENER_HTTPS;
+    return binding->protocol == LISTENER_UDP;
 }
 
-static bool is_bound(const struct rollout *rollout, const struct address *address)
+static bool is_bound(const struct rollout *rollout, const struct binding *binding)
 {
     for (size_t i = 0; i < rollout->bound_count; i++)
-        if (address_equal(&rollout->bound[i].socket.address, address))
+        if (rollout->bound[i].socket.is_udp == is_udp(binding) &&
+            address_equal(&rollout->bound[i].socket.address, &binding->address))
             return true;
     return false;
 }
 
-static void remember(struct rollout *rollout, const struct address *address, int fd,
+static void remember(struct rollout *rollout, const struct binding *binding, int fd,
                      uint32_t worker)
 {
     rollout->bound = memory_grow(rollout->bound, rollout->bound_count, &rollout->bound_cap,
                                  sizeof(struct bound));
-    rollout->bound[rollout->bound_count++] = (struct bound){{*address, fd}, worker, true};
+    rollout->bound[rollout->bound_count++] =
+        (struct bound){{binding->address, fd, is_udp(binding)}, worker, true};
+}
+
+static int open_socket(const struct binding *binding, bool reuse_port)
+{
+    return is_udp(binding) ? datagram_open(&binding->address, reuse_port)
+                           : listener_open(&binding->address, reuse_port);
 }
 
 /* A socket for every worker, and every inherited one with some worker: what waits in its queue
  * must be accepted. Without SO_REUSEPORT first: another process on the port is an error, not a
  * silent half of it. */
-static bool open_address(struct rollout *rollout, const struct address *address)
+static bool open_address(struct rollout *rollout, const struct binding *binding)
 {
     uint32_t count = 0;
     int fd;
-    while ((fd = handover_take(rollout->inherited, address)) >= 0)
-        remember(rollout, address, fd, count++ % rollout->count);
+    while ((fd = handover_take(rollout->inherited, &binding->address, is_udp(binding))) >= 0)
+        remember(rollout, binding, fd, count++ % rollout->count);
     if (count == 0) {
-        int probe = listener_open(address, false);
+        int probe = open_socket(binding, false);
         if (probe < 0)
             return false;
         close(probe);
     }
     for (; count < rollout->count; count++) {
-        fd = listener_open(address, true);
+        fd = open_socket(binding, true);
         if (fd < 0)
             return false;
-        remember(rollout, address, fd, count);
+        remember(rollout, binding, fd, count);
     }
     return true;
 }
@@ -162,8 +171,7 @@ static bool open_sockets(struct rollout *rollout, const struct snapshot *snapsho
     bool is_good = true;
     for (uint32_t i = 0; i < snapshot->binding_count; i++) {
         const struct binding *binding = snapshot->bindings[i];
-        if (!is_served(binding) || is_bound(rollout, &binding->address) ||
-            open_address(rollout, &binding->address))
+        if (is_bound(rollout, binding) || open_address(rollout, binding))
             continue;
         add_fault(faults, binding, errno);
         is_good = false;
@@ -178,9 +186,8 @@ static void forget_gone(struct rollout *rollout, const struct snapshot *snapshot
 {
     size_t kept = 0;
     for (size_t i = 0; i < rollout->bound_count; i++) {
-        const struct binding *binding =
-            snapshot_binding(snapshot, &rollout->bound[i].socket.address);
-        if (binding != NULL && is_served(binding))
+        const struct worker_socket *socket = &rollout->bound[i].socket;
+        if (snapshot_binding(snapshot, &socket->address, socket->is_udp) != NULL)
             rollout->bound[kept++] = rollout->bound[i];
     }
     rollout->bound_count = kept;

@@ -9,6 +9,7 @@
 
 #include "base/limits.h"
 #include "base/memory.h"
+#include "data/proxy/udp.h"
 
 #define DRAIN_CHECK_MS 5
 
@@ -70,6 +71,12 @@ static void close_door(struct worker_door *door)
         door_free(&door->door);
 }
 
+/* What a client that is connected has begun with. */
+static enum listener_protocol speaks(const struct binding *binding)
+{
+    return binding->protocol == LISTENER_TLS ? LISTENER_HTTPS : binding->protocol;
+}
+
 static void open_door(struct worker *worker, const struct worker_socket *socket,
                       const struct binding *binding)
 {
@@ -78,7 +85,7 @@ static void open_door(struct worker *worker, const struct worker_socket *socket,
     proxy_door_bind(&door->door, binding);
     door->door.on_empty = door_free;
     door->worker = worker;
-    door->is_tls = binding->tls != NULL;
+    door->speaks = speaks(binding);
     door->listener =
         (struct listener){.address = socket->address, .owner = door, .on_accept = on_accept};
     door->next = worker->doors;
@@ -89,6 +96,33 @@ static void open_door(struct worker *worker, const struct worker_socket *socket,
     }
 }
 
+static void adopt_udp(struct worker *worker, const struct snapshot *snapshot)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < worker->udp_count; i++) {
+        struct udp_door *udp = worker->udp_doors[i];
+        const struct binding *binding = snapshot_binding(snapshot, udp_address(udp), true);
+        if (binding == NULL) {
+            udp_close(udp);
+            continue;
+        }
+        udp_bind(udp, binding);
+        worker->udp_doors[kept++] = udp;
+    }
+    worker->udp_count = kept;
+}
+
+static void open_udp(struct worker *worker, const struct worker_socket *socket,
+                     const struct binding *binding)
+{
+    struct udp_door *udp = udp_open(&worker->proxy, &socket->address, socket->fd, binding);
+    if (udp == NULL)
+        return;
+    worker->udp_doors = memory_grow(worker->udp_doors, worker->udp_count, &worker->udp_cap,
+                                    sizeof(struct udp_door *));
+    worker->udp_doors[worker->udp_count++] = udp;
+}
+
 /* Doors first: they borrow from the snapshot whose lease the proxy drops then. */
 void worker_adopt(struct worker *worker, struct snapshot *snapshot,
                   const struct worker_socket *sockets, size_t count)
@@ -96,24 +130,30 @@ void worker_adopt(struct worker *worker, struct snapshot *snapshot,
     struct worker_door *next;
     for (struct worker_door *door = worker->doors; door != NULL; door = next) {
         next = door->next;
-        const struct binding *binding = door->door.is_closed && door->door.binding == NULL
-                                            ? NULL
-                                            : snapshot_binding(snapshot, &door->door.address);
+        const struct binding *binding =
+            door->door.is_closed && door->door.binding == NULL
+                ? NULL
+                : snapshot_binding(snapshot, &door->door.address, false);
         if (binding == NULL) {
             if (door->door.binding != NULL)
                 close_door(door);
             continue;
         }
         proxy_door_bind(&door->door, binding);
-        if (door->is_tls != (binding->tls != NULL)) /* what is open speaks the other protocol */
+        if (door->speaks != speaks(binding)) /* what is open speaks the other protocol */
             proxy_drain(&worker->proxy, &door->door);
-        door->is_tls = binding->tls != NULL;
+        door->speaks = speaks(binding);
     }
     for (size_t i = 0; i < count; i++) {
-        const struct binding *binding = snapshot_binding(snapshot, &sockets[i].address);
+        const struct binding *binding =
+            snapshot_binding(snapshot, &sockets[i].address, sockets[i].is_udp);
         CHECK(binding != NULL);
-        open_door(worker, &sockets[i], binding);
+        if (sockets[i].is_udp)
+            open_udp(worker, &sockets[i], binding);
+        else
+            open_door(worker, &sockets[i], binding);
     }
+    adopt_udp(worker, snapshot);
     proxy_adopt(&worker->proxy, lease_new(snapshot));
     if (worker->proxy.is_draining)
         worker_drain(worker);
@@ -123,6 +163,8 @@ void worker_drain(struct worker *worker)
 {
     for (struct worker_door *door = worker->doors; door != NULL; door = door->next)
         stop_accepting(door);
+    for (size_t i = 0; i < worker->udp_count; i++)
+        udp_drain(worker->udp_doors[i]);
     proxy_drain(&worker->proxy, NULL);
 }
 
@@ -283,6 +325,9 @@ fail:
 static void wind_up(struct worker *worker)
 {
     struct worker_door *next;
+    for (size_t i = 0; i < worker->udp_count; i++)
+        udp_close(worker->udp_doors[i]);
+    worker->udp_count = 0;
     proxy_close(&worker->proxy);
     for (struct worker_door *door = worker->doors; door != NULL; door = next) {
         next = door->next;
@@ -325,5 +370,6 @@ void worker_free(struct worker *worker)
     proxy_fini(&worker->proxy);
     mailbox_fini(&worker->mailbox);
     loop_free(worker->loop);
+    free(worker->udp_doors);
     free(worker);
 }

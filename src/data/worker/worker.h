@@ -15,11 +15,13 @@ struct worker_door {
     struct listener listener;
     struct worker *worker;
     struct worker_door *next;
-    bool is_tls;
+    enum listener_protocol speaks;
 };
 
 struct worker {
     struct loop *loop;
+    struct udp_door **udp_doors; /* owns */
+    size_t udp_count, udp_cap;
     struct mailbox mailbox;
     struct proxy proxy;
     struct worker_door *doors;
@@ -49,6 +51,7 @@ void worker_free(struct worker *worker);
 struct worker_socket {
     struct address address;
     int fd;
+    bool is_udp;
 };
 
 /* On the worker's own thread. */

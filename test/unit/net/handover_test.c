@@ -37,9 +37,9 @@ static void a_connection_that_waits_goes_along(void **state)
     assert_int_equal(what, 'E');
     assert_int_equal(handover_receive(pair[1], &what, &handover), ERR_AGAIN);
 
-    int taken = handover_take(&handover, &address);
+    int taken = handover_take(&handover, &address, false);
     assert_true(taken >= 0);
-    assert_int_equal(handover_take(&handover, &address), -1);
+    assert_int_equal(handover_take(&handover, &address, false), -1);
     int accepted = accept(taken, NULL, NULL);
     assert_true(accepted >= 0);
     assert_int_equal(write(client, "x", 1), 1);
@@ -67,7 +67,7 @@ static void what_nobody_takes_is_closed(void **state)
     assert_int_equal(handover_receive(pair[1], &what, &handover), ERR_NONE);
     assert_int_equal(handover_receive(pair[1], &what, &handover), ERR_NONE);
     assert_int_equal(handover.count, 3);
-    int taken = handover_take(&handover, &address[1]);
+    int taken = handover_take(&handover, &address[1], false);
     assert_true(taken >= 0);
     for (int i = 0; i < 3; i++)
         close(fds[i]);

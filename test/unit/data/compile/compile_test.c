@@ -26,7 +26,7 @@ static void resources_become_a_snapshot(void **state)
     const struct binding *binding = snapshot->bindings[0];
     char text[ADDRESS_TEXT_MAX];
     assert_true(text_is(address_format(&binding->address, text), "0.0.0.0:8080"));
-    assert_ptr_equal(snapshot_binding(snapshot, &binding->address), binding);
+    assert_ptr_equal(snapshot_binding(snapshot, &binding->address, false), binding);
     const struct route *route = find_route(snapshot, L, "any.example", "/cart/1");
     assert_non_null(route);
     assert_true(text_is(route->label, "HTTPRoute/shop/cart/0"));
