@@ -97,6 +97,11 @@ static int shutdown_write(void *state, int fd)
     return fails(state, "shutdown", ENOTCONN) ? -1 : CALL(state, shutdown_write, fd);
 }
 
+static ssize_t splice_on(void *state, int from, int to, size_t len)
+{
+    return fails(state, "splice", EPIPE) ? -1 : CALL(state, splice, from, to, len);
+}
+
 static int close_fd(void *state, int fd)
 {
     return CALL(state, close, fd);
@@ -106,7 +111,8 @@ static void torture_init(struct torture *torture, uint64_t fail_at)
 {
     *torture = (struct torture){
         .io = {torture, now_ns, wall_ns, seed, watch, watch_level, unwatch, wait_for, receive,
-               send_parts, accept_one, connect_to, connect_result, shutdown_write, close_fd},
+               send_parts, accept_one, connect_to, connect_result, shutdown_write, splice_on,
+               close_fd},
         .kernel = io_kernel_new(),
         .fail_at = fail_at,
     };

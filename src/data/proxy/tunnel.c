@@ -138,6 +138,7 @@ static void open_relays(struct tunnel *t)
 {
     struct proxy *proxy = t->door->proxy;
     t->state = TUNNEL_OPEN;
+    pool_report(t->endpoint, HEALTH_GOOD);
     t->x.connect_ns = loop_now_ns(t->x.loop) - t->x.upstream_started_ns;
     relay_init(&t->up, &t->client, &t->backend, &proxy->pipes);
     relay_init(&t->down, &t->backend, &t->client, &proxy->pipes);
@@ -173,6 +174,7 @@ static bool try_endpoint(struct tunnel *t, const struct backend *backend)
     if (err == ERR_NONE)
         return true;
     t->x.upstream_failure = t->backend.why;
+    pool_report(t->endpoint, HEALTH_CONNECT_ERROR);
     return false;
 }
 
@@ -195,6 +197,7 @@ static void on_backend(void *owner, uint32_t events)
     struct tunnel *t = owner;
     if ((events & STREAM_FAILED) != 0) {
         t->x.upstream_failure = t->backend.why;
+        pool_report(t->endpoint, HEALTH_CONNECT_ERROR);
         stream_close(&t->backend);
         connect_backend(t);
     } else if (t->state != TUNNEL_OPEN && (events & STREAM_CONNECTED) != 0) {
