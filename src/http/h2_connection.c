@@ -161,6 +161,12 @@ static void on_sent(void *owner, void *user, size_t len, bool end)
     h2_stream_check(stream);
 }
 
+static void on_broken(void *owner, void *user, uint32_t code)
+{
+    (void)owner;
+    h2_stream_fail(user, h2_stream_err(code), h2_code_name(code));
+}
+
 static void on_gone(void *owner, void *user, uint32_t code)
 {
     struct h2_link *h2 = owner;
@@ -223,6 +229,7 @@ static const struct h2_session_events EVENTS = {
     .on_data = on_data,
     .on_end = on_data_end,
     .on_sent = on_sent,
+    .on_broken = on_broken,
     .on_gone = on_gone,
     .on_settings = on_settings,
     .on_ping_ack = on_ping_ack,

@@ -235,6 +235,9 @@ static bool overflows(struct h2_session *session, const struct h2_frame *frame)
             : nghttp2_session_get_stream_remote_window_size(session->nghttp2, frame->id);
     if (window <= 0 || frame->word <= (uint32_t)(INT32_MAX - window))
         return false;
+    void *stream = nghttp2_session_get_stream_user_data(session->nghttp2, frame->id);
+    if (stream != NULL)
+        session->events->on_broken(session->owner, stream, H2_FLOW_CONTROL_ERROR);
     reject(session, frame->id, H2_FLOW_CONTROL_ERROR);
     return true;
 }

@@ -48,6 +48,9 @@ struct h2_session_events {
     enum h2_code (*on_end)(void *owner, void *stream); /* END_STREAM on DATA */
     /* A head, or `len` bytes of its body, became frames; `end`: and END_STREAM with them. */
     void (*on_sent)(void *owner, void *stream, size_t len, bool end);
+    /* We reset the stream for what the peer did, besides what the three above answered: nothing
+     * more is told of it but on_gone. */
+    void (*on_broken)(void *owner, void *stream, uint32_t code);
     /* The session forgot the stream: finished (NO_ERROR) or reset. */
     void (*on_gone)(void *owner, void *stream, uint32_t code);
     void (*on_settings)(void *owner); /* the peer's, also the first */

@@ -357,6 +357,21 @@ static void a_stream_window_that_overflows_ends_that_stream_alone(void **state)
     }
 }
 
+/* P58: what is reset in the breath that opened it reaches nobody. */
+static void a_stream_that_overflows_at_once_is_never_seen(void **state)
+{
+    (void)state;
+    struct raw *raw = raw_new();
+    raw_preface(raw);
+    raw_get(raw, 1, RAW_END_HEADERS, "/");
+    raw_frame32(raw, RAW_WINDOW, 1, 0x7fffffff);
+    RAW_UNTIL(raw, raw_find(raw, RAW_RESET, 1) != NULL);
+    assert_int_equal(raw->heads, 0);
+    raw_get(raw, 3, GOOD, "/");
+    RAW_UNTIL(raw, raw->heads == 1);
+    raw_free(raw);
+}
+
 static void what_is_neither_version_gets_no_answer_in_one(void **state)
 {
     (void)state;
@@ -655,6 +670,7 @@ int main(void)
         cmocka_unit_test(trailers_and_padding_of_an_honest_request_pass),
         cmocka_unit_test(a_broken_frame_ends_the_connection_with_its_code),
         cmocka_unit_test(a_stream_window_that_overflows_ends_that_stream_alone),
+        cmocka_unit_test(a_stream_that_overflows_at_once_is_never_seen),
         cmocka_unit_test(what_is_neither_version_gets_no_answer_in_one),
         cmocka_unit_test(a_connection_starts_with_the_preface_and_settings),
         cmocka_unit_test(floods_of_frames_end_in_calm),
