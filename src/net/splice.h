@@ -1,5 +1,6 @@
 /* Bytes from one plain stream to another through the kernel, without a copy in our memory: through
- * a pipe that holds what the sink does not take yet. */
+ * a pipe that holds what the sink does not take yet. SIGPIPE must be ignored (event/signals.h): no
+ * flag of splice(2) says so. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 

@@ -60,7 +60,7 @@ def context_with(authority, tmp_path, identity=None, **options):
 
 
 def outcome(port, context):
-    """The status of one request, or the exception's name: TLS 1.3 may refuse after the handshake."""
+    """The status of one request, or "refused": TLS 1.3 may refuse after the handshake."""
     try:
         return request(port, host="one.example", tls=context, server_name="one.example").status
     except (OSError, EOFError, ssl.SSLError):
@@ -215,8 +215,9 @@ def test_renegotiation_early_data_and_key_logs_are_off(start_gateway, authority,
     shown = s_client(port, "one.example", "-tls1_3")
     assert "Max Early Data: 0" in shown or "Early data was not sent" in shown, shown
     done = subprocess.run(
-        ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-tls1_2", "-legacy_renegotiation"],
-        input="R\nGET / HTTP/1.1\r\n", capture_output=True, timeout=DEADLINE, check=False, text=True)
+        ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-tls1_2",
+         "-legacy_renegotiation"], input="R\nGET / HTTP/1.1\r\n", capture_output=True,
+        timeout=DEADLINE, check=False, text=True)
     assert "HTTP/1.1 200" not in done.stdout, done
     assert "Secure Renegotiation IS supported" in done.stdout, done.stdout
     assert request(port, host="one.example", tls=authority.context(),
