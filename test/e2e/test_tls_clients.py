@@ -162,6 +162,41 @@ def test_sessions_resume_but_never_under_other_rules(start_gateway, authority, u
     assert answer == b"HTTP/1.1 200" and reused
 
 
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_ticket_of_another_listener_of_the_port_opens_nothing(start_gateway, authority, users,
+                                                                backend, tmp_path, version):
+    """CVE-2025-23419: resumption must not stand in for the client certificate."""
+    port = free_port()
+    free = listener("free", port, "TLS", hostname="free.example",
+                    tls={"mode": "Terminate", "certificateRefs": [{"name": "one"}]})
+    gateway = gateway_of(free, https("strict", port, "one", hostname="one.example"))
+    gateway["spec"]["tls"] = {"frontend": {"default": validation("users")}}
+    l4 = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "TLSRoute",
+          "metadata": {"name": "l4", "namespace": "default"},
+          "spec": {"parentRefs": [{"name": "web", "sectionName": "free"}],
+                   "hostnames": ["free.example"],
+                   "rules": [{"backendRefs": [{"name": "app", "port": 80}]}]}}
+    start_gateway(gateway, authority.secret("one", "one.example", "free.example"),
+                  bundle("users", users), route("r", rule("app")), l4,
+                  service("app", backend.port))
+    nobody = context_with(authority, tmp_path, maximum_version=version)
+
+    def connect(name, session=None):
+        raw = socket.create_connection(("127.0.0.1", port), DEADLINE)
+        with nobody.wrap_socket(raw, server_hostname=name, session=session) as tls:
+            tls.sendall(b"GET / HTTP/1.1\r\nHost: one.example\r\n\r\n")
+            return tls.recv(12), tls.session
+
+    answer, session = connect("free.example")
+    assert answer == b"HTTP/1.1 200" and session is not None
+    assert connect("free.example", session)[0] == b"HTTP/1.1 200"
+    for offered in (None, session):
+        with contextlib.suppress(OSError):
+            assert connect("one.example", offered)[0] != b"HTTP/1.1 200"
+    user = context_with(authority, tmp_path, users.issue("user"), maximum_version=version)
+    assert outcome(port, user) == 200
+
+
 def policy(*bundles, **more):
     return {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "BackendTLSPolicy",
             "metadata": {"name": "tls", "namespace": "default"},
