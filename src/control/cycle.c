@@ -64,6 +64,24 @@ static void on_stopped(void *owner)
     loop_stop(((struct cycle *)owner)->loop);
 }
 
+static void on_credentials(void *owner, struct text chain, struct text key)
+{
+    struct cycle *cycle = owner;
+    cycle->on_credentials(cycle->owner, chain, key);
+}
+
+static void on_identity(void *owner, uint64_t ticket, struct text gateway, const char *why)
+{
+    struct cycle *cycle = owner;
+    publish_answer(cycle->publish, ticket, gateway, why);
+}
+
+static void on_stranger(void *owner, uint64_t ticket, struct text token)
+{
+    struct cycle *cycle = owner;
+    kube_ask(cycle->kube, ticket, token);
+}
+
 static void on_refused(void *owner, enum resource_type type, struct text name, struct text why)
 {
     struct cycle *cycle = owner;
@@ -113,9 +131,15 @@ static void on_applied(void *owner, struct text gateway, uint64_t revision)
 
 bool cycle_init(struct cycle *cycle, const struct cycle_options *options)
 {
-    static const struct kube_events kube_events = {on_cluster_change, on_stopped};
+    static const struct kube_events kube_events = {on_cluster_change, on_stopped, on_credentials,
+                                                   on_identity};
     static const struct publish_events events = {on_refused, on_refusals_end, on_applied};
-    *cycle = (struct cycle){.loop = options->loop, .translate = options->translate};
+    *cycle = (struct cycle){
+        .loop = options->loop,
+        .translate = options->translate,
+        .on_credentials = options->on_credentials,
+        .owner = options->owner,
+    };
     cycle->store = store_new();
     cycle->publish = publish_new(&(struct publish_options){
         .loop = options->loop,
@@ -134,12 +158,15 @@ bool cycle_init(struct cycle *cycle, const struct cycle_options *options)
         .loop = options->loop,
         .kubeconfig = options->kubeconfig,
         .context = options->context,
+        .proxy_image = options->proxy_image,
+        .xds_port = options->xds_port,
         .controller = options->translate->controller.len > 0 ? options->translate->controller
                                                              : TEXT(TRANSLATE_CONTROLLER),
         .store = cycle->store,
         .events = &kube_events,
         .owner = cycle,
     });
+    publish_guard(cycle->publish, on_stranger, cycle);
     return cycle->kube != NULL;
 }
 

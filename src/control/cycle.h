@@ -15,6 +15,8 @@ struct cycle {
     struct outcome *outcome;                   /* owns; NULL before the first run */
     struct publish *publish;                   /* owns */
     const struct translate_options *translate; /* borrows */
+    void (*on_credentials)(void *owner, struct text chain, struct text key);
+    void *owner;        /* of on_credentials */
     struct defer again; /* a refusal asks for another run, once it is told completely */
     bool refused;
     uint64_t runs, translated, last_us;
@@ -24,6 +26,11 @@ struct cycle_options {
     struct loop *loop;
     struct text directory, state_dir;
     struct text kubeconfig, context; /* when there is no directory; may be empty, see kube.h */
+    struct text proxy_image;
+    uint16_t xds_port;
+    /* Of a cluster: PEM, once, for the doors over TCP. */
+    void (*on_credentials)(void *owner, struct text chain, struct text key);
+    void *owner;
     const struct translate_options *translate; /* borrowed for good */
 };
 

@@ -88,12 +88,14 @@ static void source_work(void *owner, uint64_t *ret_runs, uint64_t *ret_translate
     *ret_last_us = control->cycle.last_us;
 }
 
-static bool listen_all(struct control *control)
+/* Unix sockets, or those over TCP, which in a cluster wait for their certificate. */
+static bool listen_xds(struct control *control, bool is_local)
 {
     const struct options *options = &control->options;
     char text[ADDRESS_TEXT_MAX];
     for (size_t i = 0; i < options->xds_count; i++) {
-        bool is_local = options->xds[i].any.sa_family == AF_UNIX;
+        if ((options->xds[i].any.sa_family == AF_UNIX) != is_local)
+            continue;
         const char *why = publish_listen(control->cycle.publish, &options->xds[i],
                                          is_local ? NULL : control->tls);
         if (why == NULL)
@@ -102,6 +104,16 @@ static bool listen_all(struct control *control)
         log_error("cannot listen for data planes", log_str("address", text), log_str("why", why));
         return false;
     }
+    return true;
+}
+
+static bool listen_all(struct control *control)
+{
+    const struct options *options = &control->options;
+    char text[ADDRESS_TEXT_MAX];
+    bool is_certified = control->tls != NULL || !options_are_for_cluster(options);
+    if (!listen_xds(control, true) || (is_certified && !listen_xds(control, false)))
+        return false;
     for (size_t i = 0; i < options->admin_count; i++) {
         if (admin_listen(control->admin, &options->admin[i]))
             continue;
@@ -113,28 +125,40 @@ static bool listen_all(struct control *control)
     return true;
 }
 
-static bool make_tls(struct control *control)
+static bool make_tls(struct control *control, struct text chain, struct text key)
 {
     const struct options *options = &control->options;
-    if (options->certificate.len == 0)
-        return true;
     static const char *const alpn[] = {"h2", NULL};
     const char *why = NULL;
-    struct tls_certificate *certificate =
-        tls_certificate_new(options->certificate, options->key, &why);
+    struct tls_certificate *certificate = tls_certificate_new(chain, key, &why);
     if (certificate != NULL)
         control->tls = tls_server_new(
             &(struct tls_server_options){
                 .certificate = certificate,
                 .alpn = alpn,
                 .client_ca_pem = options->client_ca,
-                .client_certificate_required = true,
+                .client_certificate_required = options->client_ca.len > 0,
             },
             &why);
     tls_certificate_unref(certificate);
     if (control->tls == NULL)
         log_error("the xDS certificate cannot be used", log_str("why", why));
     return control->tls != NULL;
+}
+
+static void on_credentials(void *owner, struct text chain, struct text key)
+{
+    struct control *control = owner;
+    if (control->tls == NULL && make_tls(control, chain, key))
+        (void)listen_xds(control, false);
+}
+
+static uint16_t xds_port(const struct options *options)
+{
+    for (size_t i = 0; i < options->xds_count; i++)
+        if (options->xds[i].any.sa_family != AF_UNIX)
+            return address_port(&options->xds[i]);
+    return 0;
 }
 
 static bool start(struct control *control)
@@ -163,6 +187,10 @@ static bool start(struct control *control)
         .state_dir = options->state_dir,
         .kubeconfig = options->kubeconfig,
         .context = options->context,
+        .proxy_image = options->proxy_image,
+        .xds_port = xds_port(options),
+        .on_credentials = on_credentials,
+        .owner = control,
         .translate = &control->translate,
     };
     if (!cycle_init(&control->cycle, &cycle))
@@ -180,7 +208,7 @@ static bool start(struct control *control)
         .work = source_work,
     };
     control->admin = admin_new(control->loop, &control->source);
-    if (!make_tls(control))
+    if (options->certificate.len > 0 && !make_tls(control, options->certificate, options->key))
         return false;
     if (!cycle_start(&control->cycle)) {
         log_error("cannot read the directory", log_text("directory", options->directory),

@@ -12,10 +12,12 @@ static const char USAGE[] =
     "  --directory DIR         *.yaml, *.yml and *.json in it are the configuration\n"
     "  --kubeconfig FILE  --context NAME\n"
     "                          the cluster is the configuration; in a pod neither flag is needed\n"
+    "  --proxy-image IMAGE     each Gateway of the cluster gets data planes of its own\n"
     "  --state-dir DIR         keeps the version counter over restarts\n"
     "  --xds ADDR              where data planes come: unix:PATH or IP:PORT (repeatable)\n"
     "  --xds-cert FILE  --xds-key FILE  --xds-client-ca FILE\n"
-    "                          mutual TLS; required for IP:PORT\n"
+    "                          mutual TLS; required for IP:PORT, but in a cluster, where\n"
+    "                          the certificate is ours and data planes show a token\n"
     "  --admin ADDR            API, health and metrics: unix:PATH or IP:PORT (repeatable)\n"
     "  --default-address IP    where Gateways without spec.addresses bind\n"
     "  --session-key FILE      signs sessions; the same for all replicas (else: made and kept in "
@@ -57,6 +59,8 @@ static int read_flag(struct options *options, const char *flag, const char *valu
         options->directory = text;
     else if (text_is(name, "kubeconfig"))
         options->kubeconfig = text;
+    else if (text_is(name, "proxy-image"))
+        options->proxy_image = text;
     else if (text_is(name, "context"))
         options->context = text;
     else if (text_is(name, "state-dir"))
@@ -110,7 +114,8 @@ static int check(const struct options *options)
     bool has_tls =
         options->certificate.len > 0 && options->key.len > 0 && options->client_ca.len > 0;
     for (size_t i = 0; i < options->xds_count; i++)
-        if (options->xds[i].any.sa_family != AF_UNIX && !has_tls)
+        if (options->xds[i].any.sa_family != AF_UNIX && !has_tls &&
+            !options_are_for_cluster(options))
             return complain("--xds IP:PORT", "wants --xds-cert, --xds-key and --xds-client-ca");
     return -1;
 }

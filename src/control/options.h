@@ -11,6 +11,7 @@
 struct options {
     struct arena arena;
     struct text directory, state_dir, controller, default_address;
+    struct text proxy_image;         /* of the data planes of a cluster */
     struct text kubeconfig, context; /* instead of a directory; both empty as well: in a pod */
     struct address xds[OPTIONS_ADDRESSES], admin[OPTIONS_ADDRESSES];
     size_t xds_count, admin_count;

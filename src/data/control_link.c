@@ -131,6 +131,7 @@ static void make_link(struct control_link *control, const struct address *more, 
         .count = count,
         .tls = control->tls,
         .server_name = control->server_name,
+        .token_file = control->options->xds_token,
     };
     if (count > 0)
         control->link = link_new(&link);

@@ -21,6 +21,7 @@ static const char USAGE[] =
     "  --xds-ca FILE            TLS: what the control plane's certificate must be signed by\n"
     "  --xds-cert FILE          TLS: our certificate, with --xds-key\n"
     "  --xds-key FILE\n"
+    "  --xds-token FILE         who we are, as a token of a Kubernetes service account\n"
     "  --xds-server-name NAME   TLS: the name in its certificate (the host of --xds)\n"
     "  --node NAME              who we are (the host name)\n"
     "  --gateway NAMESPACE/NAME the one Gateway to serve (all that there are)\n"
@@ -151,6 +152,7 @@ static const char **plain_flag(struct options *options, const char *flag)
         {"--xds-ca", &options->xds_ca},       {"--xds-cert", &options->xds_cert},
         {"--xds-key", &options->xds_key},     {"--xds-server-name", &options->xds_name},
         {"--state-dir", &options->state_dir}, {"--access-log", &options->access_log},
+        {"--xds-token", &options->xds_token},
     };
     for (size_t i = 0; i < ARRAY_LEN(flags); i++)
         if (strcmp(flags[i].flag, flag) == 0)
@@ -227,6 +229,8 @@ static bool is_complete(struct options *options, bool admin_given)
         return wrong(" and --xds-key belong together", "--xds-cert", "");
     if (options->xds_cert != NULL && options->xds_ca == NULL)
         return wrong(" needs --xds-ca", "--xds-cert", "");
+    if (options->xds_token != NULL && options->xds_ca == NULL)
+        return wrong(" needs --xds-ca: a token is not shown to just anybody", "--xds-token", "");
     if (options->take_over && options->state_dir == NULL)
         return wrong(" needs --state-dir", "--take-over", "");
     if (options->xds_count == 0 && options->state_dir == NULL)

@@ -12,6 +12,7 @@ struct options {
     const char *xds[OPTIONS_LIST_MAX]; /* "unix:/path", "host:port" */
     size_t xds_count;
     const char *xds_ca, *xds_cert, *xds_key, *xds_name;
+    const char *xds_token; /* a file */
     char *node;            /* owns */
     const char *gateway;   /* "namespace/name"; NULL: all */
     const char *state_dir; /* NULL: nothing is kept */

@@ -11,6 +11,7 @@ struct grpc_channel {
     const struct grpc_channel_events *events; /* NULL: freed, waits for its connection's end */
     void *owner;
     char *authority; /* owns */
+    char *token;     /* owns; NULL: none */
     bool tls, ready;
 };
 
@@ -23,6 +24,7 @@ static const struct http_settings SETTINGS = {
 static void free_channel(struct grpc_channel *channel)
 {
     free(channel->authority);
+    free(channel->token);
     free(channel);
 }
 
@@ -78,6 +80,12 @@ void grpc_channel_free(struct grpc_channel *channel)
         http_close(channel->connection, ERR_CLOSED);
 }
 
+void grpc_channel_authorize(struct grpc_channel *channel, struct text token)
+{
+    free(channel->token);
+    channel->token = memory_string(token);
+}
+
 struct grpc_call *grpc_start(struct grpc_channel *channel, const char *method,
                              const struct grpc_events *events, void *owner)
 {
@@ -97,6 +105,9 @@ struct grpc_call *grpc_start(struct grpc_channel *channel, const char *method,
     message_add(&head, &stream->arena, name_text(NAME_TE), TEXT("trailers"));
     message_add(&head, &stream->arena, name_text(NAME_CONTENT_TYPE), TEXT("application/grpc"));
     message_add(&head, &stream->arena, name_text(NAME_USER_AGENT), TEXT("nantian-grpc"));
+    if (channel->token != NULL)
+        message_add(&head, &stream->arena, name_text(NAME_AUTHORIZATION),
+                    arena_printf(&stream->arena, "Bearer %s", channel->token));
     exchange->call.events = events;
     exchange->call.owner = owner;
     http_stream_own(stream, &grpc_call_events, exchange);

@@ -44,6 +44,7 @@ struct grpc_call {
     struct text method;  /* "/package.Service/Method" */
     size_t queued_bytes; /* written by us and not yet taken by the connection */
     size_t receive_max;
+    const char *identity; /* serving: who the caller proved to be, in the stream's arena; or NULL */
 };
 
 /* Queues one message. ERR_CLOSED: the call is over or finished. ERR_LIMIT: more than `queue_max`
@@ -86,6 +87,8 @@ struct grpc_channel *grpc_channel_open(struct loop *loop, const struct address *
                                        struct tls_context *tls, struct text server_name,
                                        struct text authority,
                                        const struct grpc_channel_events *events, void *owner);
+/* Calls from now on carry "authorization: Bearer TOKEN"; copied. */
+void grpc_channel_authorize(struct grpc_channel *channel, struct text token);
 /* No event of the channel follows; on_end of calls still open comes at the end of the turn. */
 void grpc_channel_free(struct grpc_channel *channel);
 /* NULL: the channel is not ready, is ended, or carries as many calls as the peer allows. */

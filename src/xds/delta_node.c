@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 
+#include "base/builder.h"
 #include "base/limits.h"
 #include "base/memory.h"
 #include "xds/delta_server_internal.h"
@@ -63,11 +64,17 @@ static void forget_one(struct delta_server *server)
 }
 
 struct delta_node *delta_node_join(struct delta_server *server,
-                                   const Envoy__Service__Discovery__V3__Node *message)
+                                   const Envoy__Service__Discovery__V3__Node *message,
+                                   const char *identity)
 {
+    struct builder full CLEANUP(builder_fini) = {0};
     struct text id = TEXT("unnamed");
     if (message != NULL && message->id[0] != '\0')
         id = text_slice(text_of(message->id), 0, LIMIT_RESOURCE_NAME);
+    if (identity != NULL) { /* so that nobody takes the name of another Gateway's */
+        builder_printf(&full, "%s/" TEXT_FMT, identity, TEXT_ARG(id));
+        id = builder_text(&full);
+    }
     size_t at = place_of(server, id);
     if (at == server->node_count || !text_is(id, server->nodes[at]->id)) {
         server->nodes = memory_grow(server->nodes, server->node_count, &server->node_cap,

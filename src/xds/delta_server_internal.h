@@ -117,7 +117,8 @@ void delta_plan_clear(struct delta_plan *plan);
 
 /* delta_node.c */
 struct delta_node *delta_node_join(struct delta_server *server,
-                                   const Envoy__Service__Discovery__V3__Node *message);
+                                   const Envoy__Service__Discovery__V3__Node *message,
+                                   const char *identity);
 void delta_node_leave(struct delta_server *server, struct delta_node *node);
 void delta_node_acked(struct delta_server *server, struct delta_node *node,
                       const struct snapshot_version *version, uint64_t apply_us);

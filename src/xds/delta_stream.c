@@ -281,9 +281,14 @@ static void take_message(struct delta_stream *stream, struct text message)
                          "a request could not be read");
     } else {
         const Request *request = unpacked;
-        if (stream->node == NULL)
-            stream->node = delta_node_join(stream->server, request->node);
-        if (stream->server->generation == 0)
+        const char *identity = stream->call->identity;
+        bool is_other = identity != NULL && stream->node == NULL &&
+                        (request->node == NULL || strcmp(request->node->cluster, identity) != 0);
+        if (stream->node == NULL && !is_other)
+            stream->node = delta_node_join(stream->server, request->node, identity);
+        if (is_other)
+            delta_stream_end(stream, GRPC_PERMISSION_DENIED, "the token is of another Gateway");
+        else if (stream->server->generation == 0)
             hold_early(stream, message);
         else
             on_request(stream, request, &arena);

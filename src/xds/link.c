@@ -9,12 +9,15 @@
 #include "base/memory.h"
 #include "net/tls.h"
 
+#define TOKEN_MAX 16384
+
 struct link {
     struct loop *loop;
     struct address *addresses; /* owns */
     size_t count, at;
     struct tls_context *tls;      /* shares */
     char *server_name;            /* owns */
+    char *token_file;             /* owns; or NULL */
     struct grpc_channel *channel; /* owns; NULL between two tries */
     bool started, up, ending;
     uint32_t attempt;
@@ -56,9 +59,17 @@ static void on_late_end(void *owner, struct grpc_call *call, enum grpc_status st
     (void)text;
 }
 
+static const struct grpc_events NOBODY = {.on_message = on_late_message, .on_end = on_late_end};
+
+void link_end_call(struct grpc_call *call, enum grpc_status status, const char *why)
+{
+    call->events = &NOBODY;
+    call->owner = NULL;
+    grpc_finish(call, status, why);
+}
+
 void link_drop_call(struct grpc_call *call)
 {
-    static const struct grpc_events NOBODY = {.on_message = on_late_message, .on_end = on_late_end};
     call->events = &NOBODY;
     call->owner = NULL;
     grpc_cancel(call);
@@ -111,6 +122,21 @@ static void on_closed(void *owner, struct grpc_channel *channel, const char *why
         link_restart(link, why);
 }
 
+/* A token that is replaced now and then: the one of this moment. */
+static void authorize(struct link *link)
+{
+    char token[TOKEN_MAX];
+    FILE *file = link->token_file == NULL ? NULL : fopen(link->token_file, "re");
+    if (file == NULL)
+        return;
+    size_t len = fread(token, 1, sizeof(token), file);
+    fclose(file);
+    while (len > 0 && (unsigned char)token[len - 1] <= ' ')
+        len--;
+    grpc_channel_authorize(link->channel, text_from(token, len));
+    explicit_bzero(token, sizeof(token));
+}
+
 static void try_now(void *owner)
 {
     static const struct grpc_channel_events EVENTS = {on_ready, on_closed};
@@ -129,7 +155,9 @@ static void try_now(void *owner)
         link->counters.failures++;
         loop_arm(link->loop, &link->retry,
                  link_backoff_ms(loop_random(link->loop), link->attempt++));
+        return;
     }
+    authorize(link);
 }
 
 static void close_now(void *owner)
@@ -154,6 +182,8 @@ struct link *link_new(const struct link_options *options)
     if (options->tls != NULL)
         link->tls = tls_context_ref(options->tls);
     link->server_name = memory_string(options->server_name);
+    if (options->token_file != NULL)
+        link->token_file = memory_string(text_of(options->token_file));
     timer_init(&link->retry, link, try_now);
     defer_init(&link->close, link, close_now);
     return link;
@@ -175,6 +205,7 @@ void link_free(struct link *link)
         tls_context_unref(link->tls);
     free(link->addresses);
     free(link->server_name);
+    free(link->token_file);
     free(link);
 }
 

@@ -12,6 +12,7 @@ struct link_options {
     size_t count;
     struct tls_context *tls; /* NULL: plain; shares */
     struct text server_name; /* for TLS */
+    const char *token_file;  /* read for each connection; its token goes with every call; or NULL */
 };
 
 /* Stands in its owner, who removes it before it goes. */
@@ -44,6 +45,8 @@ const struct address *link_address(const struct link *link); /* the one in use, 
 
 /* Cancels a call, either end; its owner hears nothing more of it and may go. */
 void link_drop_call(struct grpc_call *call);
+/* Serving: ends it with a status; its owner hears nothing more of it either. */
+void link_end_call(struct grpc_call *call, enum grpc_status status, const char *why);
 
 /* How long to wait before try number `attempt` (from 0): half to whole of an exponential step. */
 uint64_t link_backoff_ms(struct random *random, uint32_t attempt);

@@ -79,7 +79,10 @@ static void on_message(void *owner, struct grpc_call *call, struct text message)
         grpc_finish(call, GRPC_INVALID_ARGUMENT, "a report could not be read");
         return;
     }
-    const Nantian__Report__V1__DataPlaneReport *report = unpacked;
+    Nantian__Report__V1__DataPlaneReport *report = unpacked;
+    if (call->identity != NULL) /* as delta_node_join names it */
+        report->node =
+            arena_string(&arena, arena_printf(&arena, "%s/%s", call->identity, report->node));
     if (reporter->node == NULL || strcmp(reporter->node, report->node) != 0) {
         free(reporter->node);
         reporter->node = memory_string(text_slice(text_of(report->node), 0, LIMIT_RESOURCE_NAME));

@@ -26,19 +26,44 @@ struct xds_server {
     struct delta_server *delta;    /* borrows */
     struct report_server *reports; /* borrows; may be NULL */
     struct grpc_server *grpc;      /* owns */
+    struct guard *guard;           /* owns; NULL: TLS alone judges */
     struct door doors[LISTENERS_MAX];
     size_t door_count;
     uint64_t refused;
 };
 
-static void on_delta(void *owner, struct grpc_call *call)
+static void take_delta(void *owner, struct grpc_call *call)
 {
     delta_server_call(((struct xds_server *)owner)->delta, call);
 }
 
-static void on_report(void *owner, struct grpc_call *call)
+static void take_report(void *owner, struct grpc_call *call)
 {
     report_server_call(((struct xds_server *)owner)->reports, call);
+}
+
+/* A Unix socket's peers are ours by their credentials. */
+static bool must_prove(const struct xds_server *server, const struct grpc_call *call)
+{
+    return server->guard != NULL && call->stream->connection->stream.peer.any.sa_family != AF_UNIX;
+}
+
+static void on_delta(void *owner, struct grpc_call *call)
+{
+    struct xds_server *server = owner;
+    if (must_prove(server, call))
+        guard_hold(server->guard, call, take_delta, server);
+    else
+        take_delta(server, call);
+}
+
+static void on_report(void *owner, struct grpc_call *call)
+{
+    struct xds_server *server = owner;
+    if (must_prove(server, call))
+        guard_hold(server->guard, call, take_report, server);
+    else
+        take_report(server, call);
 }
 
 /* On a Unix socket the peer is a process of this user, or root's. */
@@ -77,10 +102,23 @@ struct xds_server *xds_server_new(struct loop *loop, struct delta_server *delta,
     return server;
 }
 
+void xds_server_guard(struct xds_server *server, guard_ask ask, void *owner)
+{
+    CHECK(server->guard == NULL);
+    server->guard = guard_new(ask, owner);
+}
+
+void xds_server_answer(struct xds_server *server, uint64_t ticket, struct text identity,
+                       const char *why)
+{
+    guard_answer(server->guard, ticket, identity, why);
+}
+
 void xds_server_free(struct xds_server *server)
 {
     if (server == NULL)
         return;
+    guard_free(server->guard);
     for (size_t i = 0; i < server->door_count; i++) {
         struct door *door = &server->doors[i];
         listener_close(&door->listener);

@@ -5,6 +5,7 @@
 
 #include "net/address.h"
 #include "xds/delta_server.h"
+#include "xds/guard.h"
 #include "xds/report_server.h"
 
 struct tls_context;
@@ -14,6 +15,11 @@ struct xds_server;
 struct xds_server *xds_server_new(struct loop *loop, struct delta_server *delta,
                                   struct report_server *reports);
 void xds_server_free(struct xds_server *server);
+/* From now on whoever comes over TCP must bring a token that `ask` likes (see guard.h); the answer
+ * is an identity, which a data plane's cluster must be. */
+void xds_server_guard(struct xds_server *server, guard_ask ask, void *owner);
+void xds_server_answer(struct xds_server *server, uint64_t ticket, struct text identity,
+                       const char *why);
 
 /* unix:/path takes the place of a dead socket; TCP listens under `tls` (shares), NULL is plain text
  * and meant for loopback in tests. NULL on success, or static words (errno says more). At most 8.

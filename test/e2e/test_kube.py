@@ -6,11 +6,13 @@ import http.client
 import json
 import signal
 import socket
+import subprocess
 import time
 
 import pytest
+import yaml
 
-from harness import BIN, Plane, gateway_of, listener, route, rule, wait_for
+from harness import BIN, ROOT, Plane, free_port, gateway_of, listener, route, rule, wait_for
 from kube_server import Cut, KubeServer, status_of
 
 CONTROLLER = "nantian.dev/gateway-controller"
@@ -21,7 +23,7 @@ class Cluster:
 
     def __init__(self, folder, **options):
         self.server = KubeServer(token="secret", **options)
-        self.folder, self.planes = folder, []
+        self.folder, self.planes, self.flags = folder, [], []
         self.kubeconfig = self.server.kubeconfig(folder / "kubeconfig")
         self.server.put({"kind": "GatewayClass", "metadata": {"name": "nantian"},
                          "spec": {"controllerName": CONTROLLER}})
@@ -33,7 +35,7 @@ class Cluster:
         plane = Plane(f"nantian-control-{number}", [
             BIN / "nantian-control", "--kubeconfig", self.kubeconfig, "--state-dir",
             self.folder / f"state-{number}", "--xds", f"unix:{self.folder}/xds-{number}.sock",
-            "--admin", f"unix:{self.folder}/admin-{number}.sock"],
+            "--admin", f"unix:{self.folder}/admin-{number}.sock", *self.flags],
             self.folder / f"control-{number}.log")
         self.planes.append(plane)
         plane.start()
@@ -364,3 +366,168 @@ def test_a_request_that_is_cut_off_is_made_again(start_cluster):
     with contextlib.suppress(OSError):
         cluster.control()
     cluster.wait_accepted("one")
+
+
+# ---- what is installed ----
+
+def rules_of_install():
+    """(namespace or None, rule) of the control plane's roles."""
+    text = (ROOT / "deploy/install.yaml").read_text(encoding="utf-8")
+    for item in yaml.safe_load_all(text):
+        if item["kind"] in ("ClusterRole", "Role"):
+            for each in item["rules"]:
+                yield item["metadata"].get("namespace"), each
+
+
+def is_allowed(request):
+    """As the API server would judge it; the Lease and the certificate stand in our namespace."""
+    verb = {"post": "create", "put": "update"}.get(request.verb, request.verb)
+    if request.verb == "patch" and request.sub is None:
+        wanted = {"create", "patch"}  # a server-side apply may make it
+    else:
+        wanted = {verb}
+    group = request.path.split("/")[2] if request.path.startswith("/apis/") else ""
+    resource = request.plural + (f"/{request.sub}" if request.sub else "")
+    found = set()
+    for namespace, each in rules_of_install():
+        names = each.get("resourceNames")
+        own = request.plural == "leases" or \
+            (request.plural == "secrets" and request.verb == "post")
+        if group in each["apiGroups"] and resource in each["resources"] and \
+                (names is None or request.name in names) and (namespace is None or own):
+            found |= set(each["verbs"])
+    return wanted <= found
+
+
+def test_install_is_what_its_parts_make():
+    subprocess.run([ROOT / "tools/install-manifest", "--check"], check=True)
+
+
+# ---- data planes of their own ----
+
+def account(name, namespace="default"):
+    return {"username": f"system:serviceaccount:{namespace}:{name}", "groups": []}
+
+
+@pytest.fixture
+def provisioned(start_cluster, tmp_path):
+    """A cluster with provisioning; `proxy(gateway, token)` starts a data plane as its pod would."""
+    cluster = start_cluster(control=False)
+    cluster.server.reviews = {"token-of-web": account("web-nantian"),
+                              "token-of-other": account("other-nantian"),
+                              "token-of-nobody": account("default")}
+    port = free_port()
+    cluster.flags = ["--xds", f"127.0.0.1:{port}", "--proxy-image", "nantian-proxy:test"]
+    cluster.server.put(gateway_of(listener("http", free_port()), name="other"))
+    cluster.control()
+    config = wait_for(lambda: cluster.server.get("ConfigMap", "web-nantian"), "the CA is there")
+    (tmp_path / "ca.crt").write_text(config["data"]["ca.crt"], encoding="ascii")
+    planes = []
+
+    def proxy(gateway, token):
+        name = f"proxy-{len(planes)}"
+        (tmp_path / f"{name}.token").write_text(token + "\n", encoding="ascii")
+        admin = free_port()
+        plane = Plane(name, [
+            BIN / "nantian-proxy", "--xds", f"127.0.0.1:{port}", "--xds-ca", tmp_path / "ca.crt",
+            "--xds-server-name", "nantian-control.default.svc", "--xds-token",
+            tmp_path / f"{name}.token", "--gateway", gateway, "--node", name, "--state-dir",
+            tmp_path / f"state-{name}", "--admin", f"127.0.0.1:{admin}", "--default-address",
+            "127.0.0.1"], tmp_path / f"{name}.log")
+        plane.admin = admin
+        planes.append(plane)
+        plane.start()
+        return plane
+
+    cluster.proxy = proxy
+    yield cluster
+    for plane in planes:
+        plane.stop()
+    assert not [problem for plane in planes for problem in plane.judge()]
+
+
+def address(cluster, gateway, ip):
+    """The load balancer gives the Service its address."""
+    service = wait_for(lambda: cluster.server.get("Service", f"{gateway}-nantian"), "its Service")
+    cluster.server.put({**service, "status": {"loadBalancer": {"ingress": [{"ip": ip}]}}},
+                       status=True)
+
+
+def test_each_gateway_gets_objects_that_go_with_it(provisioned):
+    server = provisioned.server
+    deployment = wait_for(lambda: server.get("Deployment", "web-nantian"), "the Deployment")
+    web = server.get("Gateway", "web")
+    for kind in ("ServiceAccount", "ConfigMap", "Service", "Deployment"):
+        meta = server.get(kind, "web-nantian")["metadata"]
+        assert meta["labels"]["gateway.networking.k8s.io/gateway-name"] == "web"
+        assert meta["labels"]["gateway.networking.k8s.io/gateway-class-name"] == "nantian"
+        assert meta["ownerReferences"][0]["uid"] == web["metadata"]["uid"]
+    service = server.get("Service", "web-nantian")
+    assert [(p["port"], p["protocol"]) for p in service["spec"]["ports"]] == [(80, "TCP")]
+    pod = deployment["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"] and not pod["automountServiceAccountToken"]
+    assert pod["containers"][0]["image"] == "nantian-proxy:test"
+    # What is as it should be is not written again; what is taken away comes back.
+    settled(provisioned)
+    forbidden = {(r.verb, r.path) for r in server.audit if not is_allowed(r)}
+    assert not forbidden, "deploy/base/rbac.yaml gives no right to do this"
+    count = len(server.writes("deployments"))
+    web["spec"]["listeners"].append(listener("more", 81))
+    web["spec"]["infrastructure"] = {"labels": {"team": "a"}, "annotations": {"note": "b"}}
+    server.put(web)
+    wait_for(lambda: len(server.get("Service", "web-nantian")["spec"]["ports"]) == 2,
+             "the new port")
+    wait_for(lambda: server.get("Deployment", "web-nantian")["metadata"]["labels"].get("team"),
+             "the label")
+    assert len(server.writes("deployments")) <= count + 1
+    time.sleep(2.1)
+    server.remove("Service", "web-nantian")
+    wait_for(lambda: server.get("Service", "web-nantian"), "the Service is back")
+
+
+def test_f26_what_is_left_half_done_is_done_again(provisioned):
+    server, steps = provisioned.server, ["serviceaccounts", "configmaps", "services", "deployments"]
+    for number, step in enumerate(steps):
+        def die(*_):
+            provisioned.planes[-1].kill()
+            raise Cut
+
+        server.when(die, "patch", step, times=1)
+        server.put(gateway_of(listener("http", 80), name=f"half-{number}"))
+        wait_for(lambda: not provisioned.planes[-1].running(), f"it dies at {step}")
+        provisioned.planes.pop().judge()
+        provisioned.control()
+        wait_for(lambda name=f"half-{number}-nantian": server.get("Deployment", name),
+                 "the Deployment is there after all")
+    assert {name for _, name in server.objects["deployments"]} == \
+        {"web-nantian", "other-nantian", *(f"half-{n}-nantian" for n in range(4))}
+
+
+def test_a_data_plane_proves_by_its_token_which_gateway_it_is_of(provisioned):
+    server = provisioned.server
+    server.put(plain("mine"))
+    server.put(route("theirs", rule("app"), parent="other"))
+    web = server.get("Gateway", "web")
+    web["spec"]["listeners"][0]["port"] = free_port()
+    server.put(web)
+    address(provisioned, "web", "10.250.0.7")
+    provisioned.proxy("default/web", "token-of-web")
+    wait_for(lambda: (provisioned.condition("Gateway", "web", "Programmed") or {}).get("status")
+             == "True", "web is programmed")
+    assert server.get("Gateway", "web")["status"]["addresses"][0]["value"] == "10.250.0.7"
+    nodes = provisioned.ask("/v1/nodes")[1]["nodes"]
+    assert [node["node"] for node in nodes] == ["default/web/proxy-0"]
+    # The other Gateway's data plane is not there, so it is not programmed; stolen, wrong and
+    # missing tokens change nothing about that.
+    for token in ("token-of-web", "token-of-nobody", "made up", ""):
+        provisioned.proxy("default/other", token)
+    wait_for(lambda: sum(r.plural == "tokenreviews" for r in server.audit) >= 4,
+             "the tokens are judged")
+    time.sleep(0.5)
+    assert [node["node"] for node in provisioned.ask("/v1/nodes")[1]["nodes"]] == \
+        ["default/web/proxy-0"]
+    assert provisioned.condition("Gateway", "other", "Programmed")["status"] == "False"
+    address(provisioned, "other", "10.250.0.8")
+    provisioned.proxy("default/other", "token-of-other")
+    wait_for(lambda: provisioned.condition("Gateway", "other", "Programmed")["status"] == "True",
+             "other is programmed")

@@ -30,6 +30,7 @@ RESOURCES = {
     "udproutes": (GATEWAY, "v1", "UDPRoute", True),
     "referencegrants": (GATEWAY, "v1", "ReferenceGrant", True),
     "backendtlspolicies": (GATEWAY, "v1", "BackendTLSPolicy", True),
+    "backendlbpolicies": (GATEWAY, "v1alpha2", "BackendLBPolicy", True),
     "services": ("", "v1", "Service", True),
     "secrets": ("", "v1", "Secret", True),
     "configmaps": ("", "v1", "ConfigMap", True),

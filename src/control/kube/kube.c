@@ -9,8 +9,11 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "control/kube/client.h"
+#include "control/kube/credentials.h"
 #include "control/kube/election.h"
 #include "control/kube/mirror.h"
+#include "control/kube/provision.h"
+#include "control/kube/review.h"
 #include "control/kube/status_writer.h"
 
 struct kube {
@@ -20,6 +23,12 @@ struct kube {
     struct mirror *mirror;
     struct election *election;
     struct status_writer *writer;
+    struct reviews *reviews;
+    struct credentials *credentials; /* NULL: nobody comes over TCP */
+    struct provision *provision;     /* NULL: not wanted, or the certificate is not there yet */
+    struct store *store;             /* borrows */
+    const struct outcome *outcome;   /* borrows; of the last run */
+    struct text proxy_image, server_name, xds_address;
     const struct kube_events *events;
     void *owner;
 };
@@ -60,6 +69,8 @@ static void on_held(void *owner)
     log_info("this control plane leads: it writes statuses",
              log_text("namespace", kube->config.namespace));
     status_writer_begin(kube->writer);
+    if (kube->provision != NULL)
+        provision_begin(kube->provision);
 }
 
 static void on_lost(void *owner)
@@ -73,6 +84,42 @@ static void on_released(void *owner)
 {
     struct kube *kube = owner;
     kube->events->on_stopped(kube->owner);
+}
+
+static void on_credentials(void *owner, struct text chain, struct text key)
+{
+    struct kube *kube = owner;
+    if (kube->proxy_image.len > 0) {
+        kube->provision = provision_new(&(struct provision_options){
+            .loop = kube->loop,
+            .client = kube->client,
+            .store = kube->store,
+            .manifests = {.image = kube->proxy_image,
+                          .xds_address = kube->xds_address,
+                          .ca = arena_text(&kube->config.arena, chain),
+                          .server_name = kube->server_name,
+                          .audience = TEXT(REVIEW_AUDIENCE)},
+            .may_write = may_write,
+            .owner = kube,
+        });
+        if (kube->outcome != NULL)
+            provision_take(kube->provision, kube->outcome);
+    }
+    kube->events->on_credentials(kube->owner, chain, key);
+}
+
+static void on_reviewed(void *owner, uint64_t ticket, struct text namespace, struct text account,
+                        const char *why)
+{
+    struct kube *kube = owner;
+    struct arena arena;
+    arena_init(&arena, 0);
+    struct text gateway =
+        namespace.len == 0 ? TEXT_NONE : provision_gateway(kube->store, namespace, account, &arena);
+    if (namespace.len > 0 && gateway.len == 0)
+        why = "the service account is of no Gateway's data planes";
+    kube->events->on_identity(kube->owner, ticket, gateway, why);
+    arena_fini(&arena);
 }
 
 /* A pod's name is unique at a time; the rest tells its container's lives apart. */
@@ -104,6 +151,18 @@ static bool load(struct kube *kube, const struct kube_options *options)
     return kube->client != NULL;
 }
 
+static void expect_data_planes(struct kube *kube, const struct kube_options *options)
+{
+    struct arena *arena = &kube->config.arena;
+    kube->proxy_image = arena_text(arena, options->proxy_image);
+    kube->server_name =
+        arena_printf(arena, "nantian-control." TEXT_FMT ".svc", TEXT_ARG(kube->config.namespace));
+    kube->xds_address =
+        arena_printf(arena, TEXT_FMT ":%u", TEXT_ARG(kube->server_name), options->xds_port);
+    kube->credentials = credentials_new(kube->loop, kube->client, kube->config.namespace,
+                                        kube->server_name, on_credentials, kube);
+}
+
 struct kube *kube_new(const struct kube_options *options)
 {
     static const struct mirror_events MIRROR_EVENTS = {on_change, on_object, on_removed};
@@ -112,6 +171,7 @@ struct kube *kube_new(const struct kube_options *options)
     kube->loop = options->loop;
     kube->events = options->events;
     kube->owner = options->owner;
+    kube->store = options->store;
     if (!load(kube, options)) {
         kube_free(kube);
         return NULL;
@@ -127,6 +187,9 @@ struct kube *kube_new(const struct kube_options *options)
         .api_version = api_version,
         .owner = kube,
     });
+    kube->reviews = review_new(kube->client, on_reviewed, kube);
+    if (options->xds_port != 0)
+        expect_data_planes(kube, options);
     return kube;
 }
 
@@ -134,6 +197,9 @@ void kube_free(struct kube *kube)
 {
     if (kube == NULL)
         return;
+    provision_free(kube->provision);
+    credentials_free(kube->credentials);
+    review_free(kube->reviews);
     status_writer_free(kube->writer);
     election_free(kube->election);
     mirror_free(kube->mirror);
@@ -146,6 +212,8 @@ void kube_start(struct kube *kube)
 {
     mirror_start(kube->mirror);
     election_start(kube->election);
+    if (kube->credentials != NULL)
+        credentials_start(kube->credentials);
 }
 
 void kube_stop(struct kube *kube)
@@ -155,7 +223,18 @@ void kube_stop(struct kube *kube)
 
 void kube_take(struct kube *kube, const struct outcome *outcome, const struct outcome_edits *edits)
 {
+    kube->outcome = outcome;
     status_writer_take(kube->writer, outcome, edits);
+    if (kube->provision != NULL)
+        provision_take(kube->provision, outcome);
+}
+
+void kube_ask(struct kube *kube, uint64_t ticket, struct text token)
+{
+    if (token.len == 0)
+        kube->events->on_identity(kube->owner, ticket, TEXT_NONE, "no token was shown");
+    else
+        review_ask(kube->reviews, ticket, token);
 }
 
 bool kube_is_leader(struct kube *kube)

@@ -14,14 +14,20 @@ struct kube_events {
     void (*on_change)(void *owner);
     /* After kube_stop: what had to be said to the API server is said. */
     void (*on_stopped)(void *owner);
+    /* PEM, once, when xds_port is not 0: what data planes will know us by. */
+    void (*on_credentials)(void *owner, struct text chain, struct text key);
+    /* The answer to kube_ask: "namespace/name" of the Gateway; empty: no, and `why` says why. */
+    void (*on_identity)(void *owner, uint64_t ticket, struct text gateway, const char *why);
 };
 
 struct kube_options {
     struct loop *loop;
-    struct text kubeconfig; /* a path; empty: we are in a pod */
-    struct text context;    /* of the kubeconfig; empty: its current one */
-    struct text controller; /* whose entries in statuses are ours */
-    struct store *store;    /* borrows */
+    struct text kubeconfig;  /* a path; empty: we are in a pod */
+    struct text context;     /* of the kubeconfig; empty: its current one */
+    struct text controller;  /* whose entries in statuses are ours */
+    struct text proxy_image; /* of data planes; empty: none are provisioned */
+    uint16_t xds_port;       /* where they come, at the Service "nantian-control"; 0: nowhere */
+    struct store *store;     /* borrows */
     const struct kube_events *events;
     void *owner;
 };
@@ -37,6 +43,8 @@ void kube_stop(struct kube *kube);
  * next call. */
 void kube_take(struct kube *kube, const struct outcome *outcome, const struct outcome_edits *edits);
 
+/* Whose data plane shows this token? on_identity follows, at once if the token is empty. */
+void kube_ask(struct kube *kube, uint64_t ticket, struct text token);
 /* We hold the lease. */
 bool kube_is_leader(struct kube *kube);
 /* An array with one object a watched kind: how it is doing. */

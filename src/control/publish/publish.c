@@ -189,6 +189,16 @@ const char *publish_listen(struct publish *publish, const struct address *addres
     return xds_server_listen(publish->doors, address, tls);
 }
 
+void publish_guard(struct publish *publish, guard_ask ask, void *owner)
+{
+    xds_server_guard(publish->doors, ask, owner);
+}
+
+void publish_answer(struct publish *publish, uint64_t ticket, struct text identity, const char *why)
+{
+    xds_server_answer(publish->doors, ticket, identity, why);
+}
+
 static struct digest content_digest(const struct outcome *outcome)
 {
     struct schema_type_digest types[RESOURCE_TYPES];

@@ -6,6 +6,7 @@
 #include "control/translate/outcome.h"
 #include "net/address.h"
 #include "xds/delta_server.h"
+#include "xds/guard.h"
 
 struct reports;
 struct tls_context;
@@ -37,6 +38,12 @@ void publish_free(struct publish *publish);
  * with client certificates. NULL, or static words why not. */
 MUST_USE const char *publish_listen(struct publish *publish, const struct address *address,
                                     struct tls_context *tls);
+
+/* From now on data planes that come over TCP must bring a token that `ask` likes; see xds/guard.h.
+ * Their identity, "namespace/name", is the Gateway that they serve. */
+void publish_guard(struct publish *publish, guard_ask ask, void *owner);
+void publish_answer(struct publish *publish, uint64_t ticket, struct text identity,
+                    const char *why);
 
 /* Brings the data planes to what the outcome is after this run's edits. */
 void publish_push(struct publish *publish, const struct outcome *outcome,

@@ -1,0 +1,393 @@
+/* The objects, member by member. Fields that a load balancer, an autoscaler or a user may own (node
+ * ports, replicas) are not among them, so that a server-side apply leaves them alone. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/kube/manifest.h"
+
+#include <stdlib.h>
+
+#include "base/json.h"
+#include "base/limits.h"
+#include "control/kind/gateway.h"
+#include "control/kind/listener_set.h"
+#include "control/kind/service.h"
+
+#define NAME_MAX_BYTES 63
+#define LABEL_GATEWAY  "gateway.networking.k8s.io/gateway-name"
+#define LABEL_CLASS    "gateway.networking.k8s.io/gateway-class-name"
+
+struct making {
+    const struct manifest_options *options;
+    const struct kind_object *gateway;
+    struct text name;
+    struct json json;
+    struct builder out;
+};
+
+static bool is_plain(char byte)
+{
+    return (byte >= 'a' && byte <= 'z') || (byte >= '0' && byte <= '9') || byte == '-';
+}
+
+struct text manifest_name(const struct kind_object *gateway, struct arena *arena)
+{
+    struct text whole = arena_printf(arena, TEXT_FMT "-" TEXT_FMT, TEXT_ARG(gateway->meta.name),
+                                     TEXT_ARG(gateway->gateway->class_name));
+    char *name = arena_string(arena, whole);
+    bool is_same = whole.len <= NAME_MAX_BYTES && name[0] >= 'a' && name[0] <= 'z';
+    for (size_t i = 0; i < whole.len; i++) {
+        if (is_plain(name[i]))
+            continue;
+        name[i] = '-';
+        is_same = false;
+    }
+    if (is_same)
+        return whole;
+    char digest[33];
+    digest_format(hash_digest(whole), digest);
+    return arena_printf(arena, "gw-%.*s-%.8s", (int)MIN(whole.len, (size_t)NAME_MAX_BYTES - 12),
+                        name, digest);
+}
+
+/* ---- metadata ---- */
+
+static void add_pairs(struct making *making, const struct kind_pairs *pairs)
+{
+    for (size_t i = 0; i < pairs->count; i++) {
+        json_key(&making->json, pairs->items[i].key);
+        json_text(&making->json, NULL, pairs->items[i].value);
+    }
+}
+
+static void add_own_labels(struct making *making)
+{
+    json_text(&making->json, LABEL_GATEWAY, making->gateway->meta.name);
+    json_text(&making->json, LABEL_CLASS, making->gateway->gateway->class_name);
+}
+
+static void add_labels(struct making *making)
+{
+    const struct kind_infrastructure *wanted = making->gateway->gateway->infrastructure;
+    json_object_begin(&making->json, "labels");
+    if (wanted != NULL)
+        add_pairs(making, &wanted->labels);
+    json_string(&making->json, "app.kubernetes.io/name", "nantian-proxy");
+    json_string(&making->json, "app.kubernetes.io/managed-by", "nantian-control");
+    add_own_labels(making);
+    json_object_end(&making->json);
+}
+
+static void add_annotations(struct making *making, bool is_front)
+{
+    const struct kind_infrastructure *wanted = making->gateway->gateway->infrastructure;
+    if (!is_front && (wanted == NULL || wanted->annotations.count == 0))
+        return;
+    json_object_begin(&making->json, "annotations");
+    if (wanted != NULL)
+        add_pairs(making, &wanted->annotations);
+    if (is_front)
+        json_text(&making->json, KIND_ANNOTATION_GATEWAY, making->gateway->meta.name);
+    json_object_end(&making->json);
+}
+
+/* They go with their Gateway. */
+static void add_owner(struct making *making)
+{
+    const struct kind_meta *meta = &making->gateway->meta;
+    struct json *json = &making->json;
+    json_array_begin(json, "ownerReferences");
+    json_object_begin(json, NULL);
+    json_text(json, "apiVersion", meta->api_version);
+    json_string(json, "kind", "Gateway");
+    json_text(json, "name", meta->name);
+    json_text(json, "uid", meta->uid);
+    json_bool(json, "controller", true);
+    json_bool(json, "blockOwnerDeletion", false);
+    json_object_end(json);
+    json_array_end(json);
+}
+
+static void begin(struct making *making, const char *api_version, const char *kind)
+{
+    struct json *json = &making->json;
+    builder_clear(&making->out);
+    json_init(json, &making->out, 0);
+    json_object_begin(json, NULL);
+    json_string(json, "apiVersion", api_version);
+    json_string(json, "kind", kind);
+    json_object_begin(json, "metadata");
+    json_text(json, "name", making->name);
+    json_text(json, "namespace", making->gateway->meta.namespace);
+    add_labels(making);
+    add_annotations(making, strcmp(kind, "Service") == 0);
+    add_owner(making);
+    json_object_end(json);
+}
+
+static struct manifest end(struct making *making, const char *group, const char *plural,
+                           struct arena *arena)
+{
+    json_object_end(&making->json);
+    return (struct manifest){
+        .path =
+            arena_printf(arena, "%s/namespaces/" TEXT_FMT "/%s/" TEXT_FMT, group,
+                         TEXT_ARG(making->gateway->meta.namespace), plural, TEXT_ARG(making->name)),
+        .json = arena_text(arena, builder_text(&making->out)),
+    };
+}
+
+/* ---- Service ---- */
+
+struct port {
+    int32_t number;
+    bool is_udp;
+};
+
+static int compare_ports(const void *a, const void *b)
+{
+    const struct port *one = a, *other = b;
+    if (one->number != other->number)
+        return one->number < other->number ? -1 : 1;
+    return (int)one->is_udp - (int)other->is_udp;
+}
+
+static size_t add_listeners(struct port *ports, size_t count, const struct kind_listener *listeners,
+                            size_t listener_count)
+{
+    for (size_t i = 0; i < listener_count && count < LIMIT_GATEWAY_PORTS; i++)
+        if (listeners[i].port > 0)
+            ports[count++] =
+                (struct port){listeners[i].port, listeners[i].protocol == KIND_PROTOCOL_UDP};
+    return count;
+}
+
+static bool names_gateway(const struct kind_object *set, const struct kind_object *gateway)
+{
+    const struct kind_parent_ref *parent = &set->listener_set->parent;
+    struct text namespace = parent->namespace.len > 0 ? parent->namespace : set->meta.namespace;
+    return text_equal(parent->name, gateway->meta.name) &&
+           text_equal(namespace, gateway->meta.namespace);
+}
+
+/* Sorted, each once. A ListenerSet that is refused costs a port on which nobody listens. */
+static size_t find_ports(struct store *store, const struct kind_object *gateway,
+                         struct port ports[LIMIT_GATEWAY_PORTS])
+{
+    size_t count =
+        add_listeners(ports, 0, gateway->gateway->listeners, gateway->gateway->listener_count);
+    struct store_list sets = store_list(store, KIND_LISTENER_SET);
+    for (size_t i = 0; i < sets.count; i++)
+        if (names_gateway(sets.items[i], gateway))
+            count = add_listeners(ports, count, sets.items[i]->listener_set->listeners,
+                                  sets.items[i]->listener_set->listener_count);
+    if (count == 0)
+        return 0;
+    qsort(ports, count, sizeof(*ports), compare_ports);
+    size_t kept = 1;
+    for (size_t i = 1; i < count; i++)
+        if (compare_ports(&ports[i], &ports[kept - 1]) != 0)
+            ports[kept++] = ports[i];
+    return kept;
+}
+
+static void add_selector(struct making *making, const char *key)
+{
+    json_object_begin(&making->json, key);
+    json_text(&making->json, LABEL_GATEWAY, making->gateway->meta.name);
+    json_text(&making->json, LABEL_CLASS, making->gateway->gateway->class_name);
+    json_object_end(&making->json);
+}
+
+static struct manifest make_service(struct making *making, const struct port *ports, size_t count,
+                                    struct arena *arena)
+{
+    const struct kind_gateway *gateway = making->gateway->gateway;
+    struct json *json = &making->json;
+    begin(making, "v1", "Service");
+    json_object_begin(json, "spec");
+    json_string(json, "type", "LoadBalancer");
+    if (gateway->address_count > 0 && gateway->addresses[0].type == KIND_ADDRESS_IP &&
+        gateway->addresses[0].value.len > 0)
+        json_text(json, "loadBalancerIP", gateway->addresses[0].value);
+    add_selector(making, "selector");
+    json_array_begin(json, "ports");
+    for (size_t i = 0; i < count; i++) {
+        const char *protocol = ports[i].is_udp ? "UDP" : "TCP";
+        struct text name =
+            arena_printf(arena, "%s-%d", ports[i].is_udp ? "udp" : "tcp", (int)ports[i].number);
+        json_object_begin(json, NULL);
+        json_text(json, "name", name);
+        json_string(json, "protocol", protocol);
+        json_int(json, "port", ports[i].number);
+        json_int(json, "targetPort", ports[i].number);
+        json_object_end(json);
+    }
+    json_array_end(json);
+    json_object_end(json);
+    return end(making, "/api/v1", "services", arena);
+}
+
+/* ---- Deployment ---- */
+
+static void add_arguments(struct making *making, struct arena *arena)
+{
+    const struct manifest_options *options = making->options;
+    const struct kind_meta *meta = &making->gateway->meta;
+    struct text gateway =
+        arena_printf(arena, TEXT_FMT "/" TEXT_FMT, TEXT_ARG(meta->namespace), TEXT_ARG(meta->name));
+    const struct text words[] = {
+        TEXT("--xds"),
+        options->xds_address,
+        TEXT("--xds-ca"),
+        TEXT("/var/run/nantian/ca/ca.crt"),
+        TEXT("--xds-token"),
+        TEXT("/var/run/nantian/token/token"),
+        TEXT("--gateway"),
+        gateway,
+        TEXT("--state-dir"),
+        TEXT("/var/lib/nantian"),
+        TEXT("--admin"),
+        TEXT("0.0.0.0:19000"),
+        TEXT("--access-log"),
+        TEXT("/dev/stdout"),
+        TEXT("--default-address"),
+        TEXT("0.0.0.0"),
+        TEXT("--xds-server-name"),
+        options->server_name,
+    };
+    json_array_begin(&making->json, "args");
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        json_text(&making->json, NULL, words[i]);
+    json_array_end(&making->json);
+}
+
+static void add_probe(struct json *json, const char *key, const char *path, int period)
+{
+    json_object_begin(json, key);
+    json_object_begin(json, "httpGet");
+    json_string(json, "path", path);
+    json_int(json, "port", 19000);
+    json_object_end(json);
+    json_int(json, "periodSeconds", period);
+    json_object_end(json);
+}
+
+static void add_mount(struct json *json, const char *name, const char *path, bool is_writable)
+{
+    json_object_begin(json, NULL);
+    json_string(json, "name", name);
+    json_string(json, "mountPath", path);
+    if (!is_writable)
+        json_bool(json, "readOnly", true);
+    json_object_end(json);
+}
+
+static void add_container(struct making *making, struct arena *arena)
+{
+    struct json *json = &making->json;
+    json_array_begin(json, "containers");
+    json_object_begin(json, NULL);
+    json_string(json, "name", "proxy");
+    json_text(json, "image", making->options->image);
+    add_arguments(making, arena);
+    json_raw(json, "resources", TEXT("{\"requests\":{\"cpu\":\"100m\",\"memory\":\"64Mi\"}}"));
+    json_raw(json, "ports",
+             TEXT("[{\"name\":\"admin\",\"containerPort\":19000,"
+                  "\"protocol\":\"TCP\"}]"));
+    add_probe(json, "readinessProbe", "/readyz", 1);
+    add_probe(json, "livenessProbe", "/healthz", 10);
+    json_raw(json, "securityContext",
+             TEXT("{\"allowPrivilegeEscalation\":false,\"readOnlyRootFilesystem\":true,"
+                  "\"capabilities\":{\"drop\":[\"ALL\"]}}"));
+    json_array_begin(json, "volumeMounts");
+    add_mount(json, "state", "/var/lib/nantian", true);
+    add_mount(json, "ca", "/var/run/nantian/ca", false);
+    add_mount(json, "token", "/var/run/nantian/token", false);
+    json_array_end(json);
+    json_object_end(json);
+    json_array_end(json);
+}
+
+/* Keys stay in memory; the token is for us alone and no use at the API server. */
+static void add_volumes(struct making *making)
+{
+    struct json *json = &making->json;
+    json_array_begin(json, "volumes");
+    json_raw(json, NULL,
+             TEXT("{\"name\":\"state\",\"emptyDir\":{\"medium\":\"Memory\","
+                  "\"sizeLimit\":\"256Mi\"}}"));
+    json_object_begin(json, NULL);
+    json_string(json, "name", "ca");
+    json_object_begin(json, "configMap");
+    json_text(json, "name", making->name);
+    json_object_end(json);
+    json_object_end(json);
+    json_object_begin(json, NULL);
+    json_string(json, "name", "token");
+    json_object_begin(json, "projected");
+    json_array_begin(json, "sources");
+    json_object_begin(json, NULL);
+    json_object_begin(json, "serviceAccountToken");
+    json_text(json, "audience", making->options->audience);
+    json_int(json, "expirationSeconds", 3600);
+    json_string(json, "path", "token");
+    json_object_end(json);
+    json_object_end(json);
+    json_array_end(json);
+    json_object_end(json);
+    json_object_end(json);
+    json_array_end(json);
+}
+
+static struct manifest make_deployment(struct making *making, struct arena *arena)
+{
+    struct json *json = &making->json;
+    begin(making, "apps/v1", "Deployment");
+    json_object_begin(json, "spec");
+    json_object_begin(json, "selector");
+    add_selector(making, "matchLabels");
+    json_object_end(json);
+    json_object_begin(json, "template");
+    json_object_begin(json, "metadata");
+    add_labels(making);
+    add_annotations(making, false);
+    json_object_end(json);
+    json_object_begin(json, "spec");
+    json_text(json, "serviceAccountName", making->name);
+    json_bool(json, "automountServiceAccountToken", false);
+    json_int(json, "terminationGracePeriodSeconds", LIMIT_DRAIN_TIMEOUT_MS / 1000 + 10);
+    json_raw(json, "securityContext",
+             TEXT("{\"runAsNonRoot\":true,\"runAsUser\":65532,\"runAsGroup\":65532,"
+                  "\"fsGroup\":65532,\"seccompProfile\":{\"type\":\"RuntimeDefault\"},"
+                  "\"sysctls\":[{\"name\":\"net.ipv4.ip_unprivileged_port_start\","
+                  "\"value\":\"0\"}]}"));
+    add_container(making, arena);
+    add_volumes(making);
+    json_object_end(json);
+    json_object_end(json);
+    json_object_end(json);
+    return end(making, "/apis/apps/v1", "deployments", arena);
+}
+
+bool manifest_make(const struct manifest_options *options, struct store *store,
+                   const struct kind_object *gateway, struct arena *arena,
+                   struct manifest ret_manifests[MANIFEST_COUNT])
+{
+    struct port ports[LIMIT_GATEWAY_PORTS];
+    size_t count = find_ports(store, gateway, ports);
+    if (count == 0)
+        return false;
+    struct making making = {
+        .options = options, .gateway = gateway, .name = manifest_name(gateway, arena)};
+    begin(&making, "v1", "ServiceAccount");
+    json_bool(&making.json, "automountServiceAccountToken", false);
+    ret_manifests[MANIFEST_SERVICE_ACCOUNT] = end(&making, "/api/v1", "serviceaccounts", arena);
+    begin(&making, "v1", "ConfigMap");
+    json_object_begin(&making.json, "data");
+    json_text(&making.json, "ca.crt", options->ca);
+    json_object_end(&making.json);
+    ret_manifests[MANIFEST_CONFIG_MAP] = end(&making, "/api/v1", "configmaps", arena);
+    ret_manifests[MANIFEST_SERVICE] = make_service(&making, ports, count, arena);
+    ret_manifests[MANIFEST_DEPLOYMENT] = make_deployment(&making, arena);
+    builder_fini(&making.out);
+    return true;
+}

@@ -1,0 +1,36 @@
+/* What a Gateway gets in its namespace: the objects of its data planes, as JSON for a server-side
+ * apply. Named and labelled as GEP-1762 and GEP-1867 say. Pure. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "control/store/store.h"
+
+struct manifest_options {
+    struct text image;       /* of nantian-proxy */
+    struct text xds_address; /* "nantian-control.nantian-system.svc:18000" */
+    struct text ca;          /* PEM: what the control plane's certificate is signed by */
+    struct text server_name; /* in it */
+    struct text audience;    /* of the token by which a data plane says who it is */
+};
+
+enum manifest_type {
+    MANIFEST_SERVICE_ACCOUNT,
+    MANIFEST_CONFIG_MAP, /* the CA */
+    MANIFEST_SERVICE,
+    MANIFEST_DEPLOYMENT,
+    MANIFEST_COUNT,
+};
+
+struct manifest {
+    struct text path; /* "/apis/apps/v1/namespaces/..." */
+    struct text json;
+};
+
+/* "<gateway>-<class>" as a DNS label of at most 63 bytes; what does not fit becomes a digest. The
+ * service account of that name is what the data planes of the Gateway prove to be. In `arena`. */
+struct text manifest_name(const struct kind_object *gateway, struct arena *arena);
+/* All four, in the order in which they are applied, in `arena`. False: the Gateway has no listener,
+ * so there is nothing that a Service could have. */
+bool manifest_make(const struct manifest_options *options, struct store *store,
+                   const struct kind_object *gateway, struct arena *arena,
+                   struct manifest ret_manifests[MANIFEST_COUNT]);

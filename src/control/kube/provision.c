@@ -1,0 +1,252 @@
+/* A site a Gateway: the digest of what was applied, and the step in hand. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/kube/provision.h"
+
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/memory.h"
+#include "control/kind/gateway.h"
+
+struct site {
+    struct provision *provision;
+    char *path; /* owns: "namespace/name" */
+    struct digest applied, wanted;
+    struct arena arena; /* of the manifests */
+    struct manifest manifests[MANIFEST_COUNT];
+    size_t step; /* MANIFEST_COUNT: nothing is under way */
+    uint32_t failures;
+    uint64_t applied_ms;
+    struct client_call *call;
+    struct timer retry;
+    bool is_seen;
+};
+
+struct provision {
+    struct provision_options options;
+    struct map sites;              /* path -> site; owns */
+    const struct outcome *outcome; /* borrows; NULL before the first run */
+    struct timer again;
+};
+
+static void next_step(struct site *site);
+
+static void on_retry(void *owner)
+{
+    next_step(owner);
+}
+
+static void free_site(struct site *site)
+{
+    client_cancel(site->call);
+    loop_disarm(site->provision->options.loop, &site->retry);
+    arena_fini(&site->arena);
+    free(site->path);
+    free(site);
+}
+
+static struct site *site_of(struct provision *provision, const struct kind_meta *meta)
+{
+    struct builder path CLEANUP(builder_fini) = {0};
+    builder_printf(&path, TEXT_FMT "/" TEXT_FMT, TEXT_ARG(meta->namespace), TEXT_ARG(meta->name));
+    struct site *site = map_get(&provision->sites, builder_text(&path));
+    if (site != NULL)
+        return site;
+    site = memory_new(struct site);
+    site->provision = provision;
+    site->path = memory_string(builder_text(&path));
+    site->step = MANIFEST_COUNT;
+    arena_init(&site->arena, 0);
+    timer_init(&site->retry, site, on_retry);
+    map_put(&provision->sites, text_of(site->path), site);
+    return site;
+}
+
+/* ---- applying ---- */
+
+static void on_applied(void *owner, const struct client_answer *answer)
+{
+    struct site *site = owner;
+    struct provision *provision = site->provision;
+    site->call = NULL;
+    if (answer->status == 200 || answer->status == 201) {
+        site->failures = 0;
+        site->step++;
+        next_step(site);
+        return;
+    }
+    uint64_t pause = 500ull << MIN(site->failures++, 6u);
+    pause = MAX(pause, (uint64_t)answer->retry_after_s * 1000);
+    log_error("an object of a Gateway's data planes cannot be applied",
+              log_str("gateway", site->path), log_text("object", site->manifests[site->step].path),
+              log_int("status", answer->status),
+              log_text("answer", answer->status == 0 ? text_of(answer->why)
+                                                     : text_slice(answer->body, 0, 500)));
+    loop_arm(provision->options.loop, &site->retry, pause);
+}
+
+static void next_step(struct site *site)
+{
+    static const struct client_events EVENTS = {.on_done = on_applied};
+    struct provision *provision = site->provision;
+    struct arena arena;
+    if (site->step == MANIFEST_COUNT) {
+        site->applied = site->wanted;
+        site->applied_ms = loop_now_ms(provision->options.loop);
+        log_info("data planes are provisioned", log_str("gateway", site->path));
+        return;
+    }
+    if (!provision->options.may_write(provision->options.owner)) {
+        site->step = MANIFEST_COUNT;
+        return;
+    }
+    const struct manifest *manifest = &site->manifests[site->step];
+    arena_init(&arena, 0);
+    const struct client_request request = {
+        .method = "PATCH",
+        .path = arena_printf(&arena, TEXT_FMT "?fieldManager=nantian-control&force=true",
+                             TEXT_ARG(manifest->path)),
+        .content_type = "application/apply-patch+yaml",
+        .body = manifest->json,
+        .timeout_ms = LIMIT_KUBE_CALL_MS,
+    };
+    site->call = client_start(provision->options.client, &request, &EVENTS, site);
+    arena_fini(&arena);
+}
+
+/* Takes the place of what is under way for an older form. */
+static void apply(struct site *site, const struct kind_object *gateway)
+{
+    struct provision *provision = site->provision;
+    struct builder all CLEANUP(builder_fini) = {0};
+    struct arena arena;
+    struct manifest manifests[MANIFEST_COUNT];
+    arena_init(&arena, 0);
+    if (!manifest_make(&provision->options.manifests, provision->options.store, gateway, &arena,
+                       manifests)) {
+        arena_fini(&arena);
+        return;
+    }
+    for (size_t i = 0; i < MANIFEST_COUNT; i++)
+        builder_add(&all, manifests[i].json);
+    struct digest wanted = hash_digest(builder_text(&all));
+    bool is_under_way = site->step < MANIFEST_COUNT && digest_equal(wanted, site->wanted);
+    bool is_done = site->step == MANIFEST_COUNT && digest_equal(wanted, site->applied);
+    if (is_under_way || is_done) {
+        arena_fini(&arena);
+        return;
+    }
+    client_cancel(site->call);
+    site->call = NULL;
+    loop_disarm(provision->options.loop, &site->retry);
+    arena_fini(&site->arena);
+    site->arena = arena;
+    memcpy(site->manifests, manifests, sizeof(manifests));
+    site->wanted = wanted;
+    site->step = 0;
+    next_step(site);
+}
+
+static void drop_unseen(struct provision *provision)
+{
+    struct map_entry *item;
+    for (size_t at = 0; map_next(&provision->sites, &at, &item);) {
+        struct site *site = item->value;
+        if (site->is_seen)
+            continue;
+        map_remove(&provision->sites, text_of(site->path)); /* its objects go with the Gateway */
+        free_site(site);
+        at = 0;
+    }
+}
+
+/* Somebody took the Service away: then the rest may be gone as well. */
+static bool is_bare(struct provision *provision, const struct kind_object *gateway)
+{
+    struct arena arena;
+    arena_init(&arena, 0);
+    bool bare = store_get(provision->options.store, KIND_SERVICE, gateway->meta.namespace,
+                          manifest_name(gateway, &arena)) == NULL;
+    arena_fini(&arena);
+    return bare;
+}
+
+static void run(struct provision *provision)
+{
+    struct map_entry *item;
+    struct store_list gateways = store_list(provision->options.store, KIND_GATEWAY);
+    uint64_t now = loop_now_ms(provision->options.loop);
+    if (provision->outcome == NULL || !provision->options.may_write(provision->options.owner))
+        return;
+    for (size_t at = 0; map_next(&provision->sites, &at, &item);)
+        ((struct site *)item->value)->is_seen = false;
+    for (size_t i = 0; i < gateways.count; i++) {
+        const struct kind_meta *meta = &gateways.items[i]->meta;
+        struct store_key key = {KIND_GATEWAY, meta->namespace, meta->name};
+        if (outcome_status(provision->outcome, key) == NULL)
+            continue; /* of somebody else's class */
+        struct site *site = site_of(provision, meta);
+        site->is_seen = true;
+        bool is_old = now - site->applied_ms > LIMIT_KUBE_APPLY_MS / 2;
+        if (is_old || (is_bare(provision, gateways.items[i]) && now - site->applied_ms > 2000))
+            site->applied = (struct digest){0};
+        apply(site, gateways.items[i]);
+    }
+    drop_unseen(provision);
+    loop_arm(provision->options.loop, &provision->again, LIMIT_KUBE_APPLY_MS);
+}
+
+static void on_again(void *owner)
+{
+    run(owner);
+}
+
+void provision_take(struct provision *provision, const struct outcome *outcome)
+{
+    provision->outcome = outcome;
+    run(provision);
+}
+
+void provision_begin(struct provision *provision)
+{
+    struct map_entry *item;
+    for (size_t at = 0; map_next(&provision->sites, &at, &item);)
+        ((struct site *)item->value)->applied = (struct digest){0};
+    run(provision);
+}
+
+struct text provision_gateway(struct store *store, struct text namespace, struct text account,
+                              struct arena *arena)
+{
+    struct store_list gateways = store_list_namespace(store, KIND_GATEWAY, namespace);
+    for (size_t i = 0; i < gateways.count; i++) {
+        const struct kind_object *gateway = gateways.items[i];
+        if (text_equal(manifest_name(gateway, arena), account))
+            return arena_printf(arena, TEXT_FMT "/" TEXT_FMT, TEXT_ARG(namespace),
+                                TEXT_ARG(gateway->meta.name));
+    }
+    return TEXT_NONE;
+}
+
+struct provision *provision_new(const struct provision_options *options)
+{
+    struct provision *provision = memory_new(struct provision);
+    provision->options = *options;
+    map_init(&provision->sites);
+    timer_init(&provision->again, provision, on_again);
+    return provision;
+}
+
+void provision_free(struct provision *provision)
+{
+    if (provision == NULL)
+        return;
+    struct map_entry *item;
+    for (size_t at = 0; map_next(&provision->sites, &at, &item);)
+        free_site(item->value);
+    map_fini(&provision->sites);
+    loop_disarm(provision->options.loop, &provision->again);
+    free(provision);
+}

@@ -1,0 +1,31 @@
+/* Sees to it that each Gateway of ours has its data planes: applies what manifest.h makes, when it
+ * differs from what was applied, one object after the other. What is left half done is done again:
+ * an apply of what is there already changes nothing. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "control/kube/client.h"
+#include "control/kube/manifest.h"
+#include "control/translate/outcome.h"
+
+struct provision;
+
+struct provision_options {
+    struct loop *loop;
+    struct client *client;
+    struct store *store;               /* borrows */
+    struct manifest_options manifests; /* texts are borrowed */
+    bool (*may_write)(void *owner);
+    void *owner;
+};
+
+struct provision *provision_new(const struct provision_options *options);
+void provision_free(struct provision *provision);
+/* After a run: `outcome` says which Gateways are ours. */
+void provision_take(struct provision *provision, const struct outcome *outcome);
+/* We lead from now on: everything is applied once. */
+void provision_begin(struct provision *provision);
+/* "namespace/name" of the Gateway whose data planes run as this service account, in `arena`; empty:
+ * of none. */
+struct text provision_gateway(struct store *store, struct text namespace, struct text account,
+                              struct arena *arena);

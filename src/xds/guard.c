@@ -1,0 +1,145 @@
+/* A list of held calls; a ticket names one for as long as it lives. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "xds/guard.h"
+
+#include <stdlib.h>
+
+#include "base/builder.h"
+#include "base/limits.h"
+#include "base/memory.h"
+#include "xds/link.h"
+
+#define MESSAGES_MAX 64
+
+struct held {
+    struct held *next, **at;
+    struct guard *guard;
+    uint64_t ticket;
+    struct grpc_call *call;
+    void (*take)(void *owner, struct grpc_call *call);
+    void *owner;
+    struct builder bytes; /* of all messages */
+    size_t ends[MESSAGES_MAX];
+    size_t count;
+};
+
+struct guard {
+    guard_ask ask;
+    void *owner;
+    struct held *first;
+    uint64_t last_ticket;
+};
+
+static void free_held(struct held *held)
+{
+    *held->at = held->next;
+    if (held->next != NULL)
+        held->next->at = held->at;
+    builder_fini(&held->bytes);
+    free(held);
+}
+
+static void refuse(struct held *held, enum grpc_status status, const char *why)
+{
+    struct grpc_call *call = held->call;
+    free_held(held);
+    link_end_call(call, status, why);
+}
+
+static void on_message(void *owner, struct grpc_call *call, struct text message)
+{
+    (void)call;
+    struct held *held = owner;
+    if (held->count == MESSAGES_MAX || held->bytes.len + message.len > LIMIT_GRPC_RECEIVE) {
+        refuse(held, GRPC_RESOURCE_EXHAUSTED, "too much before the token was judged");
+        return;
+    }
+    builder_add(&held->bytes, message);
+    held->ends[held->count++] = held->bytes.len;
+}
+
+static void on_end(void *owner, struct grpc_call *call, enum grpc_status status, struct text text)
+{
+    (void)call;
+    (void)status;
+    (void)text;
+    free_held(owner);
+}
+
+static struct text token_of(const struct grpc_call *call)
+{
+    struct text value = message_value(&call->stream->head, NAME_AUTHORIZATION);
+    bool is_bearer = value.len > 7 && text_equal_nocase(text_slice(value, 0, 7), TEXT("Bearer "));
+    return is_bearer ? text_trim(text_slice(value, 7, value.len)) : TEXT_NONE;
+}
+
+void guard_hold(struct guard *guard, struct grpc_call *call,
+                void (*take)(void *owner, struct grpc_call *call), void *owner)
+{
+    static const struct grpc_events EVENTS = {.on_message = on_message, .on_end = on_end};
+    struct held *held = memory_new(struct held);
+    held->guard = guard;
+    held->ticket = ++guard->last_ticket;
+    held->call = call;
+    held->take = take;
+    held->owner = owner;
+    held->next = guard->first;
+    held->at = &guard->first;
+    if (guard->first != NULL)
+        guard->first->at = &held->next;
+    guard->first = held;
+    call->events = &EVENTS;
+    call->owner = held;
+    guard->ask(guard->owner, held->ticket, token_of(call));
+}
+
+static struct held *find(const struct guard *guard, uint64_t ticket)
+{
+    struct held *held = guard->first;
+    while (held != NULL && held->ticket != ticket)
+        held = held->next;
+    return held;
+}
+
+void guard_answer(struct guard *guard, uint64_t ticket, struct text identity, const char *why)
+{
+    struct held *held = find(guard, ticket);
+    if (held == NULL)
+        return;
+    if (identity.len == 0) {
+        refuse(held, GRPC_UNAUTHENTICATED, why);
+        return;
+    }
+    struct grpc_call *call = held->call;
+    struct builder bytes = held->bytes;
+    size_t ends[MESSAGES_MAX], count = held->count, from = 0;
+    memcpy(ends, held->ends, sizeof(ends));
+    held->bytes = (struct builder){0};
+    void (*take)(void *owner, struct grpc_call *call) = held->take;
+    void *owner = held->owner;
+    free_held(held);
+    call->identity = arena_string(&call->stream->arena, identity);
+    take(owner, call);
+    for (size_t i = 0; i < count; i++) {
+        call->events->on_message(call->owner, call, text_from(bytes.data + from, ends[i] - from));
+        from = ends[i];
+    }
+    builder_fini(&bytes);
+}
+
+struct guard *guard_new(guard_ask ask, void *owner)
+{
+    struct guard *guard = memory_new(struct guard);
+    guard->ask = ask;
+    guard->owner = owner;
+    return guard;
+}
+
+void guard_free(struct guard *guard)
+{
+    if (guard == NULL)
+        return;
+    while (guard->first != NULL)
+        refuse(guard->first, GRPC_UNAVAILABLE, "the control plane ends");
+    free(guard);
+}
