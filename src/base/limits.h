@@ -147,7 +147,7 @@
 #define LIMIT_LEASE_HOLD_MS    7000  /* a leader that could not renew for so long writes no more */
 #define LIMIT_LEASE_TRY_MS     1500
 #define LIMIT_GATEWAY_PORTS    512   /* of one Gateway with all its ListenerSets */
-#define LIMIT_KUBE_APPLY_MS    300000 /* what was provisioned is applied again, should it have gone */
+#define LIMIT_KUBE_APPLY_MS    300000 /* then what was provisioned is applied again */
 #define LIMIT_CERTIFICATE_DAYS 3650  /* of the one that the control plane makes for itself */
 #define LIMIT_LEASE_RELEASE_MS 2000  /* at the end */
 
