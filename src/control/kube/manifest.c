@@ -244,7 +244,7 @@ static void add_arguments(struct making *making, struct arena *arena)
         TEXT("--gateway"),
         gateway,
         TEXT("--state-dir"),
-        TEXT("/var/lib/nantian"),
+        TEXT("/var/lib/nantian/state"),
         TEXT("--admin"),
         TEXT("0.0.0.0:19000"),
         TEXT("--access-log"),
