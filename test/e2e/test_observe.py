@@ -175,3 +175,16 @@ def test_the_admin_port_dumps_what_is_served_and_no_key(app):
     assert dump["bindings"][0]["address"] == f"127.0.0.1:{port}"
     assert dump["backends"][0]["endpoints"][0]["address"] == f"127.0.0.1:{behind.port}"
     assert dump["digest"] == gateway.status()["digest"]
+
+
+def test_the_trace_of_the_client_goes_on_and_is_logged(start_gateway, backend):
+    port = free_port()
+    gateway = start_gateway(*simple(port, backend.port))
+    trace, parent = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+    sent = {"traceparent": f"00-{trace}-{parent}-01", "tracestate": "vendor=x"}
+    fields = dict(json.loads(request(port, headers=sent).body)["fields"])
+    assert fields["traceparent"].startswith(f"00-{trace}-") and parent not in fields["traceparent"]
+    assert fields["tracestate"] == "vendor=x"
+    begun = dict(json.loads(request(port).body)["fields"])["traceparent"]
+    assert begun.endswith("-01") and len(begun) == 55 and trace not in begun
+    assert [line["trace_id"] for line in gateway.log_lines(2)] == [trace, begun[3:35]]

@@ -13,6 +13,7 @@
 #include "data/proxy/pump.h"
 #include "data/proxy/respond.h"
 #include "data/proxy/rpc.h"
+#include "data/proxy/trace.h"
 
 static void step(struct transfer *t);
 static void resume(struct exchange *x);
@@ -327,6 +328,7 @@ static void call_backend(struct transfer *t)
     }
     t->state = TRANSFER_CALLING;
     forward_request(x, &(struct forward){connection->peer_host, connection->door->port, false});
+    trace_forward(x);
     if (UNLIKELY(x->copies != NULL))
         mirror_begin(t);
     if (t->session.config == NULL && backend->session != NULL)
