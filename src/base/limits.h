@@ -52,6 +52,7 @@
 #define LIMIT_READY_BATCH     256   /* ready descriptors told in one turn */
 #define LIMIT_DEFER_ROUNDS    16    /* work that puts off more work: the rest waits a turn */
 #define LIMIT_BLOCKS_KEPT     1024  /* free buffer blocks a loop keeps: 16 MiB */
+#define LIMIT_SPARES          256   /* memory of HTTP/1 streams a loop keeps: 1.6 MiB */
 #define LIMIT_LISTEN_BACKLOG  4096  /* connections the kernel holds for us; capped by somaxconn */
 #define LIMIT_ACCEPT_PAUSE_MS 100   /* when descriptors ran out: then try again */
 #define LIMIT_TLS_BACKLOG     65536 /* encrypted bytes a stream holds for a slow peer */

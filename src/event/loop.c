@@ -23,6 +23,7 @@ struct loop {
     struct timer_wheel wheel;
     struct defer_queue defers;
     struct buffer_pool buffers;
+    struct spares spares;
     struct random random;
     struct io_ready ready[LIMIT_READY_BATCH];
 };
@@ -61,6 +62,7 @@ void loop_free(struct loop *loop)
     if (loop == NULL)
         return;
     loop_settle(loop);
+    spares_fini(&loop->spares);
     buffer_pool_fini(&loop->buffers);
     if (loop->io_owned)
         io_kernel_free(loop->io);
@@ -75,6 +77,11 @@ struct io *loop_io(struct loop *loop)
 struct buffer_pool *loop_buffers(struct loop *loop)
 {
     return &loop->buffers;
+}
+
+struct spares *loop_spares(struct loop *loop)
+{
+    return &loop->spares;
 }
 
 struct random *loop_random(struct loop *loop)

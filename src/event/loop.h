@@ -8,6 +8,7 @@
 
 #include "base/buffer.h"
 #include "base/random.h"
+#include "base/spares.h"
 #include "event/io.h"
 
 struct loop;
@@ -39,6 +40,7 @@ struct loop *loop_new(struct io *io); /* borrows io; NULL io means the kernel, o
 void loop_free(struct loop *loop);
 struct io *loop_io(struct loop *loop);
 struct buffer_pool *loop_buffers(struct loop *loop);
+struct spares *loop_spares(struct loop *loop);
 struct random *loop_random(struct loop *loop);
 
 /* Time at the start of this turn. */

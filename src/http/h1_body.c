@@ -13,12 +13,23 @@ static struct http_link *link_of(const struct h1_stream *h)
 }
 
 /* The stream for the next exchange: the memory of the last one, or new. */
+static void drop_stream(void *piece)
+{
+    struct h1_stream *h = piece;
+    arena_fini(&h->stream.arena);
+    free(h);
+}
+
 struct h1_stream *h1_body_stream(struct h1_codec *codec, const struct http_stream_ops *ops)
 {
     struct h1_stream *h = codec->h;
     if (h == NULL) {
-        h = codec->h = memory_new(struct h1_stream);
-        arena_init(&h->stream.arena, 0);
+        h = spares_take(loop_spares(codec->link->connection.loop), drop_stream);
+        if (h == NULL) {
+            h = memory_new(struct h1_stream);
+            arena_init(&h->stream.arena, 0);
+        }
+        codec->h = h;
     }
     struct arena arena = h->stream.arena;
     memset(h, 0, offsetof(struct h1_stream, parser));
@@ -26,6 +37,16 @@ struct h1_stream *h1_body_stream(struct h1_codec *codec, const struct http_strea
     h->stream.ops = ops;
     h->stream.connection = &codec->link->connection;
     return h;
+}
+
+/* Between two requests it is of use to another connection. */
+static void give_stream(struct h1_codec *codec)
+{
+    if (codec->h == NULL)
+        return;
+    arena_reset(&codec->h->stream.arena);
+    spares_give(loop_spares(codec->link->connection.loop), codec->h, drop_stream);
+    codec->h = NULL;
 }
 
 void h1_body_begin(struct h1_stream *h, const struct message *head, bool lenient)
@@ -217,30 +238,10 @@ enum err h1_body_read(struct h1_codec *codec)
 void h1_body_go_idle(struct h1_codec *codec)
 {
     codec->state = H1_IDLE;
-    codec->bulk = codec->idle_shrunk = false;
+    codec->bulk = false;
+    give_stream(codec);
     buffer_release(&codec->link->in);
-    uint32_t idle = http_link_idle_ms(codec->link);
-    loop_arm(codec->link->connection.loop, &codec->link->timer, MIN(idle, (uint32_t)H1_SHRINK_MS));
-}
-
-static void free_stream(struct h1_codec *codec)
-{
-    if (codec->h == NULL)
-        return;
-    arena_fini(&codec->h->stream.arena);
-    free(codec->h);
-    codec->h = NULL;
-}
-
-bool h1_body_idle_timer(struct h1_codec *codec)
-{
-    uint32_t idle = http_link_idle_ms(codec->link);
-    if (codec->idle_shrunk || idle <= H1_SHRINK_MS)
-        return true;
-    free_stream(codec);
-    codec->idle_shrunk = true;
-    loop_arm(codec->link->connection.loop, &codec->link->timer, idle - H1_SHRINK_MS);
-    return false;
+    loop_arm(codec->link->connection.loop, &codec->link->timer, http_link_idle_ms(codec->link));
 }
 
 void h1_body_free(struct http_link *link)
@@ -248,7 +249,7 @@ void h1_body_free(struct http_link *link)
     struct h1_codec *codec = link->codec;
     if (codec == NULL)
         return;
-    free_stream(codec);
+    give_stream(codec);
     free(codec);
     link->codec = NULL;
 }

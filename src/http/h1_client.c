@@ -281,7 +281,7 @@ static void client_on_written(struct http_link *link)
 static void client_on_timer(struct http_link *link)
 {
     struct h1_codec *codec = link->codec;
-    if (codec->state == H1_IDLE && h1_body_idle_timer(codec))
+    if (codec->state == H1_IDLE)
         http_link_fail(link, ERR_NONE, "idle");
 }
 

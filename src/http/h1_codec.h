@@ -7,7 +7,6 @@
 #include "http/h1_parse.h"
 #include "http/link.h"
 
-#define H1_SHRINK_MS    1000  /* idle that long: the stream's memory is given back */
 #define H1_WRITE_DIRECT 16384 /* bodies from this size go to the kernel without a copy */
 #define H1_BULK         65536 /* read at once while a body comes at full speed */
 #define H1_READS        16    /* in one go before others get their turn */
@@ -43,12 +42,11 @@ struct h1_stream {
 
 struct h1_codec {
     struct http_link *link;
-    struct h1_stream *h; /* owns; NULL after H1_SHRINK_MS of idleness */
+    struct h1_stream *h; /* owns; NULL while idle */
     enum h1_state state;
     bool peer_ended; /* no more bytes will come */
     bool reading;    /* inside the read loop: nobody needs to resume it */
     bool bulk;       /* the last read filled its room */
-    bool idle_shrunk;
 };
 
 static inline struct h1_stream *h1_stream_of(struct http_stream *stream)
@@ -72,8 +70,7 @@ bool h1_body_advance(struct h1_stream *h);
 enum err h1_body_look(struct h1_stream *h, int *ret_status, const char **ret_why);
 void h1_body_skip(struct h1_stream *h);          /* drops a body that is complete */
 enum err h1_body_read(struct h1_codec *codec);   /* one read, sized for what goes on */
-void h1_body_go_idle(struct h1_codec *codec);    /* state, timer */
-bool h1_body_idle_timer(struct h1_codec *codec); /* true: idle for too long */
+void h1_body_go_idle(struct h1_codec *codec);    /* state, timer; the stream's memory goes */
 void h1_body_free(struct http_link *link);
 
 /* h1_write.c: writing. */

@@ -350,7 +350,7 @@ static void server_on_timer(struct http_link *link)
     } else if (codec->state == H1_IDLE) {
         if (link->connection.draining)
             http_link_close_flushed(link, ERR_NONE, "drained");
-        else if (h1_body_idle_timer(codec))
+        else
             http_link_fail(link, ERR_NONE, "idle");
     } else if (codec->state == H1_ACTIVE && !h->stream.read_ended &&
                h->in_framing != FRAMING_TUNNEL) {
@@ -369,7 +369,6 @@ static void server_start(struct http_link *link)
     link->codec = codec;
     codec->state = H1_IDLE;
     loop_arm(link->connection.loop, &link->timer, http_link_idle_ms(link));
-    codec->idle_shrunk = true; /* the first wait has nothing to shrink */
     (void)read_head(codec);
 }
 

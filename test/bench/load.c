@@ -4,6 +4,8 @@
  *
  *   load --port N [--connections N] [--seconds S] [--rate R] [--tls] [--new] [--requests N]
  *        [--host NAME | --hosts N] [--path P | --paths N] [--post BYTES] [--idle]
+ * With --idle each connection sends one request and then stays until the end; they come up one
+ * after the other, a few at a time.
  */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
@@ -18,6 +20,7 @@
 #include "net/tls.h"
 
 #define LATENCIES_MAX 4000000
+#define IDLE_AT_ONCE  16
 
 struct load;
 
@@ -35,7 +38,7 @@ struct load {
     struct address to;
     struct tls_context *tls;
     struct client *clients;
-    uint32_t connections;
+    uint32_t connections, begun;
     double seconds, rate;
     bool new_each, idle;
     const char *host, *path;
@@ -116,6 +119,9 @@ static void finish(struct client *client)
         buffer_fini(&client->in);
         if (!is_over(load))
             start_client(client);
+    } else if (load->idle) {
+        if (load->begun < load->connections)
+            start_client(&load->clients[load->begun++]);
     } else if (load->rate == 0 && !is_over(load)) {
         send_request(client, now);
     }
@@ -170,7 +176,7 @@ static void on_event(void *owner, uint32_t events)
     if (events & STREAM_CONNECTED) {
         client->open = true;
         client->load->connects++;
-        if (client->load->rate == 0 && !client->load->idle)
+        if (client->load->rate == 0)
             send_request(client, clock_monotonic_ns());
     }
     if (events & STREAM_WRITABLE && buffer_len(&client->out) > 0)
@@ -305,10 +311,11 @@ int main(int argc, char **argv)
     load.started_ns = load.next_ns = clock_monotonic_ns();
     load.deadline_ns = load.started_ns + (uint64_t)(load.seconds * 1e9);
     load.clients = memory_alloc(load.connections * sizeof(struct client));
-    for (uint32_t i = 0; i < load.connections; i++) {
+    for (uint32_t i = 0; i < load.connections; i++)
         load.clients[i].load = &load;
-        start_client(&load.clients[i]);
-    }
+    uint32_t at_once = load.idle ? IDLE_AT_ONCE : UINT32_MAX;
+    while (load.begun < MIN(load.connections, at_once))
+        start_client(&load.clients[load.begun++]);
     timer_init(&load.ticker, &load, on_tick);
     timer_init(&load.end, load.loop, on_end);
     if (load.rate > 0)
@@ -318,7 +325,7 @@ int main(int argc, char **argv)
         if (load.requests_max > 0 && load.done + load.errors >= load.requests_max)
             break;
     report(&load);
-    for (uint32_t i = 0; i < load.connections; i++) {
+    for (uint32_t i = 0; i < load.begun; i++) {
         stream_close(&load.clients[i].stream);
         buffer_fini(&load.clients[i].in);
         buffer_fini(&load.clients[i].out);
@@ -327,5 +334,5 @@ int main(int argc, char **argv)
     free(load.latency_us);
     tls_context_unref(load.tls);
     loop_free(load.loop);
-    return load.done == 0 && !load.idle;
+    return load.done == 0 || (load.idle && load.done < load.connections);
 }
