@@ -467,14 +467,12 @@ struct text stream_peer_certificate_name(const struct stream *stream)
     return stream->tls == NULL ? TEXT_NONE : tls_session_peer_name(stream->tls);
 }
 
-const struct address *stream_local(struct stream *stream)
+struct address stream_local(const struct stream *stream)
 {
-    if (stream->local.len == 0 && stream->loop != NULL) {
-        stream->local.len = sizeof(stream->local.storage);
-        if (getsockname(stream->watch.fd, &stream->local.any, &stream->local.len) != 0)
-            stream->local.len = 0;
-    }
-    return &stream->local;
+    struct address local = {.len = sizeof(local.storage)};
+    if (stream->loop == NULL || getsockname(stream->watch.fd, &local.any, &local.len) != 0)
+        local.len = 0;
+    return local;
 }
 
 bool stream_peer_uid(const struct stream *stream, uint32_t *ret_uid)

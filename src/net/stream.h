@@ -26,7 +26,6 @@ struct stream {
     struct watch watch;
     struct tls_session *tls; /* owns; NULL = plain */
     struct address peer;
-    struct address local; /* through stream_local() */
     void *owner;
     void (*on_event)(void *owner, uint32_t events);
     void *chooser;   /* what tls_pick is asked with; NULL: the owner */
@@ -86,8 +85,8 @@ MUST_USE enum err stream_write_more(struct stream *stream, struct buffer *from, 
 /* If bytes may be waiting since reading stopped, on_event(READABLE) comes in this turn. */
 void stream_resume(struct stream *stream);
 
-/* Our end of the connection: asked of the kernel once. */
-const struct address *stream_local(struct stream *stream);
+/* Our end of the connection, asked of the kernel: a system call. len 0: it does not say. */
+struct address stream_local(const struct stream *stream);
 /* Who is at the other end of a Unix socket; false on others. */
 MUST_USE bool stream_peer_uid(const struct stream *stream, uint32_t *ret_uid);
 

@@ -8,8 +8,8 @@ alternate (A B B A ...); a ratio is taken per adjacent pair, the median is what 
 figure is on-CPU time of all threads of the proxy per completed request. Absolute figures depend on
 the machine and its neighbours; ratios of adjacent windows much less.
 --markdown prints the tables of docs/BENCH.md, with the machine, the versions and the date.
---gate runs the deterministic part alone: instructions and system calls per request against
-test/bench/gates.json.
+--gate runs the deterministic part alone: instructions and system calls per request, memory at rest
+and per idle connection, against test/bench/gates.json.
 """
 import argparse
 import datetime
@@ -33,6 +33,7 @@ BUILD = pathlib.Path(os.environ.get("NANTIAN_BUILD", ROOT / "build/release"))
 BENCH = BUILD / "bench"
 BIN = BUILD / "bin"
 HERE = pathlib.Path(__file__).resolve().parent
+IDLE = 5000  # connections
 CONTENDED = 0.10  # others' share of a core beyond which absolute figures mean nothing
 
 
@@ -408,22 +409,63 @@ def markdown(report, memory, machine):
     return "\n".join(lines)
 
 
+def idle(tls):
+    """Bytes of a data plane at rest, and of each of many connections that sent one request and
+    stay (user memory, PSS)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    count = min(IDLE, (hard if hard > 0 else IDLE * 2) - 500)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, count + 500), hard))
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="nantian-idle-"))
+    backend_port = free_port()
+    cert, key = certificate(folder)
+    backend = subprocess.Popen([BENCH / "bench_backend", str(backend_port)])
+    wait_port(backend_port)
+    proxy = Nantian("nantian")
+    try:
+        proxy.start(folder, backend_port, cert, key)
+        rest = proxy.memory_kb()
+        load = [BENCH / "bench_load", "--port", str(proxy.tls_port if tls else proxy.port),
+                "--idle", *(["--tls"] if tls else [])]
+        subprocess.run([*load, "--connections", "64", "--seconds", "1"], check=True,
+                       stdout=subprocess.DEVNULL)
+        before = proxy.memory_kb()
+        descriptors = pathlib.Path(f"/proc/{proxy.process.pid}/fd")
+        held = subprocess.Popen([*load, "--connections", str(count), "--seconds", "60"],
+                                stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + 55
+        while len(list(descriptors.iterdir())) < count and time.monotonic() < deadline:
+            time.sleep(0.1)
+        if len(list(descriptors.iterdir())) < count:
+            raise SystemExit(f"idle: not {count} connections within 55 s")
+        time.sleep(1)  # the last answers
+        after = proxy.memory_kb()
+        held.terminate()
+        held.wait()
+    finally:
+        proxy.stop()
+        backend.kill()
+        backend.wait()
+    return rest * 1024, (after - before) * 1024 / count
+
+
 def gate():
     """Instructions (callgrind, user mode) and system calls (strace) per request, as differences of
-    two runs so that start-up falls out; compared with gates.json."""
+    two runs so that start-up falls out, and bytes of memory; compared with gates.json."""
     limits = json.loads((HERE / "gates.json").read_text())
     measured = {}
     for name, tool in (("instructions", "callgrind"), ("syscalls", "strace")):
         few, many = 2000, 6000
         counts = [counted(tool, n) for n in (few, many)]
-        measured[name] = (counts[1] - counts[0]) / (many - few)
+        measured[f"{name} per HTTP/1.1 request"] = (counts[1] - counts[0]) / (many - few)
+    rest, measured["bytes per idle connection"] = idle(False)
+    _, measured["bytes per idle TLS connection"] = idle(True)
+    measured["bytes at rest"] = rest
     failed = 0
     for name, value in measured.items():
         limit = limits[name]
         good = value <= limit
         failed += not good
-        print(f"{name} per HTTP/1.1 request: {value:.2f} (gate {limit}) "
-              f"{'ok' if good else 'TOO MANY'}")
+        print(f"{name}: {value:.2f} (gate {limit}) {'ok' if good else 'TOO MANY'}")
     print(f"{len(measured) - failed} passed, {failed} failed")
     return 1 if failed else 0
 

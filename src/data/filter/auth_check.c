@@ -152,7 +152,8 @@ struct text auth_check_ask(struct exchange *x, const struct message *told, struc
     about.source = make_peer(arena, &x->peer);
     if (x->client != NULL) {
         struct stream *stream = &x->client->connection->stream;
-        about.destination = make_peer(arena, stream_local(stream));
+        struct address local = stream_local(stream);
+        about.destination = make_peer(arena, &local);
         if (stream->tls != NULL) {
             tls.sni = string_of(arena, stream_server_name(stream));
             about.tls_session = &tls;

@@ -454,8 +454,9 @@ static bool find_route(struct transfer *t)
 static void describe_connection(struct proxy_connection *connection)
 {
     char text[ADDRESS_TEXT_MAX];
-    struct stream *stream = &connection->http->stream;
-    connection->local = memory_string(address_format(stream_local(stream), text));
+    const struct stream *stream = &connection->http->stream;
+    struct address local = stream_local(stream);
+    connection->local = memory_string(address_format(&local, text));
     struct text peer = address_format(&stream->peer, text);
     connection->peer = memory_string(peer);
     size_t len = peer.len;

@@ -70,12 +70,14 @@ static void free_tunnel(struct tunnel *t)
 
 static void end(struct tunnel *t)
 {
-    struct address peer = t->client.peer, local = *stream_local(&t->client);
+    struct address peer = t->client.peer, local = stream_local(&t->client);
     char backend_local[ADDRESS_TEXT_MAX];
     t->x.request_bytes = t->up.moved;
     t->x.response_bytes = t->down.moved;
-    if (t->backend.loop != NULL)
-        t->x.upstream_local = address_format(stream_local(&t->backend), backend_local);
+    if (t->backend.loop != NULL) {
+        struct address own = stream_local(&t->backend);
+        t->x.upstream_local = address_format(&own, backend_local);
+    }
     session_finish(&t->x, t->door->proxy,
                    &(struct session_end){
                        .protocol = t->protocol,

@@ -579,9 +579,10 @@ void pool_cancel(struct pool *pool, struct pool_waiter *waiter)
 struct text pool_local(struct pool_connection *connection)
 {
     char text[ADDRESS_TEXT_MAX];
-    if (connection->local == NULL)
-        connection->local =
-            memory_string(address_format(stream_local(&connection->http->stream), text));
+    if (connection->local == NULL) {
+        struct address local = stream_local(&connection->http->stream);
+        connection->local = memory_string(address_format(&local, text));
+    }
     return text_of(connection->local);
 }
 

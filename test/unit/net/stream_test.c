@@ -23,8 +23,10 @@ static void both_sides_are_told_that_they_are_connected(void **state)
     connect_pair(&pair);
     assert_true((pair.client.events & STREAM_CONNECTED) != 0);
     assert_true((pair.server.events & STREAM_CONNECTED) != 0);
-    assert_true(address_equal(&pair.client.stream.peer, stream_local(&pair.server.stream)));
-    assert_true(address_equal(&pair.server.stream.peer, stream_local(&pair.client.stream)));
+    struct address server = stream_local(&pair.server.stream);
+    struct address client = stream_local(&pair.client.stream);
+    assert_true(address_equal(&pair.client.stream.peer, &server));
+    assert_true(address_equal(&pair.server.stream.peer, &client));
     assert_null(stream_tls_version(&pair.client.stream));
     uint32_t uid;
     assert_false(stream_peer_uid(&pair.client.stream, &uid));
