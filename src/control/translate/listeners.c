@@ -343,23 +343,39 @@ static void mark_conflict(struct gateway_view *view, struct listener_view *loser
         TEXT_ARG(winner->owner.name));
 }
 
-/* Among listeners of one object nobody wins; against objects before it, they do. One of a protocol
- * that is not supported stands in nobody's way. */
+static bool is_unsupported(const struct listener_view *listener)
+{
+    return listener->accepted.reason != NULL &&
+           strcmp(listener->accepted.reason, "UnsupportedProtocol") == 0;
+}
+
+/* The first of [from, to) that stands in the way of a listener marks it. */
+static void find_conflict(struct gateway_view *view, struct listener_view *listener, size_t from,
+                          size_t to, const bool *lost)
+{
+    for (size_t k = from; k < to; k++) {
+        const struct listener_view *other = &view->listeners[k];
+        if (other == listener || lost[k] || is_unsupported(other))
+            continue;
+        const char *reason = listeners_conflict(listener, other);
+        if (reason != NULL)
+            mark_conflict(view, listener, other, reason);
+    }
+}
+
+/* Against objects before it, they win; who lost already, and one of a protocol that is not
+ * supported, stands in nobody's way. Then, among listeners of one object, nobody wins. */
 void listeners_find_conflicts(struct gateway_view *view, size_t first, size_t count)
 {
+    bool *lost = arena_array(&view->arena, bool, first + count);
+    for (size_t k = 0; k < first; k++)
+        lost[k] = view->listeners[k].conflict.reason != NULL;
     for (size_t i = first; i < first + count; i++) {
-        struct listener_view *listener = &view->listeners[i];
-        for (size_t k = 0; k < first + count; k++) {
-            const struct listener_view *other = &view->listeners[k];
-            if (k == i || (k < first && other->conflict.reason != NULL) ||
-                (other->accepted.reason != NULL &&
-                 strcmp(other->accepted.reason, "UnsupportedProtocol") == 0))
-                continue;
-            const char *reason = listeners_conflict(listener, other);
-            if (reason != NULL)
-                mark_conflict(view, listener, other, reason);
-        }
+        find_conflict(view, &view->listeners[i], 0, first, lost);
+        lost[i] = view->listeners[i].conflict.reason != NULL;
     }
+    for (size_t i = first; i < first + count; i++)
+        find_conflict(view, &view->listeners[i], first, first + count, lost);
 }
 
 void listeners_find_overlaps(struct gateway_view *view)
