@@ -70,6 +70,12 @@ static void on_credentials(void *owner, struct text chain, struct text key)
     cycle->on_credentials(cycle->owner, chain, key);
 }
 
+/* Who writes statuses must hear who acknowledged what. */
+static void on_lost(void *owner)
+{
+    publish_drop(((struct cycle *)owner)->publish);
+}
+
 static void on_identity(void *owner, uint64_t ticket, struct text gateway, const char *why)
 {
     struct cycle *cycle = owner;
@@ -79,7 +85,11 @@ static void on_identity(void *owner, uint64_t ticket, struct text gateway, const
 static void on_stranger(void *owner, uint64_t ticket, struct text token)
 {
     struct cycle *cycle = owner;
-    kube_ask(cycle->kube, ticket, token);
+    if (kube_is_leader(cycle->kube))
+        kube_ask(cycle->kube, ticket, token);
+    else
+        publish_answer(cycle->publish, ticket, TEXT_NONE,
+                       "this replica does not lead: try another");
 }
 
 static void on_refused(void *owner, enum resource_type type, struct text name, struct text why)
@@ -132,7 +142,7 @@ static void on_applied(void *owner, struct text gateway, uint64_t revision)
 bool cycle_init(struct cycle *cycle, const struct cycle_options *options)
 {
     static const struct kube_events kube_events = {on_cluster_change, on_stopped, on_credentials,
-                                                   on_identity};
+                                                   on_lost, on_identity};
     static const struct publish_events events = {on_refused, on_refusals_end, on_applied};
     *cycle = (struct cycle){
         .loop = options->loop,

@@ -424,7 +424,7 @@ def provisioned(start_cluster, tmp_path):
     (tmp_path / "ca.crt").write_text(config["data"]["ca.crt"], encoding="ascii")
     planes = []
 
-    def proxy(gateway, token):
+    def proxy(gateway, token, start=True):
         name = f"proxy-{len(planes)}"
         (tmp_path / f"{name}.token").write_text(token + "\n", encoding="ascii")
         admin = free_port()
@@ -436,7 +436,8 @@ def provisioned(start_cluster, tmp_path):
             "127.0.0.1"], tmp_path / f"{name}.log")
         plane.admin = admin
         planes.append(plane)
-        plane.start()
+        if start:
+            plane.start()
         return plane
 
     cluster.proxy = proxy
@@ -531,3 +532,31 @@ def test_a_data_plane_proves_by_its_token_which_gateway_it_is_of(provisioned):
     provisioned.proxy("default/other", "token-of-other")
     wait_for(lambda: provisioned.condition("Gateway", "other", "Programmed")["status"] == "True",
              "other is programmed")
+
+
+def test_a_replica_that_does_not_lead_sends_data_planes_on_and_takes_them_when_it_does(
+        provisioned):
+    server, leader = provisioned.server, provisioned.planes[0]
+    old = provisioned.flags[1]
+    provisioned.flags[1] = f"127.0.0.1:{free_port()}"
+    provisioned.control()
+    wait_for(lambda: provisioned.ask("/readyz", 1)[0] == 200, "the follower is ready")
+    web = server.get("Gateway", "web")
+    web["spec"]["listeners"][0]["port"] = free_port()
+    server.put(web)
+    address(provisioned, "web", "10.250.0.7")
+    # A data plane that knows both, as the Service would lead it now here, now there.
+    plane = provisioned.proxy("default/web", "token-of-web", start=False)
+    plane.command[1:1] = ["--xds", provisioned.flags[1]]
+    plane.start()
+    wait_for(lambda: (provisioned.condition("Gateway", "web", "Programmed") or {}).get("status")
+             == "True", "the leader hears of it")
+    assert f"--xds {old}" in " ".join(plane.command)
+    assert not provisioned.ask("/v1/nodes", 1)[1]["nodes"]
+    leader.stop()
+    server.put({**server.get("Gateway", "web"), "spec": {
+        **web["spec"], "listeners": [listener("http", free_port())]}})
+    wait_for(lambda: provisioned.condition("Gateway", "web", "Programmed")
+             ["observedGeneration"] == server.get("Gateway", "web")["metadata"]["generation"]
+             and provisioned.condition("Gateway", "web", "Programmed")["status"] == "True",
+             "the new leader hears of it")

@@ -78,6 +78,7 @@ static void on_lost(void *owner)
     struct kube *kube = owner;
     log_warn("this control plane leads no more",
              log_text("holder", election_holder(kube->election)));
+    kube->events->on_lost(kube->owner);
 }
 
 static void on_released(void *owner)

@@ -16,6 +16,8 @@ struct kube_events {
     void (*on_stopped)(void *owner);
     /* PEM, once, when xds_port is not 0: what data planes will know us by. */
     void (*on_credentials)(void *owner, struct text chain, struct text key);
+    /* The lease is lost: another replica is to hear what data planes say from now on. */
+    void (*on_lost)(void *owner);
     /* The answer to kube_ask: "namespace/name" of the Gateway; empty: no, and `why` says why. */
     void (*on_identity)(void *owner, uint64_t ticket, struct text gateway, const char *why);
 };

@@ -199,6 +199,13 @@ void publish_answer(struct publish *publish, uint64_t ticket, struct text identi
     xds_server_answer(publish->doors, ticket, identity, why);
 }
 
+void publish_drop(struct publish *publish)
+{
+    const struct delta_node *node;
+    for (size_t i = 0; (node = delta_server_node(publish->server, i)) != NULL; i++)
+        delta_server_drop(publish->server, text_of(node->id));
+}
+
 static struct digest content_digest(const struct outcome *outcome)
 {
     struct schema_type_digest types[RESOURCE_TYPES];

@@ -45,6 +45,9 @@ void publish_guard(struct publish *publish, guard_ask ask, void *owner);
 void publish_answer(struct publish *publish, uint64_t ticket, struct text identity,
                     const char *why);
 
+/* Ends the streams of every data plane: each comes back, to whoever takes it then. */
+void publish_drop(struct publish *publish);
+
 /* Brings the data planes to what the outcome is after this run's edits. */
 void publish_push(struct publish *publish, const struct outcome *outcome,
                   const struct outcome_edits *edits);
