@@ -249,7 +249,6 @@ def test_references_that_lead_nowhere_are_500_and_named_in_status(start_gateway,
 UNSUPPORTED = {
     "redirect": {"backendRefs": [{"name": "app", "port": 80, "filters": [
         {"type": "RequestRedirect", "requestRedirect": {"scheme": "https"}}]}]},
-    "session": {"sessionPersistence": {"type": "Cookie", "cookie": {"name": "s"}}},
 }
 
 
