@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Us beside Debian's nginx and HAProxy and a minimal relay, in paired windows on one machine.
+"""Us beside Debian's nginx, HAProxy and h2o and a minimal relay, in paired windows on one machine.
 
 bench.py [--only h1,tls,...] [--pairs N] [--window SECONDS] [--json FILE] [--markdown] [--gate]
 
@@ -102,7 +102,7 @@ class Machine:
                                pathlib.Path("/proc/meminfo").read_text(), re.M)[1])
         others = self.others()
         versions = [first_line(BIN / "nantian", "version"), first_line("nginx", "-v"),
-                    first_line("haproxy", "-v"), first_line("gcc", "--version")]
+                    first_line("haproxy", "-v"), first_line("h2o", "--version"), first_line("gcc", "--version")]
         lines = [
             f"- {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d}, commit "
             f"{first_line('git', '-C', ROOT, 'rev-parse', '--short', 'HEAD') or 'unknown'}",
@@ -217,7 +217,7 @@ defaults
   http-reuse always
 frontend f
   bind 127.0.0.1:{self.port}
-  bind 127.0.0.1:{self.tls_port} ssl crt {pem} no-tls-tickets
+  bind 127.0.0.1:{self.tls_port} ssl crt {pem} no-tls-tickets alpn h2,http/1.1
   unique-id-format %{{+X}}o%ci%cp%Ts%rt
   unique-id-header X-Request-Id
   http-request set-header X-Forwarded-Proto http
@@ -227,6 +227,26 @@ backend b
   server s 127.0.0.1:{backend} pool-max-conn 256
 """)
         return ["haproxy", "-db", "-f", folder / "haproxy.cfg"]
+
+
+class H2o(Proxy):
+    def command(self, folder, backend, cert, key):
+        (folder / "h2o.conf").write_text(f"""
+num-threads: 1
+error-log: {folder}/h2o.err
+listen: {{host: 127.0.0.1, port: {self.port}}}
+listen:
+  host: 127.0.0.1
+  port: {self.tls_port}
+  ssl: {{certificate-file: {cert}, key-file: {key}}}
+ssl-session-resumption: {{mode: off}}
+proxy.timeout.keepalive: 60000
+hosts:
+  default:
+    paths:
+      /: {{proxy.reverse.url: "http://127.0.0.1:{backend}/"}}
+""")
+        return ["h2o", "-c", folder / "h2o.conf"]
 
 
 class Nantian(Proxy):
@@ -308,20 +328,43 @@ WORKLOADS = {
     "h1-post16k": (False, ["--connections", "32", "--post", "16384"]),
     "tls": (True, ["--connections", "32", "--tls"]),
     "handshake": (True, ["--connections", "8", "--tls", "--new"]),
+    # HTTP/2 over TLS in, HTTP/1.1 out: by h2load
+    "h2": (True, ["-c", "10", "-m", "32"]),
 }
+HTTP2 = {"h2": ("haproxy", "h2o")}  # who speaks it on both sides as we do
+
+
+def h2load(port, seconds, arguments):
+    """What bench_load would have said."""
+    out = subprocess.run(pinned(1, ["h2load", "-D", seconds, *arguments,
+                                    f"https://127.0.0.1:{port}/"]),
+                         capture_output=True, text=True).stdout
+    done = re.search(r"requests: \d+ total, \d+ started, \d+ done, (\d+) succeeded, (\d+) failed, "
+                     r"(\d+) errored", out)
+    rate = re.search(r"finished in [\d.]+\w+, ([\d.]+) req/s", out)
+    if not done or not rate or "Application protocol: h2" not in out:
+        raise SystemExit(f"h2load: {out[-500:]}")
+    good = int(re.search(r"status codes: (\d+) 2xx", out)[1])
+    median = re.search(r"time for request: +\S+ +\S+ +([\d.]+)(us|ms|s) ", out)
+    unit = {"us": 1, "ms": 1000, "s": 1000000}[median[2]]
+    return {"requests": int(done[1]), "errors": int(done[3]), "bad": int(done[1]) - good,
+            "rps": float(rate[1]), "p50_us": float(median[1]) * unit}
 
 
 def window(proxy, workload, seconds, machine):
     uses_tls, arguments = WORKLOADS[workload]
     port = proxy.tls_port if uses_tls else proxy.port
     before, busy, began = proxy.cpu_ns(), busy_ns(0), time.monotonic()
-    out = subprocess.run(pinned(1, [BENCH / "bench_load", "--port", port, "--seconds", seconds,
-                                    *arguments]), capture_output=True, text=True)
+    if workload in HTTP2:
+        result = h2load(port, max(1, round(seconds)), arguments)
+    else:
+        result = json.loads(subprocess.run(
+            pinned(1, [BENCH / "bench_load", "--port", port, "--seconds", seconds, *arguments]),
+            capture_output=True, text=True).stdout)
     used = proxy.cpu_ns() - before
     if os.cpu_count() > 1:
         others = busy_ns(0) - busy - used
         machine.shares.append(max(0.0, others / 1e9 / (time.monotonic() - began)))
-    result = json.loads(out.stdout)
     if result["errors"] or result["bad"]:
         raise SystemExit(f"{proxy.name} {workload}: {result['errors']} errors, "
                          f"{result['bad']} bad answers: the window is void")
@@ -352,7 +395,7 @@ def compare(options):
     backend = subprocess.Popen(pinned(1, [BENCH / "bench_backend", str(backend_port)]))
     wait_port(backend_port)
     ours, peers = Nantian("nantian"), [Floor("floor")]
-    for cls, name in ((Nginx, "nginx"), (Haproxy, "haproxy")):
+    for cls, name in ((Nginx, "nginx"), (Haproxy, "haproxy"), (H2o, "h2o")):
         if shutil.which(name) or os.path.exists(f"/usr/sbin/{name}"):
             peers.append(cls(name))
         else:
@@ -364,6 +407,8 @@ def compare(options):
         for workload in options.only:
             for peer in peers:
                 if WORKLOADS[workload][0] and peer.name == "floor":
+                    continue
+                if workload in HTTP2 and peer.name not in HTTP2[workload]:
                     continue
                 rows = paired(ours, peer, workload, options, machine)
                 ratios = [a[0] / b[0] for a, b in rows]
@@ -513,7 +558,7 @@ def counted(tool, requests):
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", type=lambda t: t.split(","), default=["h1", "tls", "handshake"])
+    parser.add_argument("--only", type=lambda t: t.split(","), default=["h1", "tls", "handshake", "h2"])
     parser.add_argument("--pairs", type=int, default=11)
     parser.add_argument("--window", type=float, default=1.0)
     parser.add_argument("--json")
