@@ -4,6 +4,7 @@
 #include "http/h2_message.h"
 
 #include "base/limits.h"
+#include "base/random.h"
 #include "http/field.h"
 #include "http/url.h"
 
@@ -81,7 +82,7 @@ static bool take_pseudo(struct h2_head *head, struct arena *arena, struct text n
      offsetof(struct h2_head, has_##word),                                                         \
      offsetof(struct h2_head, word)}
         ROW(H2_REQUEST, method),    ROW(H2_REQUEST, scheme),  ROW(H2_REQUEST, path),
-        ROW(H2_REQUEST, authority), ROW(H2_RESPONSE, status),
+        ROW(H2_REQUEST, authority), ROW(H2_RESPONSE, status), ROW(H2_REQUEST, protocol),
 #undef ROW
     };
     if (head->regular_seen)
@@ -254,6 +255,42 @@ static bool end_connect(struct h2_head *head, struct message *message, struct ar
     return set_authority(head, message, arena);
 }
 
+/* What a client of HTTP/1 puts there; a peer of ours never sees it, nor its answer. */
+static struct text websocket_key(struct arena *arena)
+{
+    static const char DIGITS[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    unsigned char bytes[18] = {0};
+    char *out = arena_alloc(arena, 24);
+    random_secure(bytes, 16);
+    for (size_t i = 0; i < 6; i++) {
+        const unsigned char *at = bytes + 3 * i;
+        uint32_t word = (uint32_t)at[0] << 16 | (uint32_t)at[1] << 8 | at[2];
+        for (size_t k = 0; k < 4; k++)
+            out[4 * i + k] = DIGITS[word >> (18 - 6 * k) & 63];
+    }
+    out[22] = out[23] = '='; /* 16 bytes */
+    return text_from(out, 24);
+}
+
+/* RFC 8441 5: from here on it looks like the request that HTTP/1 would have brought. */
+static bool begin_websocket(struct h2_head *head, struct message *message, struct arena *arena,
+                            const struct h2_facts *facts)
+{
+    if (message->method != METHOD_CONNECT || facts->end || head->has_length)
+        return malformed(head, "connect");
+    if (!text_equal_nocase(head->protocol, TEXT("websocket")))
+        return refuse(head, 501, "connect_protocol");
+    const struct field *version = message_find(message, TEXT("sec-websocket-version"));
+    if (version == NULL || !text_is(version->value, "13"))
+        return refuse(head, 400, "websocket_version");
+    message->method = METHOD_GET;
+    message->method_name = TEXT("GET");
+    message->wants_upgrade = true;
+    message->upgrade = TEXT("websocket");
+    message_set(message, arena, TEXT("sec-websocket-key"), websocket_key(arena));
+    return true;
+}
+
 static bool end_request(struct h2_head *head, struct message *message, struct arena *arena,
                         const struct h2_facts *facts)
 {
@@ -263,6 +300,12 @@ static bool end_request(struct h2_head *head, struct message *message, struct ar
     message->method_name = head->method;
     message->method = message_method(head->method);
     message->scheme = facts->tls ? TEXT("https") : TEXT("http");
+    if (head->has_protocol) {
+        if (!begin_websocket(head, message, arena, facts))
+            return false;
+        if (!message->wants_upgrade)
+            return true;
+    }
     if (message->method == METHOD_CONNECT)
         return end_connect(head, message, arena);
     if (!head->has_scheme || !head->has_path)
@@ -279,7 +322,7 @@ static bool end_request(struct h2_head *head, struct message *message, struct ar
         return refuse(head, 400, why);
     if (head->cookies > 1)
         join_cookies(message, arena);
-    set_framing(head, message, facts->end);
+    set_framing(head, message, facts->end || message->wants_upgrade);
     return set_authority(head, message, arena);
 }
 
@@ -354,6 +397,8 @@ static bool goes_out(const struct field *field)
     case NAME_HOST:
     case NAME_EXPECT:
         return false;
+    case NAME_OTHER: /* RFC 8441 5: it was for a key that the peer did not send */
+        return !text_equal_nocase(field->name, TEXT("sec-websocket-accept"));
     case NAME_TE:
         return text_equal_nocase(field->value, TEXT("trailers"));
     default:
@@ -369,7 +414,9 @@ struct h2_field *h2_message_fields(const struct message *message, enum h2_kind k
     if (kind == H2_REQUEST)
         put_request(message, tls, arena, fields, &count);
     else if (kind == H2_RESPONSE)
-        put(fields, &count, TEXT(":status"), arena_printf(arena, "%03d", message->status));
+        put(fields, &count, TEXT(":status"),
+            message->status == 101 ? TEXT("200") /* RFC 8441 5 */
+                                   : arena_printf(arena, "%03d", message->status));
     if (kind != H2_TRAILERS && message->framing == FRAMING_LENGTH)
         put(fields, &count, TEXT("content-length"),
             arena_printf(arena, "%llu", (unsigned long long)message->content_length));

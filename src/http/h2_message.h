@@ -14,7 +14,8 @@ struct h2_head {
     uint32_t bytes, count;
     bool regular_seen;
     bool has_method, has_scheme, has_path, has_authority, has_status, has_host, has_length;
-    struct text method, scheme, path, authority, status, host;
+    bool has_protocol; /* extended CONNECT, RFC 8441 */
+    struct text method, scheme, path, authority, status, host, protocol;
     uint32_t cookies;   /* crumbs, joined at the end (RFC 9113 8.2.3) */
     int refuse;         /* a status to answer with instead; 0: none */
     const char *reason; /* static word, when it was refused or malformed */

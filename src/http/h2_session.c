@@ -463,6 +463,8 @@ static void submit_settings(struct h2_session *session, uint32_t window)
     if (session->serving)
         entries[count++] = (nghttp2_settings_entry){NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS,
                                                     LIMIT_H2_STREAMS + 2 * LIMIT_H2_RESETS};
+    if (session->serving)
+        entries[count++] = (nghttp2_settings_entry){NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1};
     else
         entries[count++] = (nghttp2_settings_entry){NGHTTP2_SETTINGS_ENABLE_PUSH, 0};
     CHECK(nghttp2_submit_settings(session->nghttp2, NGHTTP2_FLAG_NONE, entries, count) == 0);

@@ -11,8 +11,10 @@ import threading
 import time
 
 import h2.errors
+import h2.events
 import httpx
 import pytest
+import websockets.protocol
 
 from certificates import Authority
 from harness import (DEADLINE, free_port, gateway_of, listener, route, rule, service, simple,
@@ -21,6 +23,7 @@ from h2_backend import H2Backend, h2_service
 from h2_client import Answered, H2Client
 from http_backend import named
 from http_client import Client, request
+from test_http1 import EchoSockets
 
 pytestmark = pytest.mark.sanitized
 
@@ -199,6 +202,108 @@ def test_a_drain_ends_what_is_under_way_first(start_gateway, start_backend):
         gateway.proxy.process.terminate()
         assert curl.communicate(timeout=DEADLINE)[0] == b"whole" and curl.returncode == 0
     assert gateway.proxy.wait() == 0
+
+
+class H2Socket:
+    """A WebSocket over one stream (RFC 8441), with the frames of the websockets package."""
+
+    def __init__(self, client, host, path="/chat", protocol="websocket", version="13"):
+        self.client, self.protocol = client, websockets.protocol.Protocol(websockets.protocol.CLIENT)
+        self.stream = client.h2.get_next_available_stream_id()
+        client.h2.send_headers(self.stream, [
+            (":method", "CONNECT"), (":protocol", protocol), (":scheme", "http"), (":path", path),
+            (":authority", host), ("sec-websocket-version", version)])
+        client.flush()
+        self.head, self.ended, self.reset = None, False, None
+        vars(client).setdefault("sockets", {})[self.stream] = self
+
+    def step(self):
+        for event in self.client.h2.receive_data(self.client.socket.recv(65536)):
+            of = self.client.sockets.get(getattr(event, "stream_id", None))
+            if of is not None:
+                of.take(event)
+        self.client.flush()
+
+    def take(self, event):
+        if isinstance(event, h2.events.ResponseReceived):
+            self.head = dict(event.headers)
+        elif isinstance(event, h2.events.DataReceived):
+            self.protocol.receive_data(event.data)
+            self.client.h2.acknowledge_received_data(event.flow_controlled_length, self.stream)
+        elif isinstance(event, h2.events.StreamEnded):
+            self.ended = True
+        elif isinstance(event, h2.events.StreamReset):
+            self.reset = event.error_code
+
+    def status(self):
+        while self.head is None and self.reset is None:
+            self.step()
+        return int(self.head[":status"])
+
+    def say(self, message):
+        self.protocol.send_binary(message)
+        for data in self.protocol.data_to_send():
+            for at in range(0, len(data), 10000):
+                piece = data[at:at + 10000]
+                while self.client.h2.local_flow_control_window(self.stream) < len(piece):
+                    self.step()
+                self.client.h2.send_data(self.stream, piece)
+                self.client.flush()
+
+    def hear(self):
+        while True:
+            for frame in self.protocol.events_received():
+                return frame.data
+            self.step()
+
+
+def test_a_websocket_over_http2_reaches_an_http1_backend(start_gateway):
+    with EchoSockets() as server:
+        port = free_port()
+        gateway = start_gateway(*simple(port, server.port))
+        with socket.create_connection(("127.0.0.1", port), DEADLINE) as sock:
+            client = H2Client(sock)
+            many = [H2Socket(client, "a.example") for _ in range(3)]
+            many[0].say(b"early")  # before the answer is there
+            for each in many:
+                assert each.status() == 200
+                assert "sec-websocket-accept" not in each.head and "upgrade" not in each.head
+            assert client.h2.remote_settings.enable_connect_protocol
+            assert many[0].hear() == b"early"
+            for size in (1, 1000, 60000):
+                for each in many:
+                    each.say(b"x" * size)
+                    assert each.hear() == b"x" * size
+            many[0].protocol.send_close(1000)
+            for data in many[0].protocol.data_to_send():
+                client.h2.send_data(many[0].stream, data)
+            client.h2.end_stream(many[0].stream)
+            client.flush()
+            while not many[0].ended:
+                many[0].step()
+            many[1].say(b"still here")
+            assert many[1].hear() == b"still here"
+            # What is no WebSocket is not tunnelled.
+            assert H2Socket(client, "a.example", protocol="connect-udp").status() == 501
+            assert H2Socket(client, "a.example", version="12").status() == 400
+        lines = gateway.log_lines(3)
+        assert {line["response_code"] for line in lines} == {101}, lines
+
+
+def test_a_backend_that_refuses_a_websocket_is_heard_over_http2(start_gateway, backend):
+    port = free_port()
+    start_gateway(*simple(port, backend.port))
+    with socket.create_connection(("127.0.0.1", port), DEADLINE) as sock:
+        client = H2Client(sock)
+        refused = H2Socket(client, "a.example")
+        refused.say(b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert refused.status() == 502  # the backend's 200 would mean that the tunnel is there
+        while not refused.ended:
+            refused.step()
+        assert client.get("a.example", scheme="http").status == 200
+    assert "/smuggled" not in [got.target for got in backend.requests]
+    fields = dict(backend.requests[0].fields)
+    assert fields["upgrade"] == "websocket" and len(fields["sec-websocket-key"]) == 24
 
 
 # ---- misdirected ----

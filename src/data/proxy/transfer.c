@@ -118,6 +118,8 @@ static void send_head(struct transfer *t)
     http_stream_send_head(x->client, head, end);
     if (x->client == NULL)
         return;
+    if (t->is_tunnel) /* what came early */
+        pump_request(t);
     if (end || pump_response(t))
         finish_response(t);
 }
@@ -220,6 +222,11 @@ static void on_response_head(void *owner, struct message *head, bool end)
             return;
         }
         start_tunnel(t);
+    } else if (UNLIKELY(t->x.request->wants_upgrade) && t->x.request->version >= 20 &&
+               head->status < 300) {
+        /* To an extended CONNECT any 2xx would say that the tunnel is there (RFC 8441 5). */
+        fail(t, ERR_PROTOCOL, FLAG_UPE, "upstream_no_upgrade");
+        return;
     }
     if (UNLIKELY(t->session.config != NULL))
         session_write(&t->session, &t->x, head, t->x.backend->name, t->x.upstream_address);
@@ -483,7 +490,8 @@ static void on_head(void *owner, struct http_stream *stream, struct message *hea
     t->path = head->path;
     t->authority = head->authority;
     t->is_rpc = head->version >= 20 && rpc_is(head);
-    t->request_ended = end && !t->is_rpc; /* a call ends with a DATA frame (PROTOCOL-HTTP2.md) */
+    /* A call ends with a DATA frame (PROTOCOL-HTTP2.md); a tunnel begins with the answer. */
+    t->request_ended = (end && !t->is_rpc) || head->wants_upgrade;
     if (!find_route(t)) {
         answer(t, true);
         return;
