@@ -168,7 +168,8 @@ def read_messages(data):
     found, why = read_llhttp(data)
     if why:
         others, other_why = read_all_h11(data)
-        if len(others) > len(found):
+        unknown = why == "InvalidMethodError" and other_why == str(h11.NEED_DATA)  # and not whole
+        if len(others) > len(found) or unknown:
             return found + others[len(found):], other_why
     return found, why
 
