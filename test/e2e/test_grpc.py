@@ -269,7 +269,7 @@ def test_a_restarting_backend_loses_no_call(start_gateway, start_grpc):
     for thread in threads:
         thread.start()
     wait_for(lambda: next(count) > 100, "calls go through")
-    apps[0].close(grace=5)
+    apps[0].close(grace=30)
     done = next(count)
     wait_for(lambda: next(count) > done + 300, "calls go on")
     stop.set()
