@@ -91,6 +91,8 @@
 #define LIMIT_EXTERNAL_AUTH_MS 5000        /* for the answer; then the request is refused */
 #define LIMIT_INQUIRY_ANSWER   (256u << 10)
 #define LIMIT_HELD_BODY        (10u << 20) /* of a request that a filter reads before it goes on */
+#define LIMIT_HEALTH_SERVICE 100 /* bytes of the name that a gRPC health check asks for */
+#define LIMIT_HEALTH_PROBES  256 /* questions of health checks under way at once */
 
 /* Host names of backends. */
 #define LIMIT_RESOLVE_MS       30000 /* between two lookups: getaddrinfo tells no time to live */

@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "data/compile/compile.h"
 #include "data/control_link.h"
+#include "data/health_checks.h"
 #include "data/upstream/resolve.h"
 #include "xds/record.h"
 #include "xds/state.h"
@@ -29,6 +30,7 @@ struct config {
     struct delta_client *client; /* NULL until there is a link */
     struct state_writer *writer; /* NULL: nothing is kept */
     struct resolve *resolve;
+    struct health_checks *checks;
     struct resource_set disk; /* what was loaded, until a client takes it */
     bool has_disk;
     bool may_write; /* to the state directory: no other process does */
@@ -79,8 +81,17 @@ static void want_name(void *owner, struct text backend, struct text dns_name)
     resolve_want(config->resolve, backend, dns_name);
 }
 
+static void want_check(void *owner, struct backend *backend)
+{
+    struct config *config = owner;
+    health_checks_want(config->checks, backend);
+}
+
 static void follow_names(struct config *config)
 {
+    health_checks_begin(config->checks);
+    compile_health_walk(config->compile, config, want_check);
+    health_checks_commit(config->checks);
     resolve_begin(config->resolve);
     compile_dns_walk(config->compile, config, want_name);
     resolve_commit(config->resolve);
@@ -272,6 +283,20 @@ static void on_resolved(void *owner, struct text backend, const struct address *
     turn(config);
 }
 
+static void on_health(void *owner, struct text backend, uint64_t endpoint, bool is_up)
+{
+    struct config *config = owner;
+    if (!compile_health_set(config->compile, backend, endpoint, is_up))
+        return;
+    config->names_changed = true;
+    turn(config);
+}
+
+uint32_t config_unhealthy(const struct config *config)
+{
+    return health_checks_down(config->checks);
+}
+
 /* -- start -- */
 
 static void on_control_link(void *owner)
@@ -360,6 +385,7 @@ struct config *config_new(const struct config_options *options)
         return NULL;
     }
     config->compile = new_compile(config->options);
+    config->checks = health_checks_new(config->loop, on_health, config);
     config->resolve = resolve_new(config->loop, on_resolved, config);
     config->control = control_link_new(config->loop, config->options, config, on_control_link);
     if (config->resolve == NULL || config->control == NULL || !prepare_state(config)) {
@@ -433,6 +459,7 @@ void config_retire(struct config *config)
     config->client = NULL;
     control_link_free(config->control);
     config->control = NULL;
+    health_checks_free(config->checks);
     resolve_free(config->resolve);
     config->resolve = NULL;
     state_writer_free(config->writer);

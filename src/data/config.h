@@ -45,6 +45,8 @@ void config_retire(struct config *config);
 /* Nobody else writes any more. */
 void config_keep(struct config *config);
 
+/* Endpoints that do not pass their health check. */
+uint32_t config_unhealthy(const struct config *config);
 struct rollout *config_rollout(const struct config *config);
 struct config_status config_status(const struct config *config);
 /* NULL before the first offer. */

@@ -23,6 +23,7 @@ struct totals {
     uint64_t connects, connect_failures, reuses, overflows;
     uint64_t log_dropped, limited;
     uint64_t ejections, ejected;
+    uint64_t unhealthy;
 };
 
 static void add_listeners(struct totals *totals, const struct metrics *metrics)
@@ -68,6 +69,7 @@ static struct totals sum_workers(const struct status *status)
     uint32_t count = rollout_workers(config_rollout(status->config), &workers);
     for (uint32_t i = 0; i < count; i++)
         add_worker(&totals, workers[i]);
+    totals.unhealthy = config_unhealthy(status->config);
     return totals;
 }
 
@@ -125,6 +127,7 @@ static void fill_counters(const struct totals *totals, Nantian__Report__V1__Data
         {"upstream_connects", totals->connects},
         {"upstream_connect_failures", totals->connect_failures},
         {"endpoints_ejected", totals->ejected},
+        {"endpoints_unhealthy", totals->unhealthy},
         {"access_log_dropped", totals->log_dropped},
     };
     report->counters = arena_array(arena, Nantian__Report__V1__Counter *, ARRAY_LEN(rows));
@@ -219,6 +222,9 @@ static void add_config(struct samples *samples, const struct status *status)
         EXPOSITION_COUNTER, (double)client->bytes);
     add(samples, "nantian_xds_received_resources_total", "Resources received.", EXPOSITION_COUNTER,
         (double)client->resources);
+    add(samples, "nantian_upstream_endpoints_unhealthy",
+        "Endpoints that do not pass their health check.", EXPOSITION_GAUGE,
+        config_unhealthy(status->config));
     add(samples, "nantian_ready", "1 while /readyz says yes.", EXPOSITION_GAUGE,
         status_is_ready(status) ? 1 : 0);
 }

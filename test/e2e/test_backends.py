@@ -6,6 +6,7 @@ import concurrent.futures
 import re
 import threading
 
+import grpc
 import pytest
 
 from certificates import Authority
@@ -325,3 +326,87 @@ def test_more_requests_at_once_than_allowed_get_503(start_gateway, start_backend
     flags = [line["response_flags"] for line in gateway.log_lines(9)
              if line["x-envoy-origin-path"] == "/refused"]
     assert flags == ["UO"] * 5
+
+
+# ---- health checks ----
+
+UNHEALTHY = "nantian_upstream_endpoints_unhealthy"
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("kind", ["HTTP", "TCP"])
+def test_a_health_check_takes_an_endpoint_out_and_back(start_gateway, start_backend, kind):
+    sick = threading.Event()
+
+    async def app(request_):
+        bad = sick.is_set() and request_.target == "/healthz?full=1"
+        assert request_.target != "/healthz?full=1" or request_.get("host") == "check.example"
+        await request_.answer(b"e0", status="503 No" if bad else "200 OK")
+    first, port = start_backend(app), free_port()
+    backends = [first, start_backend(named("e1"))]
+    check = {"type": kind, "interval": "50ms", "unhealthyThreshold": 2, "healthyThreshold": 2}
+    if kind == "HTTP":
+        check["http"] = {"path": "/healthz?full=1", "hostname": "check.example",
+                         "expectedStatuses": [200]}
+    gateway = start_gateway(*config(port, backends, lb_policy("p", healthCheck=check)))
+    assert {who(port) for _ in range(30)} == {"e0", "e1"}
+    if kind == "HTTP":
+        sick.set()
+    else:
+        first.close()
+    wait_for(lambda: gateway.metrics()[UNHEALTHY] == 1, "the endpoint is out")
+    wait_for(lambda: {who(port) for _ in range(10)} == {"e1"}, "every worker knows")
+    assert {request(port).status for _ in range(20)} == {200}
+    if kind == "HTTP":
+        sick.clear()
+    else:
+        start_backend(app, port=first.port)
+    wait_for(lambda: gateway.metrics()[UNHEALTHY] == 0, "the endpoint is back")
+    wait_for(lambda: {who(port) for _ in range(30)} == {"e0", "e1"}, "every worker knows")
+    # Without the check nobody is out.
+    gateway.apply("config.yaml", *config(port, backends))
+    assert gateway.metrics()[UNHEALTHY] == 0
+    assert not first.errors
+
+
+@pytest.mark.quick
+def test_if_all_fail_their_check_all_are_asked(start_gateway, start_named):
+    backends, port = start_named(2), free_port()
+    gateway = start_gateway(*config(port, backends, lb_policy("p", healthCheck={
+        "interval": "50ms", "http": {"expectedStatuses": [299]}})))
+    wait_for(lambda: gateway.metrics()[UNHEALTHY] == 2, "both are out")
+    wait_for(lambda: {who(port) for _ in range(20)} == {"e0", "e1"}, "the panic serves all")
+    gateway.apply("config.yaml", *config(port, backends, lb_policy(
+        "p", healthCheck={"interval": "50ms", "http": {"expectedStatuses": [299]}},
+        loadBalancing={"panicThreshold": 0})))
+    wait_for(lambda: {request(port).status for _ in range(10)} == {503}, "without panic: none")
+
+
+@pytest.mark.quick
+def test_the_grpc_health_protocol(start_gateway):
+    states, port = {"": 1, "shop": 2}, free_port()
+
+    def check(data, _):
+        name = data[2:].decode() if data else ""
+        return b"\x08" + bytes([states[name]])
+    handler = grpc.method_handlers_generic_handler(
+        "grpc.health.v1.Health", {"Check": grpc.unary_unary_rpc_method_handler(check)})
+    server = grpc.server(concurrent.futures.ThreadPoolExecutor(4))
+    server.add_generic_rpc_handlers((handler,))
+    backend_port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        def docs(name):
+            return [gateway_of(listener("http", port)), route("all", rule("app")),
+                    service("app", backend_port),
+                    lb_policy("p", healthCheck={"type": "GRPC", "interval": "50ms",
+                                                "grpc": {"service": name}})]
+        gateway = start_gateway(*docs("shop"))
+        wait_for(lambda: gateway.metrics()[UNHEALTHY] == 1, "NOT_SERVING is out")
+        states["shop"] = 1
+        wait_for(lambda: gateway.metrics()[UNHEALTHY] == 0, "SERVING is in")
+        gateway.apply("config.yaml", *docs(""))
+        states[""] = 2
+        wait_for(lambda: gateway.metrics()[UNHEALTHY] == 1, "the whole server says no")
+    finally:
+        server.stop(0)

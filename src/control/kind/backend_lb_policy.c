@@ -160,6 +160,86 @@ static const struct decode_shape ejection_shape = {
     .check = check_ejection,
 };
 
+static const struct decode_name health_types[] = {
+    {"HTTP", KIND_HEALTH_HTTP}, {"GRPC", KIND_HEALTH_GRPC}, {"TCP", KIND_HEALTH_TCP}, {NULL, 0}};
+
+static const struct decode_field health_http_fields[] = {
+    {"path", DECODE_TEXT, .offset = offsetof(struct kind_health_check, path), .otherwise = "/",
+     .format = &format_path},
+    {"hostname", DECODE_TEXT, .offset = offsetof(struct kind_health_check, host),
+     .format = &format_precise_hostname},
+    {"expectedStatuses", DECODE_INTS, .offset = offsetof(struct kind_health_check, statuses),
+     .second = offsetof(struct kind_health_check, status_count), .is_set = true, .min = 100,
+     .max = 599},
+};
+
+static const struct decode_field health_grpc_fields[] = {
+    {"service", DECODE_TEXT, .offset = offsetof(struct kind_health_check, service)},
+};
+
+static const struct decode_shape health_http_shape = {
+    .size = sizeof(struct kind_health_check),
+    .fields = health_http_fields,
+    .count = ARRAY_LEN(health_http_fields),
+};
+
+static const struct decode_shape health_grpc_shape = {
+    .size = sizeof(struct kind_health_check),
+    .fields = health_grpc_fields,
+    .count = ARRAY_LEN(health_grpc_fields),
+};
+
+static const struct decode_field health_fields[] = {
+    {"type", DECODE_ENUM, .offset = offsetof(struct kind_health_check, type), .names = health_types,
+     .otherwise = "HTTP"},
+    {"interval", DECODE_DURATION, .offset = offsetof(struct kind_health_check, interval)},
+    {"timeout", DECODE_DURATION, .offset = offsetof(struct kind_health_check, timeout)},
+    {"healthyThreshold", DECODE_INT32, .offset = offsetof(struct kind_health_check, healthy),
+     .number = 2, .min = 1, .max = 100},
+    {"unhealthyThreshold", DECODE_INT32, .offset = offsetof(struct kind_health_check, unhealthy),
+     .number = 3, .min = 1, .max = 100},
+    {"http", DECODE_SAME, .shape = &health_http_shape},
+    {"grpc", DECODE_SAME, .shape = &health_grpc_shape},
+};
+
+static void check_member(struct decode *decode, const struct value *map, const char *name,
+                         bool is_allowed)
+{
+    const struct value *value = value_get(map, name);
+    if (value != NULL && !is_allowed)
+        decode_add(decode,
+                   &(struct decode_fault){.code = "FieldConflict", .at = value, .child = name},
+                   "%s does not go with this type", name);
+}
+
+static void check_health(struct decode *decode, void *out, const struct value *map)
+{
+    const struct kind_health_check *check = out;
+    check_member(decode, map, "http", check->type == KIND_HEALTH_HTTP);
+    check_member(decode, map, "grpc", check->type == KIND_HEALTH_GRPC);
+    if (check->service.len > 100)
+        decode_add(decode,
+                   &(struct decode_fault){
+                       .code = "OutOfRange", .at = value_get(map, "grpc"), .child = "grpc.service"},
+                   "must be at most 100 bytes long");
+    for (size_t i = 0; i < 2; i++) {
+        const char *name = i == 0 ? "interval" : "timeout";
+        const struct kind_duration *duration = i == 0 ? &check->interval : &check->timeout;
+        if (duration->is_set && duration->ms < 10)
+            decode_add(decode,
+                       &(struct decode_fault){
+                           .code = "OutOfRange", .at = value_get(map, name), .child = name},
+                       "must be 10ms at least");
+    }
+}
+
+static const struct decode_shape health_shape = {
+    .size = sizeof(struct kind_health_check),
+    .fields = health_fields,
+    .count = ARRAY_LEN(health_fields),
+    .check = check_health,
+};
+
 static const struct decode_field policy_fields[] = {
     {"targetRefs", DECODE_LIST, .is_required = true,
      .offset = offsetof(struct kind_backend_lb_policy, targets),
@@ -169,6 +249,8 @@ static const struct decode_field policy_fields[] = {
      .offset = offsetof(struct kind_backend_lb_policy, session), .shape = &kind_shape_lb_session},
     {"loadBalancing", DECODE_SAME, .shape = &balancing_shape},
     {"circuitBreaker", DECODE_SAME, .shape = &breaker_shape},
+    {"healthCheck", DECODE_POINTER, .offset = offsetof(struct kind_backend_lb_policy, health_check),
+     .shape = &health_shape},
     {"outlierDetection", DECODE_POINTER,
      .offset = offsetof(struct kind_backend_lb_policy, ejection), .shape = &ejection_shape},
 };

@@ -1,6 +1,7 @@
 /* BackendLBPolicy: how requests are spread over the endpoints of the Services that it targets.
  * Field names are those of the original; `algorithm`, `cookieName`, the keys Cookie and URL,
- * `slowStart`, `panicThreshold`, `outlierDetection` and two of the `circuitBreaker` are ours. */
+ * `slowStart`, `panicThreshold`, `healthCheck`, `outlierDetection` and two of the `circuitBreaker`
+ * are ours. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
@@ -44,12 +45,30 @@ struct kind_ejection {
     int32_t max_percent;
 };
 
+enum kind_health_type {
+    KIND_HEALTH_UNKNOWN,
+    KIND_HEALTH_HTTP, /* when absent */
+    KIND_HEALTH_GRPC,
+    KIND_HEALTH_TCP,
+};
+
+struct kind_health_check {
+    struct kind_place place;
+    enum kind_health_type type;
+    struct kind_duration interval, timeout; /* not set: 10 s, 2 s */
+    int32_t healthy, unhealthy;
+    struct text host, path, service;
+    int32_t *statuses; /* none: 200 to 399 */
+    size_t status_count;
+};
+
 struct kind_backend_lb_policy {
     struct kind_place place; /* of spec */
     struct kind_target_ref *targets;
     size_t target_count;
     struct kind_session_persistence *session; /* NULL: absent */
     struct kind_ejection *ejection;           /* NULL: absent */
+    struct kind_health_check *health_check;   /* NULL: absent */
     int32_t panic_percent;
     struct kind_duration slow_start;
     int32_t max_requests, max_connections, max_pending; /* 0: unbounded */

@@ -52,6 +52,30 @@ static uint32_t milliseconds(const struct kind_duration *duration, uint32_t othe
     return duration->is_set ? (uint32_t)MIN(MAX(duration->ms, 0), (int64_t)UINT32_MAX) : otherwise;
 }
 
+static Nantian__Config__V1__Backend__HealthCheck *health_of(struct arena *arena,
+                                                            const struct kind_health_check *from)
+{
+    Nantian__Config__V1__Backend__HealthCheck *check =
+        arena_new(arena, Nantian__Config__V1__Backend__HealthCheck);
+    nantian__config__v1__backend__health_check__init(check);
+    check->type =
+        from->type == KIND_HEALTH_TCP    ? NANTIAN__CONFIG__V1__BACKEND__HEALTH_CHECK__TYPE__TCP
+        : from->type == KIND_HEALTH_GRPC ? NANTIAN__CONFIG__V1__BACKEND__HEALTH_CHECK__TYPE__GRPC
+                                         : NANTIAN__CONFIG__V1__BACKEND__HEALTH_CHECK__TYPE__HTTP;
+    check->interval_ms = milliseconds(&from->interval, 10000);
+    check->timeout_ms = milliseconds(&from->timeout, 2000);
+    check->healthy = (uint32_t)from->healthy;
+    check->unhealthy = (uint32_t)from->unhealthy;
+    check->host = arena_string(arena, from->host);
+    check->service = arena_string(arena, from->service);
+    if (from->type == KIND_HEALTH_HTTP)
+        check->path = arena_string(arena, from->path);
+    check->statuses = arena_array(arena, uint32_t, from->status_count + 1);
+    for (size_t i = 0; i < from->status_count; i++)
+        check->statuses[check->n_statuses++] = (uint32_t)from->statuses[i];
+    return check;
+}
+
 static void apply_guards(struct arena *arena, const struct kind_backend_lb_policy *policy,
                          Nantian__Config__V1__Backend *message)
 {
@@ -60,6 +84,10 @@ static void apply_guards(struct arena *arena, const struct kind_backend_lb_polic
     message->max_pending = (uint32_t)policy->max_pending;
     message->slow_start_ms = milliseconds(&policy->slow_start, 0);
     const struct kind_ejection *from = policy->ejection;
+    if (policy->health_check != NULL) {
+        message->health_check = health_of(arena, policy->health_check);
+        message->panic_percent = (uint32_t)policy->panic_percent;
+    }
     if (from == NULL)
         return;
     Nantian__Config__V1__Backend__Ejection *ejection =

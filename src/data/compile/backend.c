@@ -163,11 +163,21 @@ static int compare_ids(const void *a, const void *b, void *endpoints)
     return x < y ? -1 : x > y;
 }
 
-static void index_endpoints(struct backend *backend)
+static bool is_down(const struct part_backend *made, uint64_t id)
 {
+    for (size_t i = 0; made->backend->health_check != NULL && i < made->down_count; i++)
+        if (made->down[i] == id)
+            return true;
+    return false;
+}
+
+static void index_endpoints(struct part_backend *made)
+{
+    struct backend *backend = made->backend;
     backend->by_id = arena_array(&backend->arena, uint32_t, backend->endpoint_count + 1);
     for (uint32_t i = 0; i < backend->endpoint_count; i++) {
         backend->endpoints[i].id = hash_stable(backend->endpoints[i].text);
+        backend->endpoints[i].is_down = is_down(made, backend->endpoints[i].id);
         backend->by_id[i] = i;
     }
     qsort_r(backend->by_id, backend->endpoint_count, sizeof(*backend->by_id), compare_ids,
@@ -185,8 +195,45 @@ static void check_guards(struct change *change, const struct part *part,
         refuse(change, part, "ejection.base_ms", "is 0");
     if (ejection != NULL && ejection->max_percent > 100)
         refuse(change, part, "ejection.max_percent", "is above 100");
+    const Nantian__Config__V1__Backend__HealthCheck *health = message->health_check;
+    if (health != NULL &&
+        (unsigned)health->type > NANTIAN__CONFIG__V1__BACKEND__HEALTH_CHECK__TYPE__TCP)
+        refuse(change, part, "health_check.type", "is none that this proxy knows");
+    if (health != NULL && (health->interval_ms == 0 || health->timeout_ms == 0 ||
+                           health->healthy == 0 || health->unhealthy == 0))
+        refuse(change, part, "health_check", "has a time or a threshold of 0");
+    if (health != NULL && health->type == NANTIAN__CONFIG__V1__BACKEND__HEALTH_CHECK__TYPE__HTTP &&
+        (health->path[0] != '/' || strpbrk(health->path, " \r\n\t#") != NULL))
+        refuse(change, part, "health_check.path", "is no path");
+    if (health != NULL && strlen(health->service) > LIMIT_HEALTH_SERVICE)
+        refuse(change, part, "health_check.service", "is longer than 100 bytes");
+    if (health != NULL && strpbrk(health->host, " \r\n\t/") != NULL)
+        refuse(change, part, "health_check.host", "is no host");
     if (message->panic_percent > 100)
         refuse(change, part, "panic_percent", "is above 100");
+}
+
+static const struct health_check *
+health_check_of(struct arena *arena, const Nantian__Config__V1__Backend__HealthCheck *from)
+{
+    if (from == NULL)
+        return NULL;
+    struct health_check *check = arena_new(arena, struct health_check);
+    *check = (struct health_check){
+        .kind = (enum health_kind)from->type,
+        .interval_ms = from->interval_ms,
+        .timeout_ms = from->timeout_ms,
+        .healthy = from->healthy,
+        .unhealthy = from->unhealthy,
+        .host = arena_text(arena, text_of(from->host)),
+        .path = arena_text(arena, text_of(from->path)),
+        .statuses = arena_array(arena, uint32_t, from->n_statuses + 1),
+        .status_count = (uint32_t)from->n_statuses,
+        .service = arena_text(arena, text_of(from->service)),
+    };
+    for (size_t i = 0; i < from->n_statuses; i++)
+        check->statuses[i] = from->statuses[i];
+    return check;
 }
 
 static void take_guards(const Nantian__Config__V1__Backend *message, const struct part_backend *old,
@@ -202,6 +249,7 @@ static void take_guards(const Nantian__Config__V1__Backend *message, const struc
             .max_ms = ejection->max_ms,
             .max_percent = ejection->max_percent,
         };
+    backend->health_check = health_check_of(&backend->arena, message->health_check);
     backend->panic_percent = message->panic_percent;
     backend->slow_start_ms = message->slow_start_ms;
     backend->max_connections = message->max_connections;
@@ -300,8 +348,13 @@ void compile_backend(struct change *change, struct part *part)
         memcpy(made->resolved, old->resolved, sizeof(struct address) * old->resolved_count);
         made->resolved_count = old->resolved_count;
     }
+    if (old != NULL && old->down_count > 0) {
+        made->down = memory_alloc(sizeof(uint64_t) * old->down_count);
+        memcpy(made->down, old->down, sizeof(uint64_t) * old->down_count);
+        made->down_count = old->down_count;
+    }
     if (made->endpoints != NULL) {
         take_endpoints(change, made);
-        index_endpoints(backend);
+        index_endpoints(made);
     }
 }

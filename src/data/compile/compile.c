@@ -361,6 +361,47 @@ void compile_dns_walk(const struct compile *compile, void *owner,
     }
 }
 
+static void compile_again(struct compile *compile, struct part *part)
+{
+    compile->dns_dirty = memory_grow(compile->dns_dirty, compile->dns_count, &compile->dns_cap,
+                                     sizeof(struct part *));
+    compile->dns_dirty[compile->dns_count++] = part;
+}
+
+void compile_health_walk(const struct compile *compile, void *owner,
+                         void (*on_backend)(void *owner, struct backend *backend))
+{
+    size_t at = 0;
+    struct map_entry *entry;
+    while (map_next(&compile->parts[RESOURCE_BACKEND], &at, &entry)) {
+        const struct part *part = entry->value;
+        const struct part_backend *made = part->value;
+        if (part->present && made->backend->health_check != NULL)
+            on_backend(owner, made->backend);
+    }
+}
+
+bool compile_health_set(struct compile *compile, struct text backend, uint64_t endpoint, bool is_up)
+{
+    struct part *part = part_find(compile, RESOURCE_BACKEND, backend);
+    struct part_backend *made = part == NULL ? NULL : part->value;
+    size_t at = 0;
+    if (made == NULL)
+        return false;
+    while (at < made->down_count && made->down[at] != endpoint)
+        at++;
+    if (is_up == (at == made->down_count))
+        return false;
+    if (is_up) {
+        made->down[at] = made->down[--made->down_count];
+    } else {
+        made->down = memory_resize(made->down, sizeof(uint64_t) * (made->down_count + 1));
+        made->down[made->down_count++] = endpoint;
+    }
+    compile_again(compile, part);
+    return true;
+}
+
 bool compile_dns_resolved(struct compile *compile, struct text backend,
                           const struct address *addresses, size_t count)
 {
@@ -374,8 +415,6 @@ bool compile_dns_resolved(struct compile *compile, struct text backend,
     if (count > 0)
         memcpy(made->resolved, addresses, sizeof(struct address) * count);
     made->resolved_count = count;
-    compile->dns_dirty = memory_grow(compile->dns_dirty, compile->dns_count, &compile->dns_cap,
-                                     sizeof(struct part *));
-    compile->dns_dirty[compile->dns_count++] = part;
+    compile_again(compile, part);
     return true;
 }

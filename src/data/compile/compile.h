@@ -45,5 +45,11 @@ void compile_fault_split(const struct fault *fault, struct text *ret_type,
  * false: there is none of that name, or it has no host name. */
 void compile_dns_walk(const struct compile *compile, void *owner,
                       void (*on_name)(void *owner, struct text backend, struct text dns_name));
+/* Backends with a health check: asks for each, and takes what was found about an endpoint. As with
+ * names. */
+void compile_health_walk(const struct compile *compile, void *owner,
+                         void (*on_backend)(void *owner, struct backend *backend));
+bool compile_health_set(struct compile *compile, struct text backend, uint64_t endpoint,
+                        bool is_up);
 bool compile_dns_resolved(struct compile *compile, struct text backend,
                           const struct address *addresses, size_t count);

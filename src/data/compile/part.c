@@ -145,6 +145,7 @@ void part_drop_value(enum resource_type type, void *value)
         backend_unref(backend->backend);
         free(backend->cas);
         free(backend->resolved);
+        free(backend->down);
         free(backend);
     }
 }

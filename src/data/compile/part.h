@@ -52,6 +52,8 @@ struct part_backend {
     struct part *client;      /* NULL: none */
     struct address *resolved; /* owns: of dns_name */
     size_t resolved_count;
+    uint64_t *down; /* owns: ids of endpoints that the health check calls down */
+    size_t down_count;
 };
 
 /* RESOURCE_ENDPOINTS, _POLICY: bytes alone. */

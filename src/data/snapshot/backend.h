@@ -31,6 +31,7 @@ struct endpoint {
     uint32_t weight;
     uint64_t id; /* hash_stable(text): what a session remembers */
     bool terminating;
+    bool is_down; /* says the health check */
 };
 
 /* When a worker stops choosing an endpoint for a while, by the answers to its own requests. */
@@ -38,6 +39,19 @@ struct ejection {
     uint32_t server_errors, gateway_errors, connect_errors; /* so many in a row; 0: not by these */
     uint32_t base_ms, max_ms; /* the first time; then twice as long each time */
     uint32_t max_percent;     /* of the endpoints, at most, out at once */
+};
+
+enum health_kind { HEALTH_HTTP, HEALTH_GRPC, HEALTH_TCP };
+
+struct health_check {
+    enum health_kind kind;
+    uint32_t interval_ms, timeout_ms;
+    uint32_t healthy, unhealthy; /* answers in a row */
+    struct text host;            /* empty: the endpoint's address */
+    struct text path;
+    uint32_t *statuses;
+    uint32_t status_count; /* 0: 200 to 399 */
+    struct text service;
 };
 
 struct backend {
@@ -57,6 +71,7 @@ struct backend {
     uint32_t max_connections, max_pending; /* 0: unbounded */
     uint32_t max_requests;                 /* under way, in all workers together; 0: unbounded */
     struct shared_gauge *requests; /* shares, with those that come after; NULL: not counted */
+    const struct health_check *health_check; /* NULL: none */
     struct ejection ejection;
     uint32_t panic_percent;     /* fewer than that in: all are chosen from; 0: never */
     uint32_t slow_start_ms;     /* 0: none */

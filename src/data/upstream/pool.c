@@ -40,11 +40,6 @@ static void add(_Atomic uint64_t *counter, int delta)
                           memory_order_relaxed);
 }
 
-static void count(_Atomic uint64_t *counter)
-{
-    add(counter, 1);
-}
-
 void pool_set_init(struct pool_set *set, struct loop *loop)
 {
     *set = (struct pool_set){.loop = loop};
@@ -143,9 +138,9 @@ static void remove_endpoint(struct pool *pool, struct pool_endpoint *endpoint)
         if (at->bound == endpoint)
             at->bound = NULL;
     loop_disarm(pool->set->loop, &endpoint->timer);
-    if (endpoint->item.is_out)
+    if (endpoint->is_ejected)
         add(&pool->set->out, -1);
-    endpoint->item.is_out = false;
+    endpoint->is_ejected = false;
     endpoint->removed = true;
     endpoint->next_removed = pool->removed;
     pool->removed = endpoint;
@@ -175,7 +170,8 @@ static void on_return(void *owner)
     struct pool *pool = endpoint->pool;
     uint64_t now_ns = loop_now_ns(pool->set->loop);
     add(&pool->set->out, -1);
-    endpoint->item.is_out = false;
+    endpoint->is_ejected = false;
+    endpoint->item.is_out = endpoint->is_down;
     endpoint->warm_ns = pool->backend->slow_start_ms > 0 ? now_ns : 0;
     health_return(&endpoint->health, now_ns);
     set_weights(pool);
@@ -196,13 +192,13 @@ void pool_report(struct pool_endpoint *endpoint, enum health_result result)
     const struct ejection *policy = &pool->backend->ejection;
     if (LIKELY(policy->base_ms == 0) || !health_report(&endpoint->health, policy, result))
         return;
-    if (endpoint->item.is_out || endpoint->removed || pool->is_retired || !may_eject(pool))
+    if (endpoint->is_ejected || endpoint->removed || pool->is_retired || !may_eject(pool))
         return;
     uint64_t now_ns = loop_now_ns(pool->set->loop);
     loop_arm(pool->set->loop, &endpoint->timer, health_eject(&endpoint->health, policy, now_ns));
-    endpoint->item.is_out = true;
-    count(&pool->set->ejections);
-    count(&pool->set->out);
+    endpoint->is_ejected = endpoint->item.is_out = true;
+    add(&pool->set->ejections, 1);
+    add(&pool->set->out, 1);
     balancer_refresh(&pool->balancer);
 }
 
@@ -228,6 +224,10 @@ static void set_endpoints(struct pool *pool, const struct endpoint *endpoints, u
             endpoint->warm_ns = pool->count > 0 ? loop_now_ns(pool->set->loop) : 0;
         }
         endpoint->weight = MAX(endpoints[i].weight, 1u);
+        if (endpoint->is_down && !endpoints[i].is_down)
+            endpoint->warm_ns = loop_now_ns(pool->set->loop);
+        endpoint->is_down = endpoints[i].is_down;
+        endpoint->item.is_out = endpoint->is_down || endpoint->is_ejected;
         items[filled++] = &endpoint->item;
     }
     free(pool->items);
@@ -312,12 +312,12 @@ static bool connect_to(struct pool *pool, struct pool_endpoint *endpoint,
     connection->is_h2 = backend->protocol == BACKEND_H2;
     connection->started_ns = loop_now_ns(set->loop);
     waiter->endpoint = endpoint;
-    count(&set->connects);
+    add(&set->connects, 1);
     connection->http = http_connect(
         set->loop, &endpoint->address, backend->tls, backend->server_name, connect_ms,
         connection->is_h2 ? &pool->settings_h2 : &pool->settings, &CONNECTION_EVENTS, connection);
     if (connection->http == NULL) {
-        count(&set->connect_failures);
+        add(&set->connect_failures, 1);
         free(connection);
         return false;
     }
@@ -496,7 +496,7 @@ static void on_closed(void *owner, struct http_connection *http, enum err err)
     if (endpoint->connecting == connection)
         endpoint->connecting = NULL;
     if (!connection->is_ready)
-        count(&pool->set->connect_failures);
+        add(&pool->set->connect_failures, 1);
     err = err == ERR_NONE ? ERR_CLOSED : err;
     why = why == NULL ? "connect" : why;
     if (waiter != NULL) {
@@ -522,7 +522,7 @@ static struct pool_connection *take_idle(struct pool *pool, struct pool_endpoint
             idle_remove(at);
         if (can_open) {
             at->uses++;
-            count(&pool->set->reuses);
+            add(&pool->set->reuses, 1);
             return at;
         }
     }
@@ -556,7 +556,7 @@ enum err pool_acquire(struct pool *pool, const struct balancer_ask *ask, bool fr
             return connect_to(pool, endpoint, waiter) ? ERR_AGAIN : ERR_SYSTEM;
     }
     if (pool->backend->max_pending != 0 && pool->waiting.count >= pool->backend->max_pending) {
-        count(&pool->set->overflows);
+        add(&pool->set->overflows, 1);
         return ERR_LIMIT;
     }
     waiter_push(&pool->waiting, waiter);
@@ -642,7 +642,7 @@ static void pool_free(struct pool *pool)
 {
     for (uint32_t i = 0; i < pool->count; i++) {
         loop_disarm(pool->set->loop, &endpoint_of(pool->items[i])->timer);
-        if (pool->items[i]->is_out)
+        if (endpoint_of(pool->items[i])->is_ejected)
             add(&pool->set->out, -1);
         endpoint_free(endpoint_of(pool->items[i]));
     }

@@ -32,8 +32,9 @@ struct pool_endpoint {
     uint32_t connections; /* idle, busy and connecting */
     uint32_t weight;      /* in full */
     struct health health;
-    struct timer timer; /* until it is chosen again */
-    uint64_t warm_ns;   /* its slow start began; 0: there was none */
+    struct timer timer;       /* until its ejection ends */
+    bool is_ejected, is_down; /* by its answers here; by the health check */
+    uint64_t warm_ns;         /* its slow start began; 0: there was none */
     bool removed;
     struct pool_endpoint *next_removed;
 };

@@ -255,6 +255,18 @@ static void backends_and_endpoints_are_judged(void **state)
     put(world, RESOURCE_BACKEND, "shop/b:80", &backend);
     refused(world, BACKEND "ejection.base_ms | is 0");
     backend.ejection = NULL;
+    Nantian__Config__V1__Backend__HealthCheck health =
+        NANTIAN__CONFIG__V1__BACKEND__HEALTH_CHECK__INIT;
+    health.interval_ms = health.timeout_ms = health.healthy = 1;
+    health.path = STRING("/");
+    backend.health_check = &health;
+    put(world, RESOURCE_BACKEND, "shop/b:80", &backend);
+    refused(world, BACKEND "health_check | has a time or a threshold of 0");
+    health.unhealthy = 1;
+    health.path = STRING("/a b");
+    put(world, RESOURCE_BACKEND, "shop/b:80", &backend);
+    refused(world, BACKEND "health_check.path | is no path");
+    backend.health_check = NULL;
     Nantian__Config__V1__Backend__Hash hash = NANTIAN__CONFIG__V1__BACKEND__HASH__INIT;
     hash.key = NANTIAN__CONFIG__V1__BACKEND__HASH__KEY__COOKIE;
     backend.hash = &hash;
