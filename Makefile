@@ -1,5 +1,5 @@
 # The newcomer's door: `make demo` and `make test`. Everything else is CMake (CMakePresets.json).
-.PHONY: all demo test check bench soak fuzz cluster install clean
+.PHONY: all demo test check bench soak fuzz cluster conformance install clean
 JOBS ?= $(shell nproc)
 
 all: build/release/build.ninja
@@ -40,6 +40,11 @@ fuzz:
 cluster: all
 	@tools/install cluster
 	@$$(tools/install venv)/bin/python test/cluster/cluster.py up $(CLUSTER)
+
+# The Gateway API conformance suite against our install in such a cluster.
+conformance: all
+	@tools/install cluster
+	@$$(tools/install venv)/bin/python test/cluster/cluster.py conformance $(CONFORMANCE)
 
 install: all
 	@cmake --install build/release --prefix $(or $(PREFIX),/usr/local)

@@ -58,9 +58,16 @@ static void add_pairs(struct making *making, const struct kind_pairs *pairs)
     }
 }
 
+/* The value of a label has 63 bytes at most, and a Gateway's name up to 253. */
+static struct text label_of(const struct making *making)
+{
+    struct text name = making->gateway->meta.name;
+    return name.len <= NAME_MAX_BYTES ? name : making->name;
+}
+
 static void add_own_labels(struct making *making)
 {
-    json_text(&making->json, LABEL_GATEWAY, making->gateway->meta.name);
+    json_text(&making->json, LABEL_GATEWAY, label_of(making));
     json_text(&making->json, LABEL_CLASS, making->gateway->gateway->class_name);
 }
 
@@ -192,7 +199,7 @@ static size_t find_ports(struct store *store, const struct kind_object *gateway,
 static void add_selector(struct making *making, const char *key)
 {
     json_object_begin(&making->json, key);
-    json_text(&making->json, LABEL_GATEWAY, making->gateway->meta.name);
+    json_text(&making->json, LABEL_GATEWAY, label_of(making));
     json_text(&making->json, LABEL_CLASS, making->gateway->gateway->class_name);
     json_object_end(&making->json);
 }
