@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 
 #include "unit/data/worker/peers.h"
+#include "unit/data/worker/rig_filters.h"
 
 enum { BACKEND_PEERS = 8, IDLE_TURNS = 12, BIG = 200000 };
 
@@ -132,6 +133,8 @@ enum {
     TUNNEL = 256,       /* the backend echoes what comes behind its 101 */
     ADOPTS = 512,       /* another snapshot in the middle */
     NO_BACKEND = 1024,  /* the gateway answers */
+    MIRRORS = 2048,     /* each request goes to the backend twice */
+    ASKS = 4096,        /* the backend is asked about each request first */
 };
 
 #define OK    "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -174,6 +177,13 @@ static const struct scenario {
      "HTTP/1.1 101 Go\r\nConnection: upgrade\r\nUpgrade: t\r\n\r\nok", 0, TUNNEL | BACKEND_CLOSES},
     {"refused", "GET /\r\n\r\n", "", 0, NO_BACKEND},
     {"another snapshot", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", OK, 0, TWICE | ADOPTS},
+    {"mirror", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", OK, 0, TWICE | MIRRORS},
+    {"mirror of a body", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n", OK, 0,
+     BIG_UP | MIRRORS},
+    {"ask", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", OK, 0, TWICE | ASKS},
+    {"ask with a body",
+     "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", OK,
+     0, ASKS},
     {"h2",
      "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0\0\0\6\1\5\0\0\0\1\x82\x84\x86\x41\1a", OK,
      24 + 9 + 9 + 6, 0},
@@ -199,6 +209,10 @@ static void play_open(struct play *play, const struct scenario *scenario, uint64
     if (scenario->how & RETRIES)
         play->rig.retry =
             (struct retry_policy){.attempts = 2, .codes = codes, .code_count = 1, .backoff_ms = 1};
+    if (scenario->how & MIRRORS)
+        play->rig.make_filters = rig_mirroring;
+    if (scenario->how & ASKS)
+        play->rig.make_filters = rig_asking_with_body;
     torture_init(&play->torture, 0);
     struct worker_options options = {
         .io = &play->torture.io, .access_log = "off", .node = TEXT("node-1")};
@@ -291,7 +305,8 @@ static void ask(struct play *play)
 static void check_next(struct play *play)
 {
     static const struct scenario plain = {.name = "next",
-                                          .request = "GET /next HTTP/1.1\r\nHost: a\r\n\r\n"};
+                                          .request = "GET /next HTTP/1.1\r\nHost: a\r\n\r\n",
+                                          .how = TWICE}; /* what went before may still come */
     const struct scenario *tortured = play->scenario;
     uint64_t until = clock_monotonic_ns() + RIG_WAIT_MS * UINT64_C(1000000);
     rig_close_peer(&play->client);

@@ -768,8 +768,10 @@ struct pool *pool_of(struct pool_set *set, struct backend *backend)
     struct pool *pool = set->by_slot[backend->slot];
     if (LIKELY(pool != NULL && pool->backend == backend))
         return pool;
-    if (pool == NULL)
+    if (pool == NULL && !set->is_closed)
         return set->by_slot[backend->slot] = pool_new(set, backend);
+    if (pool == NULL)
+        return retired_pool(set, backend);
     return text_equal(pool->backend->name, backend->name) ? pool : retired_pool(set, backend);
 }
 
@@ -777,6 +779,7 @@ struct pool *pool_of(struct pool_set *set, struct backend *backend)
 
 void pool_set_close(struct pool_set *set)
 {
+    set->is_closed = true;
     for (uint32_t slot = 0; slot < set->slots; slot++) {
         struct pool *pool = set->by_slot[slot];
         set->by_slot[slot] = NULL;

@@ -61,7 +61,7 @@ struct pool_waiter {
     void (*on_failed)(void *owner, enum err err, const char *why);
     const struct balancer_ask *ask; /* borrows: while it waits */
     struct pool_endpoint *bound;    /* no other will do; NULL: any */
-    uint32_t connect_ms; /* for a connection made for it; 0: as the backend says */
+    uint32_t connect_ms;            /* for a connection made for it; 0: as the backend says */
     struct pool_connection *connecting;
     struct pool_endpoint *endpoint; /* of the connect under way, or of the last that failed */
     struct pool_queue *queue;       /* that it stands in */
@@ -76,6 +76,7 @@ struct pool_set {
     struct pool *retired; /* of removed backends, until their last connection is gone */
     struct pool_connection *all;
     uint32_t connection_count;
+    bool is_closed; /* whoever still tries gets connections that end with their request */
     /* Read by the scrape: counters, and how many endpoints are out now. */
     _Atomic uint64_t connects, connect_failures, reuses, overflows, ejections, out;
 };

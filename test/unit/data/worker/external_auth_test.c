@@ -2,47 +2,13 @@
  * service and the backend are the same listening socket. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/limits.h"
-#include "data/filter/chain.h"
-#include "nantian/config/v1/filter.pb-c.h"
 #include "peers.h"
-
-static struct filter_chain *asking(struct arena *arena, uint32_t body_max)
-{
-    Nantian__Config__V1__ExternalAuth message = NANTIAN__CONFIG__V1__EXTERNAL_AUTH__INIT;
-    char prefix[] = "/check/", backend[] = "default/app:80";
-    char told[] = "x-told", spoofed[] = "X-Forwarded-For", user[] = "x-user";
-    char *to[] = {told, spoofed}, *from[] = {user};
-    message.path_prefix = prefix;
-    message.backend = backend;
-    message.allowed_request_headers = to;
-    message.n_allowed_request_headers = 2;
-    message.allowed_response_headers = from;
-    message.n_allowed_response_headers = 1;
-    message.body_bytes_max = body_max;
-    const void *config = NULL;
-    struct fault fault = {0};
-    assert_int_equal(filter_external_auth.compile(&message, arena, &config, &fault), ERR_NONE);
-    struct filter_step step = {.type = &filter_external_auth, .config = (void *)(uintptr_t)config};
-    filter_external_auth.backend(step.config)->slot = 0;
-    return chain_new(arena, &step, 1);
-}
-
-static struct filter_chain *without_body(const struct rig *rig, struct arena *arena)
-{
-    (void)rig;
-    return asking(arena, 0);
-}
-
-static struct filter_chain *with_body(const struct rig *rig, struct arena *arena)
-{
-    (void)rig;
-    return asking(arena, 8);
-}
+#include "rig_filters.h"
 
 static void open_rig(struct rig *rig, bool body)
 {
     rig_open(rig, 1);
-    rig->make_filters = body ? with_body : without_body;
+    rig->make_filters = body ? rig_asking_with_body : rig_asking;
     rig_adopt(rig);
 }
 
@@ -206,7 +172,7 @@ static void a_request_waits_no_longer_than_its_route_allows(void **state)
     (void)state;
     struct rig rig;
     rig_open(&rig, 1);
-    rig.make_filters = without_body;
+    rig.make_filters = rig_asking;
     rig.request_timeout_ms = 50;
     rig_adopt(&rig);
     struct rig_peer client = rig_connect(&rig);

@@ -1,27 +1,13 @@
 /* Copies of requests: what they carry, how they end, and that the request never waits for them. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/limits.h"
-#include "data/filter/chain.h"
-#include "nantian/config/v1/filter.pb-c.h"
 #include "peers.h"
-
-/* The rule's requests go to its only backend a second time. */
-static struct filter_chain *twice(const struct rig *rig, struct arena *arena)
-{
-    (void)rig;
-    Nantian__Config__V1__Mirror message = NANTIAN__CONFIG__V1__MIRROR__INIT;
-    const void *config = NULL;
-    struct fault fault = {0};
-    assert_int_equal(filter_mirror.compile(&message, arena, &config, &fault), ERR_NONE);
-    struct filter_step step = {.type = &filter_mirror, .config = (void *)(uintptr_t)config};
-    filter_mirror.backend(step.config)->slot = 0;
-    return chain_new(arena, &step, 1);
-}
+#include "rig_filters.h"
 
 static void open_rig(struct rig *rig)
 {
     rig_open(rig, 1);
-    rig->make_filters = twice;
+    rig->make_filters = rig_mirroring;
     rig_adopt(rig);
 }
 
