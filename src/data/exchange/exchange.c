@@ -33,7 +33,8 @@ void exchange_beside(struct exchange *x, const struct exchange *from, struct are
 enum held exchange_hold(struct exchange *x, size_t max)
 {
     const struct message *request = x->request;
-    if (request->framing == FRAMING_NONE || x->held.is_whole)
+    /* What follows a request for an upgrade is no body, and has no end. */
+    if (request->framing == FRAMING_NONE || request->wants_upgrade || x->held.is_whole)
         return buffer_len(&x->held.bytes) > max ? HELD_TOO_LONG : HELD_WHOLE;
     if ((request->framing == FRAMING_LENGTH && request->content_length > max) ||
         buffer_len(&x->held.bytes) > max)

@@ -131,6 +131,10 @@ static void a_body_is_held_until_it_is_whole_or_too_long(void **state)
     make.request.framing = FRAMING_LENGTH;
     make.request.content_length = 5;
     assert_int_equal(exchange_hold(&make.x, 4), HELD_TOO_LONG);
+    make.request.framing = FRAMING_TUNNEL;
+    make.request.wants_upgrade = true;
+    assert_int_equal(exchange_hold(&make.x, 4), HELD_WHOLE);
+    make.request.wants_upgrade = false;
     make.request.framing = FRAMING_CHUNKED;
     assert_int_equal(exchange_hold(&make.x, 4), HELD_WAIT);
     assert_int_equal(make.x.held.wanted, 5);
