@@ -303,8 +303,7 @@ static bool connect_to(struct pool *pool, struct pool_endpoint *endpoint,
 {
     struct pool_set *set = pool->set;
     const struct backend *backend = pool->backend;
-    uint32_t connect_ms =
-        waiter->connect_ms == 0 ? backend->connect_timeout_ms : waiter->connect_ms;
+    uint32_t connect_ms = waiter->connect_ms > 0 ? waiter->connect_ms : backend->connect_timeout_ms;
     struct pool_connection *connection = memory_new(struct pool_connection);
     connection->endpoint = endpoint;
     connection->generation = pool->generation;
@@ -770,9 +769,8 @@ struct pool *pool_of(struct pool_set *set, struct backend *backend)
         return pool;
     if (pool == NULL && !set->is_closed)
         return set->by_slot[backend->slot] = pool_new(set, backend);
-    if (pool == NULL)
-        return retired_pool(set, backend);
-    return text_equal(pool->backend->name, backend->name) ? pool : retired_pool(set, backend);
+    bool is_ours = pool != NULL && text_equal(pool->backend->name, backend->name);
+    return is_ours ? pool : retired_pool(set, backend);
 }
 
 /* -- the end -- */
