@@ -43,6 +43,12 @@ static bool is_clean(struct text text)
         memcpy(&word, text.data + i, sizeof(word));
         hits |= (word - ones * 0x20) & ~word & high;
     }
+    if (LIKELY(i > 0) && i < text.len) { /* the rest, with bytes that were seen before it */
+        uint64_t word;
+        memcpy(&word, text.data + text.len - 8, sizeof(word));
+        hits |= (word - ones * 0x20) & ~word & high;
+        i = text.len;
+    }
     for (; i < text.len; i++)
         hits |= (unsigned char)text.data[i] < 0x20;
     if (LIKELY(hits == 0))

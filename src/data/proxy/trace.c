@@ -40,13 +40,26 @@ static bool is_valid(struct text parent)
            is_hex(text_slice(parent, FLAGS_AT, WHOLE), true);
 }
 
-static void put_random(struct exchange *x, char *out, int digits)
+/* Eight hex digits at once: a digit a byte. */
+static void put_hex(char *out, uint32_t value)
 {
-    static const char HEX[] = "0123456789abcdef";
+    const uint64_t ones = 0x0101010101010101u;
+    uint64_t digits = value;
+    digits = (digits | digits << 16) & 0x0000FFFF0000FFFFu;
+    digits = (digits | digits << 8) & 0x00FF00FF00FF00FFu;
+    digits = (digits | digits << 4) & 0x0F0F0F0F0F0F0F0Fu;
+    digits += ones * '0' + (((digits + ones * 6) >> 4) & ones) * ('a' - '0' - 10);
+    memcpy(out, &digits, sizeof(digits));
+}
+
+/* Sixteen digits. */
+static void put_random(struct exchange *x, char *out)
+{
     uint64_t value = random_next(loop_random(x->loop));
-    out[0] = HEX[1 + value % 15]; /* an id of zeros would be none */
-    for (int i = 1; i < digits; i++)
-        out[i] = HEX[value >> (4 * i) & 15];
+    put_hex(out, (uint32_t)value);
+    put_hex(out + 8, (uint32_t)(value >> 32));
+    if (UNLIKELY(out[0] == '0'))
+        out[0] = '1'; /* an id of zeros would be none */
 }
 
 static struct field *find_parent(struct message *request, uint32_t *ret_count)
@@ -72,7 +85,7 @@ void trace_forward(struct exchange *x)
     char *out = arena_alloc(x->arena, WHOLE);
     memcpy(out, "00-", 3);
     out[35] = out[52] = '-';
-    put_random(x, out + PARENT_AT, PARENT_LEN);
+    put_random(x, out + PARENT_AT);
     if (is_kept) {
         memcpy(out + ID_AT, parent->value.data + ID_AT, ID_LEN);
         out[FLAGS_AT] = '0'; /* of the flags, those that are known */
@@ -80,8 +93,8 @@ void trace_forward(struct exchange *x)
         parent->value = text_from(out, WHOLE);
         return;
     }
-    put_random(x, out + ID_AT, ID_LEN / 2);
-    put_random(x, out + ID_AT + ID_LEN / 2, ID_LEN / 2);
+    put_random(x, out + ID_AT);
+    put_random(x, out + ID_AT + ID_LEN / 2);
     memcpy(out + FLAGS_AT, "01", 2);
     if (count > 0)
         message_remove(request, TEXT("traceparent"));
