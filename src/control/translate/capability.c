@@ -53,6 +53,7 @@ static const struct {
     {"GatewayFrontendClientCertificateValidationInsecureFallback", CAPABILITY_CLIENT_VALIDATION},
     {"GatewayHTTPListenerIsolation", CAPABILITY_COUNT},
     {"GatewayHTTPSListenerDetectMisdirectedRequests", CAPABILITY_COUNT},
+    {"GatewayInfrastructure", CAPABILITY_COUNT},
     {"GatewayPort8080", CAPABILITY_COUNT},
     {"GatewayRouteHostnameIntersectionPrecedence", CAPABILITY_COUNT},
     {"GatewayStaticAddresses", CAPABILITY_COUNT},
