@@ -1,0 +1,24 @@
+/* Sixteen bytes at a time, by the compiler's vectors: SSE2, NEON, or what there is. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef uint8_t bytes16 __attribute__((vector_size(16)));
+
+static inline bytes16 bytes16_at(const void *at)
+{
+    bytes16 bytes;
+    memcpy(&bytes, at, sizeof(bytes));
+    return bytes;
+}
+
+/* Is any byte not 0? Comparisons of vectors make 0xff where they hold. */
+static inline bool bytes16_any(bytes16 bytes)
+{
+    uint64_t halves[2];
+    memcpy(halves, &bytes, sizeof(bytes));
+    return (halves[0] | halves[1]) != 0;
+}
