@@ -4,6 +4,7 @@
 #include "net/tls.h"
 
 #include <openssl/err.h>
+#include <openssl/rand.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -421,6 +422,12 @@ enum err tls_context_why(struct tls_session *session, const char **ret_why)
     }
     ERR_clear_error();
     return err;
+}
+
+void tls_seed(void)
+{
+    unsigned char byte;
+    (void)RAND_bytes(&byte, 1);
 }
 
 const char *tls_library(void)

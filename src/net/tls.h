@@ -69,5 +69,8 @@ struct tls_context *tls_client_new(const struct tls_client_options *options, con
 struct tls_context *tls_context_ref(struct tls_context *context); /* atomic count */
 void tls_context_unref(struct tls_context *context);
 bool tls_context_is_shared(const struct tls_context *context); /* by more than the caller */
+/* Starts this thread's random generator: the first bytes of a thread take some tenths of a second,
+ * which no handshake should wait for. */
+void tls_seed(void);
 /* "AWS-LC 5.12.0" or "OpenSSL 3.0.17": what is linked. */
 const char *tls_library(void);

@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "base/memory.h"
 #include "data/proxy/udp.h"
+#include "net/tls.h"
 
 #define DRAIN_CHECK_MS 5
 
@@ -77,15 +78,24 @@ static enum listener_protocol speaks(const struct binding *binding)
     return binding->protocol == LISTENER_TLS ? LISTENER_HTTPS : binding->protocol;
 }
 
+static void bind_door(struct worker_door *door, const struct binding *binding)
+{
+    if (binding->tls != NULL && !door->worker->is_seeded) {
+        tls_seed(); /* before the first handshake, which would wait for it with everybody else */
+        door->worker->is_seeded = true;
+    }
+    proxy_door_bind(&door->door, binding);
+    door->speaks = speaks(binding);
+}
+
 static void open_door(struct worker *worker, const struct worker_socket *socket,
                       const struct binding *binding)
 {
     struct worker_door *door = memory_new(struct worker_door);
     proxy_door_init(&door->door, &worker->proxy, &socket->address);
-    proxy_door_bind(&door->door, binding);
     door->door.on_empty = door_free;
     door->worker = worker;
-    door->speaks = speaks(binding);
+    bind_door(door, binding);
     door->listener =
         (struct listener){.address = socket->address, .owner = door, .on_accept = on_accept};
     door->next = worker->doors;
@@ -139,10 +149,10 @@ void worker_adopt(struct worker *worker, struct snapshot *snapshot,
                 close_door(door);
             continue;
         }
-        proxy_door_bind(&door->door, binding);
-        if (door->speaks != speaks(binding)) /* what is open speaks the other protocol */
+        bool changes = door->speaks != speaks(binding);
+        bind_door(door, binding);
+        if (changes) /* what is open speaks the other protocol */
             proxy_drain(&worker->proxy, &door->door);
-        door->speaks = speaks(binding);
     }
     for (size_t i = 0; i < count; i++) {
         const struct binding *binding =

@@ -30,6 +30,7 @@ struct worker {
     pthread_t thread;
     bool has_thread;
     bool is_stopping;
+    bool is_seeded; /* the thread's random generator of TLS */
     uint32_t index;
 };
 
