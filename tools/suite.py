@@ -134,16 +134,16 @@ def fuzz(seconds):
 def check():
     if build("dev"):
         ctest("dev", "-L", "tidy|unit|golden|fuzz|sim")
-        pytest("dev", "test/e2e", "-m", "quick")
+        pytest("dev", "test/e2e", "-m", "quick and not soak")
 
 
 def everything():
     if build("dev"):
         ctest("dev")
-        pytest("dev", "test/e2e", "-m", "sanitized")
+        pytest("dev", "test/e2e", "-m", "sanitized and not soak")
     if build_label("tsan", "threads"):
         ctest("tsan", "-L", "threads")
-        pytest("tsan", "test/e2e", "-m", "threads")
+        pytest("tsan", "test/e2e", "-m", "threads and not soak")
     if build("release"):
         pytest("release", "test/e2e")
     fuzz(int(os.environ.get("FUZZ", "60")))
