@@ -149,6 +149,8 @@ static bool make_tls(struct control *control, struct text chain, struct text key
 static void on_credentials(void *owner, struct text chain, struct text key)
 {
     struct control *control = owner;
+    if (control->options.session_key.len == 0)
+        session_key_share(&control->session_key, key, &control->options.arena);
     if (control->tls == NULL && make_tls(control, chain, key))
         (void)listen_xds(control, false);
 }

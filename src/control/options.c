@@ -20,8 +20,8 @@ static const char USAGE[] =
     "                          the certificate is ours and data planes show a token\n"
     "  --admin ADDR            API, health and metrics: unix:PATH or IP:PORT (repeatable)\n"
     "  --default-address IP    where Gateways without spec.addresses bind\n"
-    "  --session-key FILE      signs sessions; the same for all replicas (else: made and kept in "
-    "DIR)\n"
+    "  --session-key FILE      signs sessions; the same for all replicas (else: of the cluster's\n"
+    "                          Secret with our certificate, or made and kept in DIR)\n"
     "  --controller-name NAME  of the GatewayClasses that are ours\n"
     "  --log-format json|text  --log-level debug|info|warn|error\n"
     "  --version  --help\n";

@@ -41,6 +41,13 @@ const char *session_key_open(struct session_key *key, struct text given, struct 
     return key->secret.len < SESSION_KEY_MIN ? "it holds fewer than 16 bytes" : NULL;
 }
 
+void session_key_share(struct session_key *key, struct text secret, struct arena *arena)
+{
+    uint8_t derived[SEAL_KEY];
+    seal_derive(secret, TEXT("sessions"), derived);
+    key->secret = arena_text(arena, text_from((const char *)derived, sizeof(derived)));
+}
+
 void session_key_derive(const void *owner, struct text scope, uint8_t out[32])
 {
     const struct session_key *key = owner;

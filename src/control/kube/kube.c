@@ -107,6 +107,7 @@ static void on_credentials(void *owner, struct text chain, struct text key)
             provision_take(kube->provision, kube->outcome);
     }
     kube->events->on_credentials(kube->owner, chain, key);
+    mirror_start(kube->mirror); /* not before: what is translated may be signed with the key */
 }
 
 static void on_reviewed(void *owner, uint64_t ticket, struct text namespace, struct text account,
@@ -211,10 +212,11 @@ void kube_free(struct kube *kube)
 
 void kube_start(struct kube *kube)
 {
-    mirror_start(kube->mirror);
     election_start(kube->election);
     if (kube->credentials != NULL)
         credentials_start(kube->credentials);
+    else
+        mirror_start(kube->mirror);
 }
 
 void kube_stop(struct kube *kube)
