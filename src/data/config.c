@@ -294,7 +294,7 @@ static void on_health(void *owner, struct text backend, uint64_t endpoint, bool 
 
 uint32_t config_unhealthy(const struct config *config)
 {
-    return health_checks_down(config->checks);
+    return config->checks == NULL ? 0 : health_checks_down(config->checks);
 }
 
 /* -- start -- */
@@ -460,6 +460,7 @@ void config_retire(struct config *config)
     control_link_free(config->control);
     config->control = NULL;
     health_checks_free(config->checks);
+    config->checks = NULL;
     resolve_free(config->resolve);
     config->resolve = NULL;
     state_writer_free(config->writer);
