@@ -52,9 +52,6 @@ def started(bare):
     print(f"cluster: Kubernetes is up after {time.monotonic() - began:.1f} s", flush=True)
     if not bare:
         cluster.kubectl("apply", "--server-side", "-f", INSTALL)
-        # With two, the holder of the lease does not hear what data planes tell the other one, and
-        # Programmed waits: README.md.
-        cluster.kubectl("scale", "--replicas=1", "-n", "nantian-system", "deployment/nantian-control")
         rig.wait_for(lambda: cluster.kubectl("wait", "--for=condition=Accepted", "--timeout=1s",
                                              "gatewayclass/nantian", check=False),
                      "GatewayClass nantian is accepted", 180)
