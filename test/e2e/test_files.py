@@ -186,3 +186,18 @@ def test_a_broken_file_harms_nobody_when_the_control_plane_starts_again(served):
     assert any(f["file"].endswith("routes.yaml") for f in gateway.faults())
     gateway.apply("routes.yaml", route("a", rule("app", **match("/a2"))))
     assert request(port, "/a2").status == 200
+
+
+def test_good_objects_of_a_faulty_file_outlive_a_syntax_error_and_a_restart(served):
+    """The file was never clean: an object of it has a fault from the first day on."""
+    gateway, port = served
+    faulty = route("b", {"matches": 3})
+    good = yaml.safe_dump_all([route("a", rule("app", **match("/a"))), faulty])
+    gateway.write("routes.yaml", good)
+    becomes(port, "/a", 200)
+    gateway.write("routes.yaml", good + "\n]")
+    wait_for(lambda: any(f.get("code") == "YamlSyntax" for f in gateway.faults()), "it is named")
+    gateway.control.kill()
+    gateway.control.start()
+    gateway.wait_synced()
+    assert request(port, "/a").status == 200

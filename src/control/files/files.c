@@ -29,6 +29,7 @@ struct file {
 struct files {
     char *directory; /* owns */
     char *copies;    /* owns; where last good contents are kept, or NULL */
+    char *partial;   /* owns, with `copies`; those since with a fault in an object */
     enum kind_mode mode;
     struct store *store; /* borrows */
     struct map by_name;  /* name -> file; owns */
@@ -56,18 +57,31 @@ struct files *files_new(struct text directory, enum kind_mode mode, struct store
     return files;
 }
 
-void files_keep(struct files *files, struct text state_dir)
+/* NULL: it cannot be made. */
+static char *make_copies(const struct files *files, struct text parent, const char *name)
 {
     struct builder path = {0};
-    builder_add(&path, state_dir);
-    builder_add_string(&path, "/files");
+    builder_printf(&path, TEXT_FMT "/%s", TEXT_ARG(parent), name);
     if (!copies_make(path.data)) {
         builder_fini(&path);
-        return;
+        return NULL;
     }
     copies_purge(path.data, files->directory);
+    return path.data;
+}
+
+void files_keep(struct files *files, struct text state_dir)
+{
+    char *copies = make_copies(files, state_dir, "files");
+    char *partial = copies == NULL ? NULL : make_copies(files, text_of(copies), "partial");
+    if (partial == NULL) {
+        free(copies);
+        return;
+    }
     free(files->copies);
-    files->copies = path.data;
+    free(files->partial);
+    files->copies = copies;
+    files->partial = partial;
 }
 
 static void clear_holdings(struct files *files, struct file *file)
@@ -112,6 +126,7 @@ void files_free(struct files *files)
     holdings_free(files->holdings);
     free(files->directory);
     free(files->copies);
+    free(files->partial);
     free(files);
 }
 
@@ -224,8 +239,7 @@ static size_t error_count(const struct faults *faults)
     return errors;
 }
 
-/* A file that is faulty at its first sight: what it held when it was good last counts as before. */
-static void remember(struct files *files, struct file *file, struct text path)
+static void recall(struct files *files, struct file *file, const char *copies, struct text path)
 {
     struct arena arena;
     struct faults faults;
@@ -233,12 +247,20 @@ static void remember(struct files *files, struct file *file, struct text path)
     struct text content = TEXT_NONE;
     arena_init(&arena, 0);
     faults_init(&faults, &arena);
-    if (copies_load(files->copies, file->name, &arena, &content) &&
+    if (copies_load(copies, file->name, &arena, &content) &&
         parse(files, file, content, path, &objects, &faults))
         take_objects(files, file, &objects);
     kind_objects_fini(&objects);
     faults_fini(&faults);
     arena_fini(&arena);
+}
+
+/* A file that is faulty at its first sight: what it held when it was good last counts as before,
+ * and the good objects of what came behind that. */
+static void remember(struct files *files, struct file *file, struct text path)
+{
+    recall(files, file, files->copies, path);
+    recall(files, file, files->partial, path);
 }
 
 /* One file on its way in: read and parsed by any thread, which touches nothing but this and the
@@ -288,8 +310,11 @@ static void take_content(struct files *files, struct reading *reading)
         remember(files, file, reading->path);
     if (!file->broken)
         take_objects(files, file, &reading->objects);
-    if (clean && files->copies != NULL)
-        copies_save(files->copies, file->name, reading->content);
+    if (file->broken || files->copies == NULL)
+        return;
+    copies_save(clean ? files->copies : files->partial, file->name, reading->content);
+    if (clean)
+        copies_forget(files->partial, file->name);
 }
 
 /* True: what the file holds or its faults changed. */
@@ -328,8 +353,10 @@ static void forget_file(struct files *files, struct text name)
     struct file *file = map_remove(&files->by_name, name);
     if (file == NULL)
         return;
-    if (files->copies != NULL)
+    if (files->copies != NULL) {
         copies_forget(files->copies, file->name);
+        copies_forget(files->partial, file->name);
+    }
     free_file(files, file);
 }
 
