@@ -281,7 +281,7 @@ static struct line *line_new(struct load *load, enum kind kind)
     return line;
 }
 
-/* A connection that can take a request now; opens one if there is none (and NULL for now). */
+/* A connection that can take a request; NULL while there is none, and one is being opened. */
 static struct line *pick_line(struct load *load, enum kind kind)
 {
     uint32_t coming = 0;

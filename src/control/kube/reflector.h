@@ -48,7 +48,7 @@ bool reflector_is_listed(const struct reflector *reflector);
 bool reflector_is_missing(const struct reflector *reflector);
 /* Why it does not get on, in words, or NULL. */
 const char *reflector_why(const struct reflector *reflector);
-/* "v1": what is asked for now. */
+/* The API version that is asked for, as in "v1". */
 const char *reflector_version(const struct reflector *reflector);
 
 struct reflector_counters {
