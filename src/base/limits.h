@@ -61,7 +61,7 @@
 #define LIMIT_CONNECT_MS       5000
 #define LIMIT_UPSTREAM_IDLE_MS 60000
 #define LIMIT_UPSTREAM_MS      0     /* answer timeout when the route names none: none */
-#define LIMIT_POOL_IDLE        128   /* idle connections per worker and endpoint */
+#define LIMIT_POOL_IDLE        512   /* per worker and endpoint: what 5 busy HTTP/2 clients use */
 #define LIMIT_TUNNEL_IDLE_MS   3600000 /* connections carried as bytes: as Envoy's tcp_proxy */
 #define LIMIT_TUNNEL_ROUNDS    16      /* pieces moved for one connection before others' turn */
 #define LIMIT_SPLICE           65536   /* bytes in a pipe: what the kernel gives it unasked */
