@@ -108,7 +108,7 @@ void json_double(struct json *json, const char *key, double value)
 {
     begin_item(json, key);
     if (isfinite(value))
-        builder_printf(json->out, "%.17g", value);
+        builder_printf(json->out, "%.17g", value + 0.0); /* minus zero is zero */
     else
         builder_add_string(json->out, "null");
 }

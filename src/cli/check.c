@@ -1,4 +1,4 @@
-/* nantian check: every mistake of a directory, with its place, before anything serves it. */
+/* nantian check: every mistake of a directory or file, with its place. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
@@ -180,7 +180,7 @@ static int check(const struct source *source, enum format format, bool quiet)
 static int run(int argc, char **argv)
 {
     static const char *const formats[] = {"text", "json", "sarif", NULL};
-    const char *directory = NULL;
+    const char *path = NULL;
     enum format format = FORMAT_TEXT;
     bool quiet = false;
     struct cli_args args;
@@ -191,24 +191,24 @@ static int run(int argc, char **argv)
             return CLI_OK;
         }
         if (cli_args_is(&args, "file", 'f'))
-            directory = cli_args_value(&args);
+            path = cli_args_value(&args);
         else if (cli_args_is(&args, "output", 'o'))
             format = (enum format)cli_args_choice(&args, formats);
         else if (cli_args_is(&args, "quiet", 'q'))
             quiet = true;
-        else if (args.flag == NULL && directory == NULL)
-            directory = args.value;
+        else if (args.flag == NULL && path == NULL)
+            path = args.value;
         else
             cli_args_unknown(&args);
     }
     if (args.failed)
         return CLI_USAGE;
-    if (directory == NULL) {
-        cli_complain(&cli_check, "say which directory: nantian check -f DIR");
+    if (path == NULL) {
+        cli_complain(&cli_check, "say which directory or file: nantian check -f PATH");
         return CLI_USAGE;
     }
     struct source source;
-    if (!source_load(&source, &cli_check, directory, KIND_STRICT))
+    if (!source_load(&source, &cli_check, path, KIND_STRICT))
         return CLI_USAGE;
     int code = check(&source, format, quiet);
     source_fini(&source);
@@ -217,9 +217,9 @@ static int run(int argc, char **argv)
 
 const struct cli_verb cli_check = {
     .name = "check",
-    .summary = "find every mistake in a directory of YAML",
-    .usage = "-f DIR [-o text|json|sarif] [-q]\n\n"
-             "  --file DIR      the directory (-f)\n"
+    .summary = "find every mistake in a directory or file of YAML",
+    .usage = "-f PATH [-o text|json|sarif] [-q]\n\n"
+             "  --file PATH     the directory or file (-f)\n"
              "  --output FORMAT text, json or sarif (-o)\n"
              "  --quiet         the exit code alone (-q)\n\n"
              "exit codes: 0 clean, 1 errors found, 2 usage or missing path",

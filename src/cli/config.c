@@ -66,7 +66,8 @@ static int run(int argc, char **argv)
 const struct cli_verb cli_config = {
     .name = "config",
     .summary = "dump what data planes receive, as JSON",
-    .usage = "dump [-f DIR] [FLAGS]\n\n"
-             "  --file DIR       of a directory instead of the running gateway (-f)\n" ASK_USAGE,
+    .usage =
+        "dump [-f PATH] [FLAGS]\n\n"
+        "  --file PATH      of a directory or file instead of the running gateway (-f)\n" ASK_USAGE,
     .run = run,
 };

@@ -300,10 +300,12 @@ static int run(int argc, char **argv)
 const struct cli_verb cli_explain = {
     .name = "explain",
     .summary = "say which rule serves a request, and why the others do not",
-    .usage = "METHOD URL [-H 'name: value'] [--sni NAME] [-f DIR] [FLAGS]\n\n"
-             "  --header H       a header of the request (-H, repeatable); Host counts\n"
-             "  --sni NAME       the TLS server name, if it differs from the host\n"
-             "  --file DIR       a directory instead of the running gateway (-f)\n" ASK_USAGE "\n\n"
-             "exit codes: 0 a rule wins, 1 none does, 2 usage, 3 nobody answers",
+    .usage =
+        "METHOD URL [-H 'name: value'] [--sni NAME] [-f PATH] [FLAGS]\n\n"
+        "  --header H       a header of the request (-H, repeatable); Host counts\n"
+        "  --sni NAME       the TLS server name, if it differs from the host\n"
+        "  --file PATH      a directory or file instead of the running gateway (-f)\n" ASK_USAGE
+        "\n\n"
+        "exit codes: 0 a rule wins, 1 none does, 2 usage, 3 nobody answers",
     .run = run,
 };

@@ -111,7 +111,8 @@ static int run(int argc, char **argv)
 const struct cli_verb cli_routes = {
     .name = "routes",
     .summary = "list every rule in the order in which the proxy tries them",
-    .usage = "[-f DIR] [FLAGS]\n\n"
-             "  --file DIR       a directory instead of the running gateway (-f)\n" ASK_USAGE,
+    .usage =
+        "[-f PATH] [FLAGS]\n\n"
+        "  --file PATH      a directory or file instead of the running gateway (-f)\n" ASK_USAGE,
     .run = run,
 };

@@ -107,6 +107,16 @@ def test_conflicts_between_files_are_findings(tmp_path):
     assert answer.returncode == 1 and "shop" in answer.stdout
 
 
+def test_one_file_can_be_looked_at_alone(tmp_path):
+    directory(tmp_path, *GOOD)
+    directory(tmp_path, BROKEN, name="broken.yaml")
+    assert nantian("check", "-f", tmp_path / "config.yaml").returncode == 0
+    answer = nantian("check", "-f", "broken.yaml", cwd=tmp_path)
+    assert answer.returncode == 1 and "./broken.yaml:10:" in answer.stdout
+    assert "shop" in nantian("routes", "-f", tmp_path / "config.yaml").stdout
+    assert nantian("check", "-f", "/dev/null").returncode == 2
+
+
 def test_a_missing_directory_is_misuse(tmp_path):
     answer = nantian("check", "-f", tmp_path / "none")
     assert answer.returncode == 2 and "No such file" in answer.stderr

@@ -48,6 +48,8 @@ struct files {
 struct files *files_new(struct text directory, enum kind_mode mode, struct store *store)
 {
     struct files *files = memory_new(struct files);
+    while (directory.len > 1 && directory.data[directory.len - 1] == '/')
+        directory.len--;
     files->directory = memory_string(directory);
     files->mode = mode;
     files->store = store;
@@ -431,6 +433,16 @@ bool files_load(struct files *files)
         return false;
     holdings_settle(files->holdings, files->store, NO_TIME);
     return true;
+}
+
+bool files_load_one(struct files *files, struct text name)
+{
+    struct readings readings = {.files = files};
+    (void)visit(&readings, name);
+    (void)take_all(&readings);
+    free(readings.items);
+    holdings_settle(files->holdings, files->store, NO_TIME);
+    return map_get(&files->by_name, name) != NULL;
 }
 
 static void read_dirty(struct files *files, bool *ret_changed)

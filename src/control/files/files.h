@@ -29,6 +29,10 @@ void files_keep(struct files *files, struct text state_dir);
  * before stays. */
 MUST_USE bool files_load(struct files *files);
 
+/* Reads that file of the directory alone, whatever its name ends in. False: there is no such file.
+ */
+MUST_USE bool files_load_one(struct files *files, struct text name);
+
 /* Follows changes from now on; call after files_load. False: the kernel refuses a watch. */
 MUST_USE bool files_watch(struct files *files, struct loop *loop, const struct files_events *events,
                           void *owner);

@@ -357,18 +357,34 @@ struct piece *gateway_piece(struct translation *t, const struct gateway_facts *f
     return piece;
 }
 
+/* In a cluster a class of somebody else's is nothing to speak of. */
 struct piece *gateway_stranger_piece(struct translation *t, const struct kind_object *object)
 {
-    if (gateway_class_standing(t, object->gateway->class_name) != GATEWAY_CLASS_MISSING)
-        return NULL;
-    struct piece *piece = piece_new(piece_key_of(object));
+    struct text class = object->gateway->class_name;
+    enum gateway_class_standing standing = gateway_class_standing(t, class);
     struct piece_spot spot = {FAULT_WARNING, "GatewayClassNotFound", object->gateway->place,
                               TEXT("spec.gatewayClassName"),
                               TEXT("Add the GatewayClass, or correct the name.")};
-    piece_fault(piece, object, &spot,
-                arena_printf(&t->scratch,
-                             "The GatewayClass \"" TEXT_FMT
-                             "\" does not exist, so nobody serves this Gateway.",
-                             TEXT_ARG(object->gateway->class_name)));
+    struct text what = TEXT_NONE;
+    if (standing == GATEWAY_CLASS_MISSING) {
+        what = arena_printf(&t->scratch,
+                            "The GatewayClass \"" TEXT_FMT
+                            "\" does not exist, so nobody serves this Gateway.",
+                            TEXT_ARG(class));
+    } else if (standing == GATEWAY_CLASS_OTHER && t->options->standalone) {
+        spot.code = "GatewayClassNotOurs";
+        spot.hint = arena_printf(&t->scratch,
+                                 "Set the controllerName of the class to " TEXT_FMT
+                                 ", or take the class out: a Gateway without any is served.",
+                                 TEXT_ARG(t->controller));
+        what = arena_printf(&t->scratch,
+                            "The GatewayClass \"" TEXT_FMT
+                            "\" names another controller, so this Gateway is not served here.",
+                            TEXT_ARG(class));
+    } else {
+        return NULL;
+    }
+    struct piece *piece = piece_new(piece_key_of(object));
+    piece_fault(piece, object, &spot, what);
     return piece;
 }

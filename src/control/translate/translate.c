@@ -346,7 +346,7 @@ static void make_notes(struct run *run)
                    &(struct fault){.level = FAULT_NOTE,
                                    .code = "NoGateway",
                                    .hint = TEXT("Add a Gateway that the routes name.")},
-                   "There is no Gateway, so none of the %zu routes is served.", routes);
+                   "There is no Gateway, so no route is served (of %zu).", routes);
     piece_free(outcome->notes);
     outcome->notes = piece;
 }

@@ -18,10 +18,12 @@ static void commas_and_nesting_are_its_business(void **state)
     json_object_end(&json);
     json_array_end(&json);
     json_double(&json, "c", 0.5);
+    json_double(&json, "z", -0.0);
     json_string(&json, "d", "x");
     json_object_end(&json);
-    assert_string_equal(out.data,
-                        "{\"a\":-9223372036854775808,\"b\":[true,null,{}],\"c\":0.5,\"d\":\"x\"}");
+    assert_string_equal(
+        out.data,
+        "{\"a\":-9223372036854775808,\"b\":[true,null,{}],\"c\":0.5,\"z\":0,\"d\":\"x\"}");
 }
 
 static void indented_output_is_for_people(void **state)
