@@ -17,11 +17,12 @@ enum {
 
 enum { TOKEN = 1, TARGET = 2, VALUE = 4 };
 
+#define NV  (TOKEN | VALUE)
 #define TV  (TARGET | VALUE)
 #define ALL (TOKEN | TARGET | VALUE)
 __extension__ static const uint8_t CLASS[256] = {
     ['\t'] = VALUE, [' '] = VALUE,       ['!'] = ALL,         ['"'] = TV,
-    ['#'] = VALUE,  ['$'] = ALL,         ['%'] = ALL,         ['&'] = ALL,
+    ['#'] = NV,     ['$'] = ALL,         ['%'] = ALL,         ['&'] = ALL,
     ['\''] = ALL,   ['('] = TV,          [')'] = TV,          ['*'] = ALL,
     ['+'] = ALL,    [','] = TV,          ['-'] = ALL,         ['.'] = ALL,
     ['/'] = TV,     ['0' ... '9'] = ALL, [':' ... '@'] = TV,  ['A' ... 'Z'] = ALL,

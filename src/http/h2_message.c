@@ -6,21 +6,8 @@
 #include "base/limits.h"
 #include "base/random.h"
 #include "http/field.h"
+#include "http/h1_parse.h"
 #include "http/url.h"
-
-static bool is_token_byte(unsigned char byte)
-{
-    unsigned letter = (byte | 0x20u) - 'a', digit = byte - (unsigned)'0';
-    return letter < 26 || digit < 10 || (byte != 0 && strchr("!#$%&'*+-.^_`|~", byte) != NULL);
-}
-
-static bool is_token(struct text text)
-{
-    for (size_t i = 0; i < text.len; i++)
-        if (!is_token_byte((unsigned char)text.data[i]))
-            return false;
-    return text.len > 0;
-}
 
 /* Lower case only (RFC 9113 8.2). */
 static bool name_is_valid(struct text name)
@@ -28,7 +15,7 @@ static bool name_is_valid(struct text name)
     for (size_t i = 0; i < name.len; i++)
         if (name.data[i] >= 'A' && name.data[i] <= 'Z')
             return false;
-    return is_token(name);
+    return h1_parse_is_token(name);
 }
 
 static bool value_is_valid(struct text value)
@@ -295,7 +282,7 @@ static bool end_request(struct h2_head *head, struct message *message, struct ar
                         const struct h2_facts *facts)
 {
     const char *why = NULL;
-    if (!head->has_method || !is_token(head->method))
+    if (!head->has_method || !h1_parse_is_token(head->method))
         return malformed(head, "method");
     message->method_name = head->method;
     message->method = message_method(head->method);

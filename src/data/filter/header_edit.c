@@ -2,17 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "data/filter/header_edit.h"
 
-static bool is_token(struct text text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char byte = (unsigned char)text.data[i];
-        bool alphanumeric =
-            (byte >= '0' && byte <= '9') || ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'z');
-        if (!alphanumeric && (byte == 0 || strchr("!#$%&'*+-.^_`|~", byte) == NULL))
-            return false;
-    }
-    return text.len > 0;
-}
+#include "http/h1_parse.h"
 
 /* RFC 9110 5.5: no control byte but the tab, and no blank at either end. */
 static bool is_value(struct text text)
@@ -36,7 +26,7 @@ static bool is_ours(enum name_id id)
 bool header_edit_may(struct text name, struct text value)
 {
     enum name_id id = name_lookup(name);
-    return is_token(name) && is_value(value) && !is_ours(id) && id != NAME_HOST;
+    return h1_parse_is_token(name) && is_value(value) && !is_ours(id) && id != NAME_HOST;
 }
 
 static enum err refuse(struct arena *arena, struct fault *fault, const char *list, size_t at,
@@ -50,7 +40,7 @@ static enum err refuse(struct arena *arena, struct fault *fault, const char *lis
 static enum err check_name(struct text name, struct arena *arena, struct fault *fault,
                            const char *list, size_t at, const char *part)
 {
-    if (!is_token(name))
+    if (!h1_parse_is_token(name))
         return refuse(arena, fault, list, at, part, "is not the name of a header field");
     if (is_ours(name_lookup(name))) {
         fault->hint = TEXT("fields of the connection and of framing are the gateway's");

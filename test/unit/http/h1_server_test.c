@@ -185,6 +185,18 @@ static void fields_that_could_end_a_line_are_not_written(void **state)
     rig_close(&rig);
 }
 
+/* RFC 9110 5.6.2 */
+static void every_byte_of_a_token_may_stand_in_a_name(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_open(&rig, loop);
+    rig.framing = FRAMING_LENGTH;
+    send_settle(&rig, "GET / HTTP/1.1\r\nHost: a\r\nx!#$%&'*+-.^_`|~9: y\r\n\r\n");
+    assert_true(rig_saw(&rig, TEXT("x!#$%&'*+-.^_`|~9: y\n")));
+    rig_close(&rig);
+}
+
 static void after_a_switch_both_directions_are_raw_until_both_end(void **state)
 {
     (void)state;
@@ -320,6 +332,7 @@ int main(void)
         cmocka_unit_test(old_clients_get_no_chunks),
         cmocka_unit_test(a_body_that_differs_from_its_length_is_cut),
         cmocka_unit_test(fields_that_could_end_a_line_are_not_written),
+        cmocka_unit_test(every_byte_of_a_token_may_stand_in_a_name),
         cmocka_unit_test(after_a_switch_both_directions_are_raw_until_both_end),
         cmocka_unit_test(draining_ends_with_the_answer),
         cmocka_unit_test(a_request_behind_the_drain_is_answered_and_the_last),
