@@ -1,8 +1,10 @@
 """The user's documentation is true: its YAML is clean, its commands run, its flags exist.
 
 As docs/user/README.md says: all YAML of a page is one directory, called `gateway` by its commands;
-`sh` blocks run there; `console` blocks need a running gateway, so that only their words are checked."""
+`sh` blocks run there, and print what stands in an `output` block behind them (UPDATE_DOCS=1 writes it);
+`console` blocks need a running gateway, so that only their words are checked."""
 # SPDX-License-Identifier: Apache-2.0
+import os
 import re
 import shlex
 import subprocess
@@ -13,6 +15,7 @@ from harness import BIN, DEADLINE, ROOT, environment, nantian
 
 pytestmark = [pytest.mark.quick, pytest.mark.sanitized]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs/user").glob("*.md"))]
+SHOWN = re.compile(r"^```sh\n((?:(?!^```).)*?)^```\n\n```output\n((?:(?!^```).)*?)^```$", re.M | re.S)
 BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.M | re.S)
 
 
@@ -43,15 +46,32 @@ def test_the_yaml_of_a_page_is_a_clean_directory(page, directory):
     assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
+def run(script, folder):
+    env = environment()
+    env["PATH"] = f"{BIN}:{env['PATH']}"
+    done = subprocess.run(["bash", "-euo", "pipefail", "-c", script], cwd=folder, env=env,
+                          capture_output=True, text=True, timeout=DEADLINE, check=False)
+    assert done.returncode == 0, script + done.stdout + done.stderr
+    return done.stdout
+
+
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_the_commands_of_a_page_run(page, directory):
     folder = directory(page)
     for script in blocks(page, "sh"):
-        env = environment()
-        env["PATH"] = f"{BIN}:{env['PATH']}"
-        done = subprocess.run(["bash", "-euo", "pipefail", "-c", script], cwd=folder, env=env,
-                              capture_output=True, text=True, timeout=DEADLINE, check=False)
-        assert done.returncode == 0, script + done.stdout + done.stderr
+        run(script, folder)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_the_commands_of_a_page_print_what_it_shows(page, directory):
+    text = page.read_text(encoding="utf-8")
+    folder = directory(page)
+    for script, shown in SHOWN.findall(text):
+        text = text.replace(f"{script}```\n\n```output\n{shown}",
+                            f"{script}```\n\n```output\n{run(script, folder)}")
+    if os.environ.get("UPDATE_DOCS"):
+        page.write_text(text, encoding="utf-8")
+    assert text == page.read_text(encoding="utf-8")
 
 
 def commands(page):
