@@ -21,7 +21,6 @@ __attribute__((constructor)) static void draw_seed(void)
 {
     random_secure(&table_seed, sizeof(table_seed));
     random_secure(front_seeds, sizeof(front_seeds));
-    front_seeds[1] |= 1; /* what is multiplied by it keeps its bits */
 }
 
 uint64_t hash_text(struct text text)
@@ -29,93 +28,135 @@ uint64_t hash_text(struct text text)
     return XXH3_64bits_withSeed(text.data, text.len, table_seed);
 }
 
-/* ---- hashes of beginnings: words are folded in one after the other, and an end closes them ----
+/* ---- hashes of beginnings: blocks are folded in one after the other, and an end closes them ----
  */
+
+struct block {
+    uint64_t words[2];
+};
 
 static inline uint64_t fold(uint64_t a, uint64_t b)
 {
     __extension__ unsigned __int128 product = (unsigned __int128)a * b;
-    return (uint64_t)product ^ (uint64_t)(product >> 64);
+    return (uint64_t)(product ^ (product >> 64));
 }
 
-static inline uint64_t front_step(uint64_t state, uint64_t word)
+static inline uint64_t front_step(uint64_t state, struct block block)
 {
-    return fold(state ^ word, UINT64_C(0x9E3779B97F4A7C15));
+    return fold(block.words[0] ^ front_seeds[0], block.words[1] ^ state);
 }
 
-/* `word`: the bytes behind the last whole word, less than eight, so that its top byte is free. */
-static inline uint64_t front_close(uint64_t state, uint64_t word, size_t len)
+/* The bytes behind the last whole block, less than sixteen, so that the top byte is free. */
+static inline uint64_t front_close(uint64_t state, uint64_t low, uint64_t high, size_t len)
 {
-    return fold(state ^ word ^ ((uint64_t)len << 56), front_seeds[1]);
+    return fold(low ^ front_seeds[1], high ^ state ^ ((uint64_t)len << 56));
 }
 
-/* Eight bytes, or those that are left and zeros. */
-static inline uint64_t word_at(struct text text, size_t at)
+/* `len` bytes, at most eight, and zeros. */
+static inline uint64_t word_of(const char *data, size_t len)
 {
     uint64_t word = 0;
-    size_t left = text.len - at;
-    if (LIKELY(left >= sizeof(word))) {
-        memcpy(&word, text.data + at, sizeof(word));
-    } else if (left > 0 && text.len >= sizeof(word)) {
-        memcpy(&word, text.data + text.len - sizeof(word), sizeof(word));
-        word >>= 8 * (sizeof(word) - left);
+    if (len >= 8) {
+        memcpy(&word, data, sizeof(word));
+    } else if (len >= 4) {
+        uint32_t first, last;
+        memcpy(&first, data, sizeof(first));
+        memcpy(&last, data + len - sizeof(last), sizeof(last));
+        word = first | (uint64_t)last << (8 * (len - sizeof(last)));
     } else {
-        for (size_t i = 0; i < left; i++)
-            word |= (uint64_t)(unsigned char)text.data[at + i] << (8 * i);
+        for (size_t i = 0; i < len; i++)
+            word |= (uint64_t)(unsigned char)data[i] << (8 * i);
     }
     return word;
+}
+
+/* Sixteen bytes, or those that are left and zeros. */
+static inline struct block block_at(struct text text, size_t at)
+{
+    struct block block = {{0}};
+    size_t left = text.len - at;
+    if (LIKELY(left >= sizeof(block))) {
+        memcpy(&block, text.data + at, sizeof(block));
+    } else if (text.len >= sizeof(block) && left > 0) {
+        __extension__ unsigned __int128 bytes;
+        memcpy(&bytes, text.data + text.len - sizeof(bytes), sizeof(bytes));
+        bytes >>= 8 * (sizeof(bytes) - left);
+        memcpy(&block, &bytes, sizeof(block));
+    } else if (left > 8) {
+        block.words[0] = word_of(text.data + at, 8);
+        block.words[1] = word_of(text.data + at + 8, left - 8);
+    } else {
+        block.words[0] = word_of(text.data + at, left);
+    }
+    return block;
 }
 
 uint64_t hash_front(struct text text)
 {
     uint64_t state = front_seeds[0];
     size_t at = 0;
-    for (; text.len - at >= sizeof(uint64_t); at += sizeof(uint64_t))
-        state = front_step(state, word_at(text, at));
-    return front_close(state, word_at(text, at), text.len);
+    for (; text.len - at >= sizeof(struct block); at += sizeof(struct block))
+        state = front_step(state, block_at(text, at));
+    struct block rest = block_at(text, at);
+    return front_close(state, rest.words[0], rest.words[1], text.len);
 }
 
-/* The top bit of each byte of `word` that is `byte`. */
-static inline uint64_t bytes_equal(uint64_t word, char byte)
+/* The top bit of each byte of the word that is `byte`. */
+static inline uint64_t word_marks(uint64_t word, char byte)
 {
     const uint64_t low = 0x7F7F7F7F7F7F7F7Fu;
     word ^= 0x0101010101010101u * (uint8_t)byte;
     return ~(((word & low) + low) | word | low);
 }
 
-uint32_t hash_elements(struct text text, char mark, uint64_t wanted,
-                       struct hash_element ret_elements[HASH_ELEMENTS_MAX])
+/* Not inlined: its many variables want the registers. */
+__attribute__((noinline)) uint32_t
+hash_elements(struct text text, char mark, uint64_t wanted,
+              struct hash_element ret_elements[HASH_ELEMENTS_MAX])
 {
     uint64_t state = front_seeds[0];
-    uint32_t count = 0, last = 63u - (uint32_t)__builtin_clzll(wanted | 1);
+    uint32_t count = 0;
     if (wanted & 1)
-        ret_elements[0] = (struct hash_element){0, front_close(state, 0, 0)};
-    if (last == 0 || text.len == 0)
-        return 0;
+        ret_elements[count++] = (struct hash_element){0, front_close(state, 0, 0, 0)};
+    if (wanted <= 1 || text.len == 0)
+        return count;
     size_t at = 0;
-    uint64_t word = word_at(text, at); /* zeros behind the text are no mark */
-    uint64_t marks = bytes_equal(word, mark) & ~UINT64_C(0xFF);
+    struct block block = block_at(text, at); /* zeros behind the text are no mark */
+    uint64_t marks = word_marks(block.words[0], mark) & ~UINT64_C(0xFF);
     for (;;) {
         for (; marks != 0; marks &= marks - 1) {
-            count++;
-            if (wanted >> count & 1) {
-                unsigned bits = (unsigned)__builtin_ctzll(marks) & ~7u;
-                size_t end = at + bits / 8;
-                uint64_t part = word & ((UINT64_C(1) << bits) - 1);
-                ret_elements[count] = (struct hash_element){end, front_close(state, part, end)};
-            }
-            if (count == last)
+            wanted >>= 1;
+            if ((wanted & 1) == 0)
+                continue;
+            unsigned bits = (unsigned)__builtin_ctzll(marks) & ~7u;
+            uint64_t low = block.words[0] & ((UINT64_C(1) << bits) - 1);
+            size_t end = at + bits / 8;
+            ret_elements[count++] = (struct hash_element){end, front_close(state, low, 0, end)};
+            if (wanted == 1)
                 return count;
         }
-        if (text.len - at < sizeof(word))
+        for (marks = word_marks(block.words[1], mark); marks != 0; marks &= marks - 1) {
+            wanted >>= 1;
+            if ((wanted & 1) == 0)
+                continue;
+            unsigned bits = (unsigned)__builtin_ctzll(marks) & ~7u;
+            uint64_t high = block.words[1] & ((UINT64_C(1) << bits) - 1);
+            size_t end = at + 8 + bits / 8;
+            ret_elements[count++] =
+                (struct hash_element){end, front_close(state, block.words[0], high, end)};
+            if (wanted == 1)
+                return count;
+        }
+        if (text.len - at < sizeof(block))
             break;
-        state = front_step(state, word);
-        at += sizeof(word);
-        word = word_at(text, at);
-        marks = bytes_equal(word, mark);
+        state = front_step(state, block);
+        at += sizeof(block);
+        block = block_at(text, at);
+        marks = word_marks(block.words[0], mark);
     }
-    count++;
-    ret_elements[count] = (struct hash_element){text.len, front_close(state, word, text.len)};
+    if (wanted & 2)
+        ret_elements[count++] = (struct hash_element){
+            text.len, front_close(state, block.words[0], block.words[1], text.len)};
     return count;
 }
 

@@ -18,8 +18,8 @@ struct hash_element {
 };
 uint64_t hash_front(struct text text);
 #define HASH_ELEMENTS_MAX 64
-/* Fills ret_elements[d] of each set bit d of `wanted` that the text has: of its first d elements,
- * of nothing for d = 0. Returns how many elements there are, at most the highest bit. */
+/* Fills ret_elements, the shortest first, for each set bit d of `wanted`: with the first d elements
+ * of the text if it has as many, with nothing of it for d = 0. Returns how many. */
 uint32_t hash_elements(struct text text, char mark, uint64_t wanted,
                        struct hash_element ret_elements[HASH_ELEMENTS_MAX]);
 

@@ -38,20 +38,23 @@ static void paths_fini(const struct route_host_paths *paths)
     route_set_unref(paths->deep);
 }
 
-static void *body_of(struct route_host *host)
+/* What stands behind the name. */
+static void *tail_of(const struct route_host *host)
 {
-    return (char *)host + route_host_head(host->name_len);
+    return (char *)(uintptr_t)host + route_host_head(host->name_len);
 }
 
 void route_host_unref(struct route_host *host)
 {
     if (host == NULL || atomic_fetch_sub_explicit(&host->refs, 1, memory_order_acq_rel) > 1)
         return;
-    if (host->is_lone)
-        route_set_fini(body_of(host));
-    else
-        paths_fini(body_of(host));
-    free(host);
+    if (host->is_lone) {
+        route_set_fini(tail_of(host));
+        free(host);
+    } else {
+        paths_fini(route_host_paths(host));
+        free((void *)(uintptr_t)route_host_paths(host));
+    }
 }
 
 uint32_t route_host_depth(struct text prefix)
@@ -145,7 +148,7 @@ static void take_parts(const struct route_host *host, struct parts *ret_parts)
         paths->regexes = route_set_ref(from->regexes);
         paths->deep = route_set_ref(from->deep);
         if (from->depth_len > 0)
-            memcpy(ret_parts->counts, from + 1, sizeof(uint32_t) * from->depth_len);
+            memcpy(ret_parts->counts, tail_of(host), sizeof(uint32_t) * from->depth_len);
         return;
     }
     const struct route_set *lone = route_host_lone(host);
@@ -164,23 +167,30 @@ static void take_parts(const struct route_host *host, struct parts *ret_parts)
 
 /* ---- hosts of parts ---- */
 
-static struct route_host *host_new(struct text name, size_t body)
+/* `paths`: NULL for a lone one. */
+static struct route_host *host_new(struct text name, const struct route_host_paths *paths,
+                                   const void *tail, size_t tail_len)
 {
-    struct route_host *host = memory_alloc(route_host_head(name.len) + body);
+    size_t front = paths == NULL ? 0 : sizeof(*paths);
+    char *memory = memory_alloc(front + route_host_head(name.len) + tail_len);
+    if (paths != NULL)
+        memcpy(memory, paths, front);
+    struct route_host *host = (void *)(memory + front);
     atomic_init(&host->refs, 1);
     host->name_len = (uint16_t)name.len;
+    host->is_lone = paths == NULL;
     if (name.len > 0)
         memcpy(host->name, name.data, name.len);
+    if (tail_len > 0)
+        memcpy(tail_of(host), tail, tail_len);
     return host;
 }
 
 /* Takes the set over, which nobody else has. */
 static struct route_host *lone_new(struct text name, enum place_kind kind, struct route_set *set)
 {
-    struct route_host *host = host_new(name, route_set_size(set));
-    host->is_lone = true;
+    struct route_host *host = host_new(name, NULL, set, route_set_size(set));
     host->lone_kind = (uint8_t)kind;
-    memcpy(body_of(host), set, route_set_size(set));
     free(set);
     return host;
 }
@@ -214,12 +224,7 @@ static struct route_host *host_of(struct text name, struct parts *parts)
             paths->depths |= UINT64_C(1) << d;
         }
     }
-    size_t counts = sizeof(uint32_t) * paths->depth_len;
-    struct route_host *host = host_new(name, sizeof(*paths) + counts);
-    struct route_host_paths *body = body_of(host);
-    memcpy(body, paths, sizeof(*paths));
-    memcpy(body + 1, parts->counts, counts);
-    return host;
+    return host_new(name, paths, parts->counts, sizeof(uint32_t) * paths->depth_len);
 }
 
 /* All changes are at the one place of a host that has, or will have, no other. */

@@ -13,19 +13,19 @@
 
 enum place_kind { PLACE_EXACT, PLACE_REGEX, PLACE_DEEP, PLACE_PREFIX }; /* in order of precedence */
 
-/* What stands behind the name of a host with several places. */
+/* What stands before a host with several places, so that it is where it is known to be. */
 struct route_host_paths {
     struct shard_map *exact; /* shares -> route_set */
     struct shard_map *prefix;
     struct route_set *regexes, *deep; /* shares */
     uint64_t depths;                  /* bit d: there are prefixes of d elements */
-    uint32_t depth_len;               /* behind this: uint32_t depth_counts[depth_len], for edits */
+    uint64_t depth_len; /* behind the name: uint32_t depth_counts[depth_len], for edits */
 };
 
 struct route_host {
     _Atomic uint32_t refs;
     uint16_t name_len;
-    bool is_lone;      /* one place: a route_set stands behind the name, not route_host_paths */
+    bool is_lone;      /* one place: a route_set stands behind the name, no paths before */
     uint8_t lone_kind; /* PLACE_EXACT or PLACE_PREFIX */
     char name[];       /* and a NUL */
 };
@@ -35,6 +35,7 @@ static inline struct text route_host_name(const struct route_host *host)
     return text_from(host->name, host->name_len);
 }
 
+/* Bytes up to what stands behind the name. */
 static inline size_t route_host_head(size_t name_len)
 {
     return (sizeof(struct route_host) + name_len + 1 + 7) & ~(size_t)7;
@@ -47,7 +48,7 @@ static inline const struct route_set *route_host_lone(const struct route_host *h
 
 static inline const struct route_host_paths *route_host_paths(const struct route_host *host)
 {
-    return (const void *)((const char *)host + route_host_head(host->name_len));
+    return (const struct route_host_paths *)(const void *)host - 1;
 }
 
 /* What the maps must know: here, so that a look-up calls nothing for it. */

@@ -150,8 +150,7 @@ struct search {
     bool won;
     uint64_t exact_hash;
     bool exact_known;
-    /* The first d elements of the path, of the bits d that are set in `depths`. */
-    uint64_t depths;
+    uint64_t depths; /* of what stands in `elements`, the shortest first */
     uint32_t element_count;
     struct hash_element elements[ROUTE_DEPTH_MAX + 1];
 };
@@ -274,15 +273,12 @@ static bool try_prefixes(struct search *search, const struct route_host *host)
 {
     const struct route_host_paths *paths = route_host_paths(host);
     struct text path = search->request->path;
-    if ((paths->depths & ~search->depths) != 0) {
-        search->depths |= paths->depths;
-        search->element_count = hash_elements(path, '/', search->depths, search->elements);
+    if (search->depths != paths->depths) {
+        search->depths = paths->depths;
+        search->element_count = hash_elements(path, '/', paths->depths, search->elements);
     }
-    uint64_t depths = paths->depths & (UINT64_MAX >> (ROUTE_DEPTH_MAX - search->element_count));
-    while (depths != 0) {
-        uint32_t depth = ROUTE_DEPTH_MAX - (uint32_t)__builtin_clzll(depths);
-        depths ^= UINT64_C(1) << depth;
-        const struct hash_element *element = &search->elements[depth];
+    for (uint32_t i = search->element_count; i-- > 0;) {
+        const struct hash_element *element = &search->elements[i];
         const struct route_set *set = shard_map_get(paths->prefix, &route_set_ops, element->hash,
                                                     text_from(path.data, element->end));
         if (set != NULL && try_set(search, host, set, element->end))

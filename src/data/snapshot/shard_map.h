@@ -81,8 +81,8 @@ static inline uint64_t shard_map_tag(uint64_t hash)
     return 0x80 | ((hash >> 32) & 0x7F);
 }
 
-static inline bool shard_map_has_key(const struct shard_ops *ops, const void *value,
-                                     struct text key)
+__attribute__((always_inline)) static inline bool
+shard_map_has_key(const struct shard_ops *ops, const void *value, struct text key)
 {
     struct text own = ops->key(value);
     own.data += ops->key_skip; /* a key that is too short for that has another length */
@@ -102,8 +102,9 @@ static inline uint64_t shard_map_fit(const struct shard_group *group, uint64_t t
 void *shard_map_probe(const struct shard_map *shard, const struct shard_ops *ops, uint64_t hash,
                       struct text key);
 
-static inline void *shard_map_get(const struct shard_map *map, const struct shard_ops *ops,
-                                  uint64_t hash, struct text key)
+__attribute__((always_inline)) static inline void *shard_map_get(const struct shard_map *map,
+                                                                 const struct shard_ops *ops,
+                                                                 uint64_t hash, struct text key)
 {
     if (map == NULL)
         return NULL;
