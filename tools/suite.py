@@ -19,6 +19,7 @@ JOBS = str(os.cpu_count() or 2)
 SEED = 20261123  # of the fuzzers: a finding comes again
 results = []  # (stage, passed, failed, seconds)
 findings = []  # what failed, said again at the end, where a log cut short still shows it
+skipped = []  # stages that this machine cannot run, and why
 
 
 def run(command, **options):
@@ -86,6 +87,29 @@ def pytest(preset, *options):
     note(f"pytest {preset} {' '.join(options)}".strip(), counts.get("passed", 0), failed, began)
 
 
+def in_cluster(mode):
+    """A run of test/cluster on the release build; left out where no network namespace can be."""
+    began = time.monotonic()
+    rig = [sys.executable, ROOT / "test/cluster/cluster.py"]
+    code, why = run([*rig, "obstacle"])
+    if code == 3:
+        skipped.append(f"{mode}, because {why.strip()}")
+        print(f"\n*** SKIPPED: {skipped[-1]} ***", flush=True)
+        return
+    passed = failed = 0
+    if code == 0:
+        code, _ = run([ROOT / "tools/install", "cluster"])
+    if code == 0:
+        code, output = run([*rig, mode], env={**os.environ, "NANTIAN_BUILD": ROOT / "build/release"})
+        count = re.search(r"^(\d+) passed, (\d+) failed$", output, re.M)
+        passed, failed = (int(count[1]), int(count[2])) if count else (0, 0)
+        findings.extend(f"{mode}: {line[:300]}" for line in re.findall(r"^failed: .*$", output, re.M))
+    if code != 0 and failed == 0:
+        failed = 1
+        findings.append(f"{mode}: exit code {code}")
+    note(mode, passed, failed, began)
+
+
 def fuzz(seconds):
     """Every target from its seeds, two at a time; a finding is a file, kept beside the build."""
     if not build("fuzz"):
@@ -146,6 +170,7 @@ def everything():
         pytest("tsan", "test/e2e", "-m", "threads and not soak")
     if build("release"):
         pytest("release", "test/e2e")
+        in_cluster("conformance")
     fuzz(int(os.environ.get("FUZZ", "60")))
 
 
@@ -170,6 +195,8 @@ def main():
         print(f"{seconds:7.1f} s  {passed:5d} passed  {failed:3d} failed  {stage}")
     if findings:
         print("\n=== what failed\n" + "\n".join(findings))
+    for what in skipped:
+        print(f"*** SKIPPED: {what} ***")
     passed = sum(r[1] for r in results)
     failed = sum(r[2] for r in results)
     print(f"{time.monotonic() - began:.0f} s in all")

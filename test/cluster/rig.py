@@ -4,13 +4,17 @@ node (kubernetes/node), all in network, mount and process namespaces that end wi
 # SPDX-License-Identifier: Apache-2.0
 import base64
 import datetime
+import fcntl
 import ipaddress
 import json
 import os
 import pathlib
+import re
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import time
 
 from cryptography import x509
@@ -25,7 +29,7 @@ SERVICES = "10.96.0.0/16"
 BALANCERS = "10.250.0.0/16"
 NAMES = "10.96.0.10"
 API = f"https://{NODE}:6443"
-INSIDE = "NANTIAN_RIG_INSIDE"
+STATE = "NANTIAN_RIG"
 
 CONTROLLERS = ["deployment-controller", "replicaset-controller", "daemonset-controller",
                "endpointslice-controller", "namespace-controller", "job-controller",
@@ -37,15 +41,67 @@ AUDIT = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["Requ
                    {"level": "None"}]}
 
 
-def enter():
-    """Starts this program anew in namespaces of its own; returns only in there."""
-    if os.environ.get(INSIDE):
-        return
-    if os.geteuid() != 0:
+SUDO = ["sudo", "-n", "--preserve-env"]
+NAMESPACES = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+# What the rig and its node ask of the kernel, in a namespace that is gone afterwards.
+PROBE = """
+set -e
+mount -t tmpfs tmpfs /run
+ip link set lo up
+ip link add probe0 type veth peer name probe1
+echo 1 >/proc/sys/net/ipv4/ip_forward
+nft -f - <<END
+table ip probe {
+    chain output { type nat hook output priority -100; ip daddr 192.0.2.1 dnat to 127.0.0.1; }
+}
+END
+"""
+
+
+def may_be_root():
+    """This is root, or sudo makes it so without asking."""
+    return os.geteuid() == 0 or bool(shutil.which("sudo")) and subprocess.run(
+        [*SUDO, "true"], check=False, timeout=30, capture_output=True).returncode == 0
+
+
+def obstacle():
+    """Why this machine cannot have a rig at all, in words; "" when it can."""
+    if not may_be_root():
+        return "this is not root, and there is no sudo without a password"
+    tried = subprocess.run([*([] if os.geteuid() == 0 else SUDO), *NAMESPACES, "sh", "-c", PROBE],
+                           check=False, timeout=60, stdin=subprocess.DEVNULL,
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return "" if tried.returncode == 0 else f"the kernel refuses: {tried.stdout.strip()[-300:]}"
+
+
+def enter(prepare):
+    """Runs this program anew in namespaces of its own, where every process ends with the first one,
+    and ends as that did. Returns only in there: what `prepare` gave, out here, where there is a
+    network, and "pid", that of this process.
+    """
+    state = json.loads(os.environ.get(STATE) or "{}")
+    if "pid" in state:
+        return state
+    if not may_be_root():
         sys.exit("rig: needs root: it makes network namespaces")
-    os.environ[INSIDE] = str(os.getpid())
-    os.execvp("unshare", ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child",
-                          "--mount-proc", sys.executable, *sys.argv])
+    os.environ[STATE] = json.dumps(state or prepare())
+    if os.geteuid() != 0:
+        os.execvp(SUDO[0], [*SUDO, sys.executable, *sys.argv])
+    os.environ[STATE] = json.dumps({**json.loads(os.environ[STATE]), "pid": os.getpid()})
+    # Were this process killed, unshare would be, and with it the first process in there.
+    child = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *NAMESPACES, sys.executable,
+                              *sys.argv])
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: child.kill())
+    try:
+        code = child.wait()
+    except KeyboardInterrupt:  # a terminal tells the inside as well
+        try:
+            code = child.wait(20)
+        except (KeyboardInterrupt, subprocess.TimeoutExpired):
+            child.kill()
+            code = child.wait()
+    sys.exit(code if code >= 0 else 128 - code)
 
 
 def wait_for(condition, what, seconds=120, step=0.1):
@@ -108,27 +164,62 @@ class Rig:
     """One cluster; every process of it is a child of this one, inside of enter()'s namespaces."""
 
     def __init__(self, binaries, folder, images):
-        self.binaries = pathlib.Path(binaries)
+        self.binaries, self.node = pathlib.Path(binaries["folder"]), binaries["node"]
         self.folder = pathlib.Path(folder)
         self.images = images
         self.kubeconfig = self.folder / "kubeconfig"
         self.processes = {}
+        self.changing = threading.Lock()  # while a process is replaced
+        self.is_ending = False
+        self.lock = None
 
     # ---- processes ----
 
-    def spawn(self, name, *command, **environment):
+    def spawn(self, name, *command):
         with open(self.folder / f"{name}.log", "ab") as log:
             self.processes[name] = subprocess.Popen(
                 [str(each) for each in command], stdout=log, stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL, env={**os.environ, **environment})
+                stdin=subprocess.DEVNULL)
+
+    def restart(self, name):
+        """Kills a process and starts it again as it was."""
+        with self.changing:
+            process = self.processes[name]
+            process.kill()
+            process.wait(60)
+            self.spawn(name, *process.args)
+
+    def _guard(self):
+        """Without one of its processes nothing here has a future: the whole rig ends at once."""
+        while not self.is_ending:
+            try:
+                with self.changing:
+                    self.check()
+            except RuntimeError as problem:
+                if not self.is_ending:
+                    print(f"failed: the rig: {problem}", flush=True)
+                    os._exit(1)
+            time.sleep(1)
 
     def check(self):
-        for name, process in self.processes.items():
+        for name, process in list(self.processes.items()):
             if process.poll() is not None:
                 text = (self.folder / f"{name}.log").read_text(errors="replace")
                 raise RuntimeError(f"{name} ended with {process.returncode}:\n{text[-3000:]}")
 
+    def ended(self):
+        """Programs of ours that ended by themselves, in the node's words."""
+        text = (self.folder / "node.log").read_text(errors="replace")
+        return re.findall(r"\S+: (?:control|proxy) ended with .*|\S+: \S+ is killed: .*", text)
+
+    def say_logs(self, pattern, lines=60):
+        """Prints the ends of containers' logs."""
+        for path in sorted((self.folder / "logs").glob(pattern)):
+            print(f"---- {path.name}")
+            print("\n".join(path.read_text(errors="replace").splitlines()[-lines:]), flush=True)
+
     def stop(self):
+        self.is_ending = True
         for name in ("node", "kube-controller-manager", "kube-apiserver", "etcd"):
             process = self.processes.get(name)
             if process and process.poll() is None:
@@ -214,7 +305,18 @@ class Rig:
         self.check()
         return self.kubectl("get", "--raw", "/readyz", check=False, timeout=30) == "ok"
 
+    def _claim(self):
+        """Two rigs cannot share a folder; the lock ends with this process."""
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        self.lock = open(self.folder.with_name(self.folder.name + ".lock"), "w", encoding="ascii")
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.exit(f"rig: another one runs in {self.folder}; RIG names another folder")
+
     def start(self):
+        self._claim()
+        threading.Thread(target=self._guard, daemon=True).start()
         if self.folder.exists():
             shutil.rmtree(self.folder)
         self.folder.mkdir(parents=True)
@@ -233,7 +335,7 @@ class Rig:
                    "--profiling=false")
         table = self.folder / "images.json"
         table.write_text(json.dumps(self.images, indent=1), encoding="utf-8")
-        self.spawn("node", self.binaries / "node", f"--kubeconfig={self.kubeconfig}",
+        self.spawn("node", self.node, f"--kubeconfig={self.kubeconfig}",
                    f"--images={table}", f"--state={self.folder}")
         self.kubectl("apply", "--server-side", "-f", self.binaries / "crds")
         wait_for(lambda: self.kubectl("wait", "--for=condition=Established", "crd", "--all",

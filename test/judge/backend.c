@@ -225,12 +225,10 @@ static void on_signal(void *owner, int number)
         loop_stop(backend->loop);
 }
 
-static bool listen_at(struct backend *backend, struct listener *listener, uint16_t port)
+static bool listen_at(struct backend *backend, struct listener *listener,
+                      const struct address *address)
 {
-    struct address address;
-    if (!address_parse(TEXT("127.0.0.1"), port, &address))
-        return false;
-    int fd = listener_open(&address, false);
+    int fd = listener_open(address, false);
     if (fd < 0)
         return false;
     listener->owner = backend;
@@ -238,13 +236,13 @@ static bool listen_at(struct backend *backend, struct listener *listener, uint16
     return listener_start(listener, backend->loop, fd);
 }
 
-int backend_run(const uint16_t *ports, size_t count)
+int backend_run(const struct address *ports, size_t count)
 {
     struct backend backend = {.loop = loop_new(NULL), .seen = memory_alloc(JUDGE_NUMBERS)};
     struct signals signals;
     bool is_good = signals_init(&signals, backend.loop, &backend, on_signal);
     for (size_t i = 0; i < count && is_good; i++)
-        is_good = listen_at(&backend, &backend.listeners[i], ports[i]);
+        is_good = listen_at(&backend, &backend.listeners[i], &ports[i]);
     if (is_good)
         loop_run(backend.loop);
     else

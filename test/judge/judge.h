@@ -1,6 +1,6 @@
 /* The judge of every test in which no request may be lost: an open-loop load of numbered requests,
- * numbered items on long streams, and the backend behind the gateway that counts both. One thread,
- * loopback only. Times are only the deadlines after which an answer counts as late. */
+ * numbered items on long streams, and the backend behind the gateway that counts both. One thread.
+ * Times are only the deadlines after which an answer counts as late. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
@@ -36,6 +36,7 @@ struct judge {
     struct judge_counts counts;
     struct tls_context *tls;
     const char *first_loss; /* words, for the report */
+    bool is_ending;         /* no new requests */
 };
 
 static inline uint64_t judge_now_ms(const struct judge *judge)
@@ -59,4 +60,4 @@ void streams_finish(struct streams *streams); /* no new ones */
 bool streams_done(const struct streams *streams);
 
 /* backend.c: serves until SIGTERM. */
-int backend_run(const uint16_t *ports, size_t count);
+int backend_run(const struct address *ports, size_t count);

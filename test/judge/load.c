@@ -333,7 +333,7 @@ static void on_tick(void *owner)
     struct load *load = owner;
     const struct judge_options *options = load->judge->options;
     uint64_t now = judge_now_ms(load->judge);
-    while (load->next < options->requests &&
+    while (!load->judge->is_ending && load->next < options->requests &&
            load->started_ms + (uint64_t)(load->next * 1000.0 / options->rate) <= now) {
         struct ask *ask = memory_new(struct ask);
         ask->number = load->next++;
@@ -379,7 +379,8 @@ struct load *load_new(struct judge *judge)
 
 bool load_done(const struct load *load)
 {
-    return load->next == load->judge->options->requests && load->under_way == 0;
+    return (load->judge->is_ending || load->next == load->judge->options->requests) &&
+           load->under_way == 0;
 }
 
 /* Ends every connection: what was under way is told as lost by its stream. */

@@ -1,8 +1,10 @@
-/* judge serve PORT...     the backend
- * judge ask --port N ...  the load; prints one line of JSON and exits 0 if it was delivered at all:
- *                         what the counts must be is the test's to say
+/* judge serve PORT...        the backend
+ * judge ask --port PORT ...  the load; prints one line of JSON and exits 0 if it was delivered at
+ *                            all: what the counts must be is the test's to say
+ * A PORT is one of 127.0.0.1, or ADDRESS:PORT. SIGTERM ends the load: what is under way is waited
+ * for, then the report comes.
  *
- *   --tls-port N     new connections are TLS, to this port (never verified)
+ *   --tls-port PORT  new connections are TLS, to this port (never verified)
  *   --host NAME      (judge.example)
  *   --rate R         requests a second (1000)      --requests N   in all (1000)
  *   --connections N  of each kind kept open from the start (8)
@@ -10,10 +12,12 @@
  *   --late MS        (5000)                        --end MS       patience at the end (30000)
  *   --kinds LIST     of h1,h2,new,grpc (all) */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "event/signals.h"
 #include "judge.h"
 #include "net/tls.h"
 
@@ -28,6 +32,14 @@ static bool read_kinds(struct judge_options *options, struct text list)
         options->grpc |= text_is(kind, "grpc");
     }
     return options->h1 || options->h2 || options->new || options->grpc;
+}
+
+static bool read_port(struct text text, struct address *ret_address)
+{
+    uint64_t port = 0;
+    if (!text_to_u64(text, &port))
+        return address_parse_endpoint(text, ret_address);
+    return port <= UINT16_MAX && address_parse(TEXT("127.0.0.1"), (uint16_t)port, ret_address);
 }
 
 static bool read_flag(struct judge_options *options, const char *flag, const char *value)
@@ -49,15 +61,15 @@ static bool read_flag(struct judge_options *options, const char *flag, const cha
         options->host = value;
         return true;
     }
+    if (text_is(text_of(flag), "--port"))
+        return read_port(text_of(value), &options->plain);
+    if (text_is(text_of(flag), "--tls-port"))
+        return read_port(text_of(value), &options->tls);
     uint64_t number;
     if (!text_to_u64(text_of(value), &number) || number > JUDGE_NUMBERS)
         return false;
     if (text_is(text_of(flag), "--rate"))
         options->rate = (double)number;
-    else if (text_is(text_of(flag), "--port"))
-        return address_parse(TEXT("127.0.0.1"), (uint16_t)number, &options->plain);
-    else if (text_is(text_of(flag), "--tls-port"))
-        return address_parse(TEXT("127.0.0.1"), (uint16_t)number, &options->tls);
     else {
         for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
             if (text_is(text_of(flag), numbers[i].flag)) {
@@ -94,29 +106,51 @@ static void report(const struct judge *judge, struct load *load, double seconds)
            judge->first_loss == NULL ? "" : judge->first_loss);
 }
 
+static void on_signal(void *owner, int number)
+{
+    struct judge *judge = owner;
+    judge->is_ending = judge->is_ending || number == SIGTERM || number == SIGINT;
+}
+
+/* Turns until all is answered; end_ms after the last request was due, the rest is lost. */
+static void wait_for_answers(struct judge *judge, struct load *load)
+{
+    const struct judge_options *options = judge->options;
+    uint64_t end = judge_now_ms(judge) + (uint64_t)(options->requests * 1000.0 / options->rate) +
+                   options->end_ms;
+    bool was_ending = false;
+    while (!load_done(load) && judge_now_ms(judge) < end) {
+        loop_turn(judge->loop, 100);
+        if (judge->is_ending && !was_ending)
+            end = judge_now_ms(judge) + options->end_ms;
+        was_ending = judge->is_ending;
+    }
+}
+
 static int ask(const struct judge_options *options)
 {
     struct judge judge = {.loop = loop_new(NULL), .options = options};
+    struct signals signals;
     const char *why = NULL;
     judge.tls = tls_client_new(&(struct tls_client_options){.insecure = true}, &why);
-    if (judge.tls == NULL) {
-        fprintf(stderr, "judge: %s\n", why);
+    if (judge.tls == NULL || !signals_init(&signals, judge.loop, &judge, on_signal)) {
+        fprintf(stderr, "judge: %s\n", why == NULL ? "no signals" : why);
         return 1;
     }
     uint64_t began = judge_now_ms(&judge);
-    uint64_t end = began + (uint64_t)(options->requests * 1000.0 / options->rate) + options->end_ms;
     struct load *load = load_new(&judge);
     struct streams *streams = streams_new(&judge);
-    while (!load_done(load) && judge_now_ms(&judge) < end)
-        loop_turn(judge.loop, 100);
+    wait_for_answers(&judge, load);
     streams_finish(streams);
-    while (!streams_done(streams) && judge_now_ms(&judge) < end + options->end_ms)
+    uint64_t end = judge_now_ms(&judge) + 2 * (uint64_t)options->end_ms;
+    while (!streams_done(streams) && judge_now_ms(&judge) < end)
         loop_turn(judge.loop, 100);
     load_give_up(load);
     streams_free(streams);
     report(&judge, load, (double)(judge_now_ms(&judge) - began) / 1000);
     load_free(load);
     tls_context_unref(judge.tls);
+    signals_fini(&signals);
     loop_free(judge.loop);
     return judge.counts.answered == 0;
 }
@@ -143,14 +177,11 @@ int main(int argc, char **argv)
         .grpc = true,
     };
     if (argc > 2 && text_is(text_of(argv[1]), "serve")) {
-        uint16_t ports[JUDGE_PORTS];
+        struct address ports[JUDGE_PORTS];
         size_t count = 0;
-        for (int i = 2; i < argc && count < JUDGE_PORTS; i++) {
-            uint64_t port = 0;
-            if (!text_to_u64(text_of(argv[i]), &port) || port > UINT16_MAX)
+        for (int i = 2; i < argc && count < JUDGE_PORTS; i++)
+            if (!read_port(text_of(argv[i]), &ports[count++]))
                 return usage();
-            ports[count++] = (uint16_t)port;
-        }
         return backend_run(ports, count);
     }
     if (argc < 2 || !text_is(text_of(argv[1]), "ask"))
