@@ -4,6 +4,7 @@
 
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/macros.h"
 #include "base/text.h"
@@ -32,5 +33,7 @@ void *arena_zalloc(struct arena *arena, size_t size);
 /* Copies, with a NUL behind that is not counted. */
 struct text arena_text(struct arena *arena, struct text text);
 char *arena_string(struct arena *arena, struct text text);
+/* In decimal. */
+struct text arena_u64(struct arena *arena, uint64_t value);
 struct text arena_printf(struct arena *arena, const char *format, ...) PRINTF_LIKE(2, 3);
 struct text arena_vprintf(struct arena *arena, const char *format, va_list args);

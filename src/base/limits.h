@@ -45,14 +45,13 @@
 #define LIMIT_H2_EMPTY_CONTINUATIONS 8      /* of one head */
 #define LIMIT_H2_REQUESTS            100000 /* of one connection; then GOAWAY, so that load moves */
 #define LIMIT_H2_OUT                 65536  /* frames encoded ahead of the socket */
-#define LIMIT_H2_STREAMS_KEPT        4      /* ended streams whose memory waits for the next */
 
 /* The event loop. */
 #define LIMIT_SILENT_MS        60000 /* a TCP peer that acknowledges nothing; as LIMIT_WRITE_MS */
 #define LIMIT_READY_BATCH     256   /* ready descriptors told in one turn */
 #define LIMIT_DEFER_ROUNDS    16    /* work that puts off more work: the rest waits a turn */
 #define LIMIT_BLOCKS_KEPT     1024  /* free buffer blocks a loop keeps: 16 MiB */
-#define LIMIT_SPARES          256   /* memory of HTTP/1 streams a loop keeps: 1.6 MiB */
+#define LIMIT_SPARES          256   /* memory of streams a loop keeps, each version: 1.6 MiB */
 #define LIMIT_LISTEN_BACKLOG  4096  /* connections the kernel holds for us; capped by somaxconn */
 #define LIMIT_ACCEPT_PAUSE_MS 100   /* when descriptors ran out: then try again */
 #define LIMIT_TLS_BACKLOG     65536 /* encrypted bytes a stream holds for a slow peer */

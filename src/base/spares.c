@@ -1,4 +1,4 @@
-/* A stack of one kind at a time: see spares.h. */
+/* A stack for each of a few kinds: see spares.h. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/spares.h"
 
@@ -6,26 +6,40 @@
 
 void spares_fini(struct spares *spares)
 {
-    while (spares->count > 0)
-        spares->drop(spares->items[--spares->count]);
+    for (int i = 0; i < SPARES_KINDS; i++)
+        while (spares->kinds[i].count > 0)
+            spares->kinds[i].drop(spares->kinds[i].items[--spares->kinds[i].count]);
+}
+
+static struct spares_kind *find(struct spares *spares, void (*drop)(void *piece))
+{
+    for (int i = 0; i < SPARES_KINDS; i++)
+        if (spares->kinds[i].drop == drop)
+            return &spares->kinds[i];
+    return NULL;
 }
 
 void *spares_take(struct spares *spares, void (*drop)(void *piece))
 {
-    return spares->count > 0 && spares->drop == drop ? spares->items[--spares->count] : NULL;
+    struct spares_kind *kind = find(spares, drop);
+    return kind != NULL && kind->count > 0 ? kind->items[--kind->count] : NULL;
 }
 
 void spares_give(struct spares *spares, void *piece, void (*drop)(void *piece))
 {
 #ifdef ARENA_PIECES_APART
     (void)spares; /* the emulator build: what is used after it was given back shows */
+    (void)find;
     drop(piece);
 #else
-    if (spares->count == LIMIT_SPARES || (spares->count > 0 && spares->drop != drop)) {
+    struct spares_kind *kind = find(spares, drop);
+    if (kind == NULL)
+        kind = find(spares, NULL);
+    if (kind == NULL || kind->count == LIMIT_SPARES) {
         drop(piece);
         return;
     }
-    spares->drop = drop;
-    spares->items[spares->count++] = piece;
+    kind->drop = drop;
+    kind->items[kind->count++] = piece;
 #endif
 }

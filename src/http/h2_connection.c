@@ -292,26 +292,8 @@ static void reap(struct h2_link *h2)
     while (h2->dead != NULL) {
         struct h2_stream *stream = h2->dead;
         h2->dead = stream->next;
-        if (h2->spare_count >= LIMIT_H2_STREAMS_KEPT) {
-            h2_stream_free(stream);
-            continue;
-        }
-        arena_reset(&stream->stream.arena);
-        stream->next = h2->spare;
-        h2->spare = stream;
-        h2->spare_count++;
-    }
-}
-
-/* An idle connection holds no memory for streams. */
-static void free_spare(struct h2_link *h2)
-{
-    while (h2->spare != NULL) {
-        struct h2_stream *stream = h2->spare;
-        h2->spare = stream->next;
         h2_stream_free(stream);
     }
-    h2->spare_count = 0;
 }
 
 static void fail_streams(struct h2_link *h2, enum err err, const char *why)
@@ -407,8 +389,6 @@ void h2_connection_on_timer(struct http_link *link)
     }
     for (struct h2_stream *stream = h2->streams; stream != NULL; stream = stream->next)
         check_stream(stream, now);
-    if (!has_streams(h2))
-        free_spare(h2);
     if (h2->noticed && now - h2->notice_ms >= NOTICE_MS)
         h2->goaway_due = true;
     if (!has_streams(h2) && h2->settled && now - h2->idle_ms >= http_link_idle_ms(link)) {
@@ -591,7 +571,6 @@ void h2_connection_free(struct http_link *link)
     if (h2 == NULL)
         return;
     h2_session_free(h2->session);
-    free_spare(h2);
     struct h2_stream *const lists[] = {h2->streams, h2->dead};
     for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
         struct h2_stream *next;

@@ -21,7 +21,7 @@ enum h2_news { /* in the order in which they are told */
 struct h2_stream {
     struct http_stream stream;     /* first member */
     struct h2_link *h2;            /* borrows: owns us */
-    struct h2_stream *next, *prev; /* of the connection, or of its spare ones */
+    struct h2_stream *next, *prev; /* of the connection, or of its dead ones */
     struct h2_stream *news_next;
     uint32_t news;     /* enum h2_news; not 0: it stands in the queue */
     int32_t id;        /* 0: no head was sent yet (calling) */
@@ -62,9 +62,7 @@ struct h2_link {
     struct h2_session *session;
     const struct h2_side *side;
     struct h2_stream *streams; /* owns */
-    struct h2_stream *dead;    /* owns; to be used again after this turn */
-    struct h2_stream *spare;   /* owns */
-    uint32_t spare_count;
+    struct h2_stream *dead;    /* owns; freed after this turn */
     struct h2_stream *news_first, *news_last;
     bool telling, was_full, settled, ending, at_end;
     bool noticed, goaway_sent, goaway_due;
@@ -92,6 +90,7 @@ void h2_stream_remote_end(struct h2_stream *stream);
 bool h2_stream_is_bare(const struct h2_stream *stream);
 /* To the dead ones, if neither the owner nor the session needs it any more. */
 void h2_stream_release(struct h2_stream *stream);
+/* Its memory is kept for the next stream of this worker. */
 void h2_stream_free(struct h2_stream *stream);
 enum h2_code h2_stream_code(enum err err);
 enum err h2_stream_err(uint32_t code);

@@ -18,14 +18,27 @@ static bool name_is_valid(struct text name)
     return h1_parse_is_token(name);
 }
 
+/* Some of eight bytes may be a control byte: one below 0x20, or 0x7f. */
+static bool has_control(const char *at)
+{
+    const uint64_t ones = UINT64_MAX / 255, tops = ones << 7;
+    uint64_t bytes;
+    memcpy(&bytes, at, sizeof(bytes));
+    uint64_t low = (bytes - ones * 0x20) & ~bytes, gone = bytes ^ ones * 0x7f;
+    return ((low | ((gone - ones) & ~gone)) & tops) != 0;
+}
+
 static bool value_is_valid(struct text value)
 {
     if (value.len == 0)
         return true;
     char first = value.data[0], last = value.data[value.len - 1];
+    size_t i = 0;
     if (first == ' ' || first == '\t' || last == ' ' || last == '\t')
         return false;
-    for (size_t i = 0; i < value.len; i++) {
+    while (i + 8 <= value.len && !has_control(value.data + i))
+        i += 8;
+    for (; i < value.len; i++) {
         unsigned char byte = (unsigned char)value.data[i];
         if (byte == 0x7f || (byte < 0x20 && byte != '\t'))
             return false;
@@ -174,9 +187,9 @@ bool h2_message_field(struct h2_head *head, struct message *message, struct aren
     if (pseudo)
         return take_pseudo(head, arena, name, value);
     head->regular_seen = true;
-    if (!name_is_valid(name))
-        return malformed(head, "field_name");
     enum name_id id = name_lookup(name);
+    if (id == NAME_OTHER ? !name_is_valid(name) : !text_equal(name, name_text(id)))
+        return malformed(head, "field_name");
     bool keep = true;
     if (id != NAME_OTHER && !take_known(head, message, arena, id, value, &keep))
         return false;
@@ -185,8 +198,9 @@ bool h2_message_field(struct h2_head *head, struct message *message, struct aren
     if (head->kind == H2_TRAILERS)
         keep = keep && field_may_trail(id, name) && !field_is_alias(name);
     if (keep)
-        message_add(message, arena, id == NAME_OTHER ? arena_text(arena, name) : name_text(id),
-                    arena_text(arena, value));
+        message_add_known(message, arena, id,
+                          id == NAME_OTHER ? arena_text(arena, name) : name_text(id),
+                          arena_text(arena, value));
     return true;
 }
 
@@ -356,17 +370,18 @@ static void put(struct h2_field *fields, size_t *count, struct text name, struct
 static void put_request(const struct message *message, bool tls, struct arena *arena,
                         struct h2_field *fields, size_t *count)
 {
-    put(fields, count, TEXT(":method"), message->method_name);
+    put(fields, count, TEXT(":method"), arena_text(arena, message->method_name));
     if (message->method != METHOD_CONNECT) {
         put(fields, count, TEXT(":scheme"), tls ? TEXT("https") : TEXT("http"));
-        struct text path = message->path;
         if (message->has_query)
-            path = arena_printf(arena, TEXT_FMT "?" TEXT_FMT, TEXT_ARG(message->path),
-                                TEXT_ARG(message->query));
-        put(fields, count, TEXT(":path"), path);
+            put(fields, count, TEXT(":path"),
+                arena_printf(arena, TEXT_FMT "?" TEXT_FMT, TEXT_ARG(message->path),
+                             TEXT_ARG(message->query)));
+        else
+            put(fields, count, TEXT(":path"), arena_text(arena, message->path));
     }
     if (message->authority.len > 0)
-        put(fields, count, TEXT(":authority"), message->authority);
+        put(fields, count, TEXT(":authority"), arena_text(arena, message->authority));
     if (message->expect_continue)
         put(fields, count, TEXT("expect"), TEXT("100-continue"));
 }
@@ -393,6 +408,18 @@ static bool goes_out(const struct field *field)
     }
 }
 
+/* What came over HTTP/1 may have capitals. */
+static struct text lower_name(const struct field *field, struct arena *arena)
+{
+    if (field->id != NAME_OTHER)
+        return name_text(field->id);
+    char *low = arena_string(arena, field->name);
+    for (size_t i = 0; i < field->name.len; i++)
+        if (low[i] >= 'A' && low[i] <= 'Z')
+            low[i] |= 0x20;
+    return text_from(low, field->name.len);
+}
+
 struct h2_field *h2_message_fields(const struct message *message, enum h2_kind kind, bool tls,
                                    struct arena *arena, size_t *ret_count)
 {
@@ -403,13 +430,13 @@ struct h2_field *h2_message_fields(const struct message *message, enum h2_kind k
     else if (kind == H2_RESPONSE)
         put(fields, &count, TEXT(":status"),
             message->status == 101 ? TEXT("200") /* RFC 8441 5 */
-                                   : arena_printf(arena, "%03d", message->status));
+                                   : arena_u64(arena, (uint64_t)message->status));
     if (kind != H2_TRAILERS && message->framing == FRAMING_LENGTH)
-        put(fields, &count, TEXT("content-length"),
-            arena_printf(arena, "%llu", (unsigned long long)message->content_length));
+        put(fields, &count, TEXT("content-length"), arena_u64(arena, message->content_length));
     for (uint32_t i = 0; i < message->field_count; i++)
         if (goes_out(&message->fields[i]))
-            put(fields, &count, message->fields[i].name, message->fields[i].value);
+            put(fields, &count, lower_name(&message->fields[i], arena),
+                arena_text(arena, message->fields[i].value));
     *ret_count = count;
     return fields;
 }

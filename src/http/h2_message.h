@@ -33,6 +33,6 @@ struct h2_facts {
 MUST_USE bool h2_message_end(struct h2_head *head, struct message *message, struct arena *arena,
                              const struct h2_facts *facts);
 
-/* The field list of a message; views of it and of the arena. Returns an array in the arena. */
+/* The field list of a message, names in lower case; array and text are in the arena. */
 struct h2_field *h2_message_fields(const struct message *message, enum h2_kind kind, bool tls,
                                    struct arena *arena, size_t *ret_count);

@@ -26,7 +26,7 @@ static enum h2_code refuse(struct h2_stream *stream, bool end)
     struct h2_link *h2 = stream->h2;
     int status = stream->reading.refuse;
     const struct h2_field fields[] = {
-        {TEXT(":status"), arena_printf(&stream->stream.arena, "%03d", status)},
+        {TEXT(":status"), arena_u64(&stream->stream.arena, (uint64_t)status)},
         {TEXT("content-length"), TEXT("0")},
     };
     tell_refused(stream, status, stream->reading.reason);

@@ -20,6 +20,8 @@ struct h2_session {
     uint64_t now_ms;
     struct h2_frames frames;
     struct h2_flood flood;
+    void *reading; /* borrows: the stream whose head comes; NULL: look it up */
+    int32_t reading_id;
     const char *why;
     nghttp2_nv *fields; /* owns; scratch for heads to be sent */
     size_t fields_cap;
@@ -69,6 +71,13 @@ static void reject(struct h2_session *session, int32_t id, enum h2_code code)
     h2_session_reset(session, id, code);
 }
 
+static void *stream_of(const struct h2_session *session, int32_t id)
+{
+    if (session->reading != NULL && session->reading_id == id)
+        return session->reading;
+    return nghttp2_session_get_stream_user_data(session->nghttp2, id);
+}
+
 static int on_begin_headers(nghttp2_session *nghttp2, const nghttp2_frame *frame, void *user)
 {
     struct h2_session *session = user;
@@ -87,6 +96,8 @@ static int on_begin_headers(nghttp2_session *nghttp2, const nghttp2_frame *frame
     }
     if (known == NULL)
         nghttp2_session_set_stream_user_data(nghttp2, id, stream);
+    session->reading = stream;
+    session->reading_id = id;
     return verdict(session);
 }
 
@@ -94,9 +105,10 @@ static int on_header(nghttp2_session *nghttp2, const nghttp2_frame *frame, const
                      size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags,
                      void *user)
 {
+    (void)nghttp2;
     (void)flags;
     struct h2_session *session = user;
-    void *stream = nghttp2_session_get_stream_user_data(nghttp2, frame->hd.stream_id);
+    void *stream = stream_of(session, frame->hd.stream_id);
     if (stream == NULL || frame->hd.type != NGHTTP2_HEADERS)
         return verdict(session);
     if (session->events->on_field(session->owner, stream, text_from((const char *)name, name_len),
@@ -120,11 +132,13 @@ static void tell_message(struct h2_session *session, const nghttp2_frame *frame,
 
 static int on_frame_recv(nghttp2_session *nghttp2, const nghttp2_frame *frame, void *user)
 {
+    (void)nghttp2;
     struct h2_session *session = user;
     switch (frame->hd.type) {
     case NGHTTP2_HEADERS:
     case NGHTTP2_DATA: {
-        void *stream = nghttp2_session_get_stream_user_data(nghttp2, frame->hd.stream_id);
+        void *stream = stream_of(session, frame->hd.stream_id);
+        session->reading = NULL;
         if (stream != NULL)
             tell_message(session, frame, stream);
         break;
@@ -182,6 +196,8 @@ static int on_stream_close(nghttp2_session *nghttp2, int32_t id, uint32_t code, 
 {
     struct h2_session *session = user;
     void *stream = nghttp2_session_get_stream_user_data(nghttp2, id);
+    if (session->reading_id == id)
+        session->reading = NULL;
     if (stream != NULL) {
         nghttp2_session_set_stream_user_data(nghttp2, id, NULL);
         session->events->on_gone(session->owner, stream, code);
@@ -293,7 +309,7 @@ enum err h2_session_receive(struct h2_session *session, struct text bytes, uint6
 
 /* ---- our frames ---- */
 
-/* nghttp2 copies names and values, and lowers the names. */
+/* nghttp2 copies the array, not what it points to. */
 static const nghttp2_nv *fields_of(struct h2_session *session, const struct h2_field *fields,
                                    size_t count)
 {
@@ -304,7 +320,8 @@ static const nghttp2_nv *fields_of(struct h2_session *session, const struct h2_f
     for (size_t i = 0; i < count; i++)
         session->fields[i] = (nghttp2_nv){
             (uint8_t *)(uintptr_t)fields[i].name.data, (uint8_t *)(uintptr_t)fields[i].value.data,
-            fields[i].name.len, fields[i].value.len, NGHTTP2_NV_FLAG_NONE};
+            fields[i].name.len, fields[i].value.len,
+            NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE};
     return session->fields;
 }
 
@@ -337,7 +354,11 @@ static int send_data(nghttp2_session *nghttp2, nghttp2_frame *frame, const uint8
     struct h2_session *session = user;
     struct h2_body *body = source->ptr;
     int32_t id = frame->hd.stream_id;
-    char *to = buffer_reserve(session->out, H2_FRAME_HEAD + len);
+    size_t room = H2_FRAME_HEAD + len;
+    /* Grown once, not step by step with all that is there copied each time. */
+    if (room > buffer_room(session->out) && buffer_len(session->out) > LIMIT_BUFFER_BLOCK / 2)
+        room += LIMIT_H2_OUT;
+    char *to = buffer_reserve(session->out, room);
     memcpy(to, head, H2_FRAME_HEAD);
     if (len > 0)
         memcpy(to + H2_FRAME_HEAD, buffer_text(&body->bytes).data, len);

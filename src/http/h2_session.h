@@ -73,7 +73,8 @@ bool h2_session_has_output(const struct h2_session *session);
 bool h2_session_is_over(const struct h2_session *session); /* neither reads nor writes any more */
 const char *h2_session_why(const struct h2_session *session); /* static words of the last error */
 
-/* `body` NULL: END_STREAM comes with the head. 0: no stream can be opened. */
+/* Names and values of fields live as long as the stream; names are in lower case.
+ * `body` NULL: END_STREAM comes with the head. 0: no stream can be opened. */
 int32_t h2_session_request(struct h2_session *session, const struct h2_field *fields, size_t count,
                            struct h2_body *body, void *stream);
 void h2_session_respond(struct h2_session *session, int32_t id, const struct h2_field *fields,

@@ -49,22 +49,34 @@ enum err h2_stream_err(uint32_t code)
 
 static const struct http_stream_ops OPS;
 
+static void drop(void *piece)
+{
+    struct h2_stream *self = piece;
+    arena_fini(&self->stream.arena);
+    free(self);
+}
+
+void h2_stream_free(struct h2_stream *self)
+{
+    struct loop *loop = self->stream.connection->loop;
+    buffer_fini(&self->in);
+    buffer_fini(&self->out.bytes);
+    arena_reset(&self->stream.arena);
+    spares_give(loop_spares(loop), self, drop);
+}
+
 struct h2_stream *h2_stream_new(struct h2_link *h2, int32_t id)
 {
-    struct h2_stream *self = h2->spare;
     struct http_connection *connection = &h2->link->connection;
+    struct h2_stream *self = spares_take(loop_spares(connection->loop), drop);
     struct arena arena;
     if (self != NULL) {
-        h2->spare = self->next;
-        h2->spare_count--;
         arena = self->stream.arena;
-        *self = (struct h2_stream){.id = id};
     } else {
         self = memory_new(struct h2_stream);
         arena_init(&arena, 0);
-        self->id = id;
     }
-    self->h2 = h2;
+    *self = (struct h2_stream){.id = id, .h2 = h2};
     self->stream.arena = arena;
     self->stream.ops = &OPS;
     self->stream.connection = connection;
@@ -163,14 +175,6 @@ void h2_stream_release(struct h2_stream *self)
     h2->dead = self;
 }
 
-void h2_stream_free(struct h2_stream *self)
-{
-    buffer_fini(&self->in);
-    buffer_fini(&self->out.bytes);
-    arena_fini(&self->stream.arena);
-    free(self);
-}
-
 /* ---- http/stream.h ---- */
 
 static bool can_send(const struct h2_stream *self)
@@ -247,9 +251,6 @@ static void send_trailers(struct http_stream *stream, const struct message *trai
         return;
     struct h2_field *fields =
         h2_message_fields(trailers, H2_TRAILERS, false, &stream->arena, &count);
-    for (size_t i = 0; i < count; i++)
-        fields[i] = (struct h2_field){arena_text(&stream->arena, fields[i].name),
-                                      arena_text(&stream->arena, fields[i].value)};
     self->out.trailers = count > 0 ? fields : NULL;
     self->out.trailer_count = count;
     stream->write_ended = self->out.end = true;

@@ -79,7 +79,8 @@ bool message_cookie(const struct message *message, struct text name, struct text
     return false;
 }
 
-void message_add(struct message *message, struct arena *arena, struct text name, struct text value)
+void message_add_known(struct message *message, struct arena *arena, enum name_id id,
+                       struct text name, struct text value)
 {
     if (message->field_count == message->field_cap) {
         uint32_t cap = message->field_cap == 0 ? 16 : message->field_cap * 2;
@@ -89,7 +90,12 @@ void message_add(struct message *message, struct arena *arena, struct text name,
         message->fields = fields;
         message->field_cap = cap;
     }
-    message->fields[message->field_count++] = (struct field){name, value, name_lookup(name)};
+    message->fields[message->field_count++] = (struct field){name, value, id};
+}
+
+void message_add(struct message *message, struct arena *arena, struct text name, struct text value)
+{
+    message_add_known(message, arena, name_lookup(name), name, value);
 }
 
 /* Drops the fields of that name from index `from` on; order is kept. */

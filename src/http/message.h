@@ -76,6 +76,9 @@ MUST_USE bool message_cookie(const struct message *message, struct text name,
                              struct text *ret_value);
 /* Appends; text must live as long as the message (arena it first). */
 void message_add(struct message *message, struct arena *arena, struct text name, struct text value);
+/* The same, when the number of the name is known. */
+void message_add_known(struct message *message, struct arena *arena, enum name_id id,
+                       struct text name, struct text value);
 /* Replaces the first of that name, drops the others; appends if there is none. */
 void message_set(struct message *message, struct arena *arena, struct text name, struct text value);
 void message_remove(struct message *message, struct text name);

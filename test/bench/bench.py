@@ -34,6 +34,7 @@ BENCH = BUILD / "bench"
 BIN = BUILD / "bin"
 HERE = pathlib.Path(__file__).resolve().parent
 IDLE = 5000  # connections
+GRPC_HOST = "grpc.example.com"
 CONTENDED = 0.10  # others' share of a core beyond which absolute figures mean nothing
 
 
@@ -120,6 +121,8 @@ class Proxy:
     """One proxy under test: how it is configured and started; its processes by id."""
     def __init__(self, name):
         self.name, self.process, self.port, self.tls_port = name, None, free_port(), free_port()
+
+    grpc = 0  # the port of the backend that speaks gRPC
 
     def start(self, folder, backend, cert, key):
         self.process = subprocess.Popen(pinned(0, self.command(folder, backend, cert, key)),
@@ -222,7 +225,10 @@ frontend f
   unique-id-header X-Request-Id
   http-request set-header X-Forwarded-Proto http
   option forwardfor
+  use_backend g if {{ path_beg /test.Echo/ }}
   default_backend b
+backend g
+  server s 127.0.0.1:{self.grpc} proto h2
 backend b
   server s 127.0.0.1:{backend} pool-max-conn 256
 """)
@@ -288,6 +294,21 @@ spec:
   parentRefs: [{{name: bench}}]
   rules: [{{backendRefs: [{{name: backend, port: 80}}]}}]
 ---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GRPCRoute
+metadata: {{name: bench}}
+spec:
+  parentRefs: [{{name: bench}}]
+  hostnames: [{GRPC_HOST}]
+  rules: [{{backendRefs: [{{name: grpc, port: 80}}]}}]
+---
+apiVersion: v1
+kind: Service
+metadata:
+  name: grpc
+  annotations: {{gateway.nantian.dev/addresses: "127.0.0.1:{self.grpc}"}}
+spec: {{ports: [{{port: 80, appProtocol: kubernetes.io/h2c}}]}}
+---
 apiVersion: v1
 kind: Service
 metadata:
@@ -330,33 +351,52 @@ WORKLOADS = {
     "handshake": (True, ["--connections", "8", "--tls", "--new"]),
     # HTTP/2 over TLS in, HTTP/1.1 out: by h2load
     "h2": (True, ["-c", "10", "-m", "32"]),
+    # unary calls that are echoed, HTTP/2 over TLS in, HTTP/2 out
+    "grpc": (True, ["-c", "10", "-m", "32"]),
 }
-HTTP2 = {"h2": ("haproxy", "h2o")}  # who speaks it on both sides as we do
+HTTP2 = {"h2": ("haproxy", "h2o"), "grpc": ("haproxy",)}  # who speaks it on both sides as we do
 
 
-def h2load(port, seconds, arguments):
-    """What bench_load would have said."""
-    out = subprocess.run(pinned(1, ["h2load", "-D", seconds, *arguments,
-                                    f"https://127.0.0.1:{port}/"]),
+def grpc_call(folder):
+    """The path of a unary call, and the arguments for h2load and nghttp."""
+    message = folder / "message.bin"
+    message.write_bytes(b"\0" + (64).to_bytes(4, "big") + b"m" * 64)
+    return "test.Echo/Stream", ["-d", message, "-H", f":authority: {GRPC_HOST}", "-H",
+                                "content-type: application/grpc", "-H", "te: trailers"]
+
+
+def grpc_check(proxy, folder):
+    path, arguments = grpc_call(folder)
+    out = subprocess.run(["nghttp", "-v", *arguments, f"https://127.0.0.1:{proxy.tls_port}/{path}"],
+                         capture_output=True, text=True).stdout
+    if not re.search("grpc-status.*: 0", out):
+        raise SystemExit(f"{proxy.name}: no gRPC: {out[-1000:]}")
+
+
+def h2load(port, length, arguments, path="", scheme="https"):
+    """What bench_load would have said; `length`: ["-D", seconds] or ["-n", requests]."""
+    out = subprocess.run(pinned(1, ["h2load", *length, *arguments,
+                                    f"{scheme}://127.0.0.1:{port}/{path}"]),
                          capture_output=True, text=True).stdout
     done = re.search(r"requests: \d+ total, \d+ started, \d+ done, (\d+) succeeded, (\d+) failed, "
                      r"(\d+) errored", out)
     rate = re.search(r"finished in [\d.]+\w+, ([\d.]+) req/s", out)
-    if not done or not rate or "Application protocol: h2" not in out:
+    if not done or not rate or not re.search("Application protocol: h2(c|$)", out, re.M):
         raise SystemExit(f"h2load: {out[-500:]}")
-    good = int(re.search(r"status codes: (\d+) 2xx", out)[1])
+    other = re.search(r"status codes: \d+ 2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx", out)
     median = re.search(r"time for request: +\S+ +\S+ +([\d.]+)(us|ms|s) ", out)
     unit = {"us": 1, "ms": 1000, "s": 1000000}[median[2]]
-    return {"requests": int(done[1]), "errors": int(done[3]), "bad": int(done[1]) - good,
+    return {"requests": int(done[1]), "errors": int(done[3]), "bad": sum(map(int, other.groups())),
             "rps": float(rate[1]), "p50_us": float(median[1]) * unit}
 
 
-def window(proxy, workload, seconds, machine):
+def window(proxy, workload, seconds, machine, folder):
     uses_tls, arguments = WORKLOADS[workload]
     port = proxy.tls_port if uses_tls else proxy.port
     before, busy, began = proxy.cpu_ns(), busy_ns(0), time.monotonic()
     if workload in HTTP2:
-        result = h2load(port, max(1, round(seconds)), arguments)
+        path, more = grpc_call(folder) if workload == "grpc" else ("", [])
+        result = h2load(port, ["-D", max(1, round(seconds))], [*arguments, *more], path)
     else:
         result = json.loads(subprocess.run(
             pinned(1, [BENCH / "bench_load", "--port", port, "--seconds", seconds, *arguments]),
@@ -371,7 +411,7 @@ def window(proxy, workload, seconds, machine):
     return used / 1000 / result["requests"], result["rps"], result["p50_us"]
 
 
-def paired(ours, peer, workload, options, machine):
+def paired(ours, peer, workload, options, machine, folder):
     """[(ours, peer)] of CPU per request; the order flips with each pair."""
     rows = []
     for number in range(options.pairs):
@@ -379,7 +419,7 @@ def paired(ours, peer, workload, options, machine):
         got = {}
         for proxy in order:
             time.sleep(0.2)
-            got[proxy.name] = window(proxy, workload, options.window, machine)
+            got[proxy.name] = window(proxy, workload, options.window, machine, folder)
         rows.append((got[ours.name], got[peer.name]))
     return rows
 
@@ -393,7 +433,11 @@ def compare(options):
     backend_port = free_port()
     cert, key = certificate(folder)
     backend = subprocess.Popen(pinned(1, [BENCH / "bench_backend", str(backend_port)]))
+    Proxy.grpc = free_port()
+    echo = subprocess.Popen(pinned(1, [BENCH / "bench_grpc", "serve", Proxy.grpc]),
+                            stdout=subprocess.DEVNULL)
     wait_port(backend_port)
+    wait_port(Proxy.grpc)
     ours, peers = Nantian("nantian"), [Floor("floor")]
     for cls, name in ((Nginx, "nginx"), (Haproxy, "haproxy"), (H2o, "h2o")):
         if shutil.which(name) or os.path.exists(f"/usr/sbin/{name}"):
@@ -410,7 +454,10 @@ def compare(options):
                     continue
                 if workload in HTTP2 and peer.name not in HTTP2[workload]:
                     continue
-                rows = paired(ours, peer, workload, options, machine)
+                if workload == "grpc":
+                    grpc_check(ours, folder)
+                    grpc_check(peer, folder)
+                rows = paired(ours, peer, workload, options, machine, folder)
                 ratios = [a[0] / b[0] for a, b in rows]
                 row = {"workload": workload, "peer": peer.name, "pairs": len(rows),
                        "ours_us": statistics.median(a[0] for a, _ in rows),
@@ -428,8 +475,9 @@ def compare(options):
     finally:
         for proxy in (ours, *peers):
             proxy.stop()
-        backend.kill()
-        backend.wait()
+        for process in (backend, echo):
+            process.kill()
+            process.wait()
     print(", ".join(f"{name} {kb} kB" for name, kb in memory.items()),
           "of memory (PSS) after it", file=sys.stderr)
     if options.markdown:
@@ -498,10 +546,11 @@ def gate():
     two runs so that start-up falls out, and bytes of memory; compared with gates.json."""
     limits = json.loads((HERE / "gates.json").read_text())
     measured = {}
-    for name, tool in (("instructions", "callgrind"), ("syscalls", "strace")):
+    for name, tool, version in (("instructions", "callgrind", "1.1"), ("syscalls", "strace", "1.1"),
+                                ("instructions", "callgrind", "2")):
         few, many = 2000, 6000
-        counts = [counted(tool, n) for n in (few, many)]
-        measured[f"{name} per HTTP/1.1 request"] = (counts[1] - counts[0]) / (many - few)
+        counts = [counted(tool, n, version) for n in (few, many)]
+        measured[f"{name} per HTTP/{version} request"] = (counts[1] - counts[0]) / (many - few)
     rest, measured["bytes per idle connection"] = idle(False)
     _, measured["bytes per idle TLS connection"] = idle(True)
     measured["bytes at rest"] = rest
@@ -515,7 +564,7 @@ def gate():
     return 1 if failed else 0
 
 
-def counted(tool, requests):
+def counted(tool, requests, version):
     """Runs the data plane under a tool, sends requests at a low rate, returns its count."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="nantian-gate-"))
     backend_port = free_port()
@@ -533,10 +582,13 @@ def counted(tool, requests):
                                stderr=open(folder / "tool.log", "w"))
     try:
         wait_port(proxy.port, 60)
-        load = subprocess.run([BENCH / "bench_load", "--port", str(proxy.port), "--connections",
-                               "8", "--requests", str(requests), "--seconds", "120"],
-                              capture_output=True, text=True)
-        result = json.loads(load.stdout)
+        if version == "2":
+            result = h2load(proxy.port, ["-n", requests], ["-c", "4", "-m", "32"], scheme="http")
+        else:
+            load = subprocess.run([BENCH / "bench_load", "--port", str(proxy.port), "--connections",
+                                   "8", "--requests", str(requests), "--seconds", "120"],
+                                  capture_output=True, text=True)
+            result = json.loads(load.stdout)
         if result["errors"] or result["bad"] or result["requests"] < requests:
             raise SystemExit(f"gate: {tool}: {result}")
     finally:
@@ -558,7 +610,7 @@ def counted(tool, requests):
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", type=lambda t: t.split(","), default=["h1", "tls", "handshake", "h2"])
+    parser.add_argument("--only", type=lambda t: t.split(","), default=["h1", "tls", "handshake", "h2", "grpc"])
     parser.add_argument("--pairs", type=int, default=11)
     parser.add_argument("--window", type=float, default=1.0)
     parser.add_argument("--json")
