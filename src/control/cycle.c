@@ -76,6 +76,15 @@ static void on_lost(void *owner)
     publish_drop(((struct cycle *)owner)->publish);
 }
 
+static void on_parameters_refused(void *owner, struct text gateway, struct text why)
+{
+    struct cycle *cycle = owner;
+    size_t slash = text_find(gateway, '/', 0);
+    if (outcome_set_refused(cycle->outcome, text_slice(gateway, 0, slash),
+                            text_slice(gateway, slash + 1, gateway.len), why))
+        loop_defer(cycle->loop, &cycle->again);
+}
+
 static void on_identity(void *owner, uint64_t ticket, struct text gateway, const char *why)
 {
     struct cycle *cycle = owner;
@@ -141,8 +150,8 @@ static void on_applied(void *owner, struct text gateway, uint64_t revision)
 
 bool cycle_init(struct cycle *cycle, const struct cycle_options *options)
 {
-    static const struct kube_events kube_events = {on_cluster_change, on_stopped, on_credentials,
-                                                   on_lost, on_identity};
+    static const struct kube_events kube_events = {
+        on_cluster_change, on_stopped, on_credentials, on_lost, on_parameters_refused, on_identity};
     static const struct publish_events events = {on_refused, on_refusals_end, on_applied};
     *cycle = (struct cycle){
         .loop = options->loop,

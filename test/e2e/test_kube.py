@@ -405,6 +405,10 @@ def test_install_is_what_its_parts_make():
 
 # ---- data planes of their own ----
 
+PARTS = ("ServiceAccount", "ConfigMap", "Service", "Deployment", "HorizontalPodAutoscaler",
+         "PodDisruptionBudget")
+
+
 def account(name, namespace="default"):
     return {"username": f"system:serviceaccount:{namespace}:{name}", "groups": []}
 
@@ -456,9 +460,10 @@ def address(cluster, gateway, ip):
 
 def test_each_gateway_gets_objects_that_go_with_it(provisioned):
     server = provisioned.server
-    deployment = wait_for(lambda: server.get("Deployment", "web-nantian"), "the Deployment")
+    wait_for(lambda: server.get("PodDisruptionBudget", "web-nantian"), "the last of the objects")
+    deployment = server.get("Deployment", "web-nantian")
     web = server.get("Gateway", "web")
-    for kind in ("ServiceAccount", "ConfigMap", "Service", "Deployment"):
+    for kind in PARTS:
         meta = server.get(kind, "web-nantian")["metadata"]
         assert meta["labels"]["gateway.networking.k8s.io/gateway-name"] == "web"
         assert meta["labels"]["gateway.networking.k8s.io/gateway-class-name"] == "nantian"
@@ -468,6 +473,12 @@ def test_each_gateway_gets_objects_that_go_with_it(provisioned):
     pod = deployment["spec"]["template"]["spec"]
     assert pod["securityContext"]["runAsNonRoot"] and not pod["automountServiceAccountToken"]
     assert pod["containers"][0]["image"] == "nantian-proxy:test"
+    scaler = server.get("HorizontalPodAutoscaler", "web-nantian")["spec"]
+    assert scaler["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment",
+                                        "name": "web-nantian"}
+    assert "replicas" not in deployment["spec"]
+    assert server.get("PodDisruptionBudget", "web-nantian")["spec"]["selector"] == \
+        deployment["spec"]["selector"]
     # What is as it should be is not written again; what is taken away comes back.
     settled(provisioned)
     forbidden = {(r.verb, r.path) for r in server.audit if not is_allowed(r)}
@@ -486,8 +497,99 @@ def test_each_gateway_gets_objects_that_go_with_it(provisioned):
     wait_for(lambda: server.get("Service", "web-nantian"), "the Service is back")
 
 
+def parameters(server, name, **spec):
+    server.put({"kind": "GatewayParameters", "metadata": {"name": name}, "spec": spec})
+
+
+def refer(server, name, gateway="web"):
+    item = server.get("Gateway", gateway)
+    item["spec"]["infrastructure"] = {"parametersRef": {
+        "group": "gateway.nantian.dev", "kind": "GatewayParameters", "name": name}}
+    server.put(item)
+
+
+def refused(cluster, words):
+    """The Gateway is not accepted, and these words say why."""
+    def look():
+        condition = cluster.condition("Gateway", "web", "Accepted")
+        return condition and condition["reason"] == "InvalidParameters" and \
+            words in condition["message"]
+    return wait_for(look, f"the Gateway says: {words}")
+
+
+def accepted_again(cluster):
+    return wait_for(lambda: cluster.condition("Gateway", "web", "Accepted")["status"] == "True",
+                    "the Gateway is accepted")
+
+
+def test_parameters_are_laid_over_the_objects_the_gateways_over_the_classes(provisioned):
+    server = provisioned.server
+    container = {"name": "proxy", "resources": {"limits": {"memory": "1Gi"}}}
+    parameters(server, "all", service={"spec": {"type": "NodePort"}},
+               deployment={"spec": {"template": {"spec": {"priorityClassName": "high",
+                                                          "containers": [container]}}}})
+    parameters(server, "own", horizontalPodAutoscaler={"spec": {"minReplicas": 3}},
+               podDisruptionBudget={"$patch": "delete"},
+               deployment={"spec": {"template": {"spec": {"priorityClassName": "higher"}}}})
+    wait_for(lambda: server.get("PodDisruptionBudget", "web-nantian"), "there is a budget")
+    theirs = {"kind": "PodDisruptionBudget", "metadata": {"name": "theirs"}, "spec": {}}
+    server.put(theirs)
+    item = server.get("GatewayClass", "nantian")
+    item["spec"]["parametersRef"] = {"group": "gateway.nantian.dev", "kind": "GatewayParameters",
+                                     "name": "all", "namespace": "default"}
+    server.put(item)
+    refer(server, "own")
+    wait_for(lambda: not server.get("PodDisruptionBudget", "web-nantian"), "the budget goes")
+    assert server.get("PodDisruptionBudget", "theirs")
+    assert server.get("PodDisruptionBudget", "other-nantian")
+    pod = server.get("Deployment", "web-nantian")["spec"]["template"]["spec"]
+    assert pod["priorityClassName"] == "higher"
+    assert pod["containers"][0]["resources"] == {
+        "requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"memory": "1Gi"}}
+    assert server.get("HorizontalPodAutoscaler", "web-nantian")["spec"]["minReplicas"] == 3
+    wait_for(lambda: server.get("Service", "other-nantian")["spec"]["type"] == "NodePort",
+             "the class's parameters hold for every Gateway")
+    settled(provisioned)
+    forbidden = {(r.verb, r.path) for r in server.audit if not is_allowed(r)}
+    assert not forbidden, "deploy/base/rbac.yaml gives no right to do this"
+
+
+def test_parameters_that_cannot_be_are_said_and_what_stands_stays(provisioned):
+    server = provisioned.server
+    wait_for(lambda: server.get("PodDisruptionBudget", "web-nantian"), "it is provisioned")
+    settled(provisioned)
+    before = {kind: server.get(kind, "web-nantian") for kind in PARTS}
+    refer(server, "own")
+    refused(provisioned, "there is no GatewayParameters default/own")
+    for spec, words in [
+            ({"deployment": {"spec": {"selector": {"matchLabels": {"a": "b"}}}}},
+             "spec.deployment: spec.selector cannot be changed"),
+            ({"deployment": {"spec": {"replicas": 2}}}, "spec.replicas is the HorizontalPodAuto"),
+            ({"service": {"$patch": "delete"}}, "spec.service: it cannot be left out"),
+            ({"service": {"spec": {"ports": [{"nodePort": 1}]}}}, "spec.ports[0] has no port")]:
+        parameters(server, "own", **spec)
+        refused(provisioned, words)
+    # What only the API server can know is asked of it, for all objects before any is written.
+    def judge(request, _):
+        if "dryRun" in request.query and b"absurd" in request.body:
+            return 422, {"kind": "Status", "message": "spec.type: Unsupported value: absurd"}
+        return None
+    server.when(judge, "patch", "services")
+    parameters(server, "own", service={"spec": {"type": "absurd"}},
+               serviceAccount={"metadata": {"labels": {"a": "b"}}})
+    refused(provisioned, "spec.service: spec.type: Unsupported value: absurd")
+    assert {kind: server.get(kind, "web-nantian") for kind in PARTS} == before
+    parameters(server, "own", deployment={"spec": {"replicas": 2}},
+               horizontalPodAutoscaler={"$patch": "delete"})
+    accepted_again(provisioned)
+    wait_for(lambda: server.get("Deployment", "web-nantian")["spec"].get("replicas") == 2,
+             "replicas may be said where no autoscaler does")
+    wait_for(lambda: not server.get("HorizontalPodAutoscaler", "web-nantian"), "it goes")
+
+
 def test_f26_what_is_left_half_done_is_done_again(provisioned):
-    server, steps = provisioned.server, ["serviceaccounts", "configmaps", "services", "deployments"]
+    server, steps = provisioned.server, ["serviceaccounts", "configmaps", "services",
+                                         "deployments", "poddisruptionbudgets"]
     for number, step in enumerate(steps):
         def die(*_):
             provisioned.planes[-1].kill()
@@ -498,10 +600,10 @@ def test_f26_what_is_left_half_done_is_done_again(provisioned):
         wait_for(lambda: not provisioned.planes[-1].running(), f"it dies at {step}")
         provisioned.planes.pop().judge()
         provisioned.control()
-        wait_for(lambda name=f"half-{number}-nantian": server.get("Deployment", name),
-                 "the Deployment is there after all")
+        wait_for(lambda name=f"half-{number}-nantian": server.get("PodDisruptionBudget", name),
+                 "all of it is there after all")
     assert {name for _, name in server.objects["deployments"]} == \
-        {"web-nantian", "other-nantian", *(f"half-{n}-nantian" for n in range(4))}
+        {"web-nantian", "other-nantian", *(f"half-{n}-nantian" for n in range(5))}
 
 
 def test_a_data_plane_proves_by_its_token_which_gateway_it_is_of(provisioned):

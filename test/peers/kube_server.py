@@ -45,6 +45,7 @@ RESOURCES = {
     "customresourcedefinitions": ("apiextensions.k8s.io", "v1", "CustomResourceDefinition", False),
     "routepolicies": (NANTIAN, "v1alpha1", "RoutePolicy", True),
     "securitypolicies": (NANTIAN, "v1alpha1", "SecurityPolicy", True),
+    "gatewayparameters": (NANTIAN, "v1alpha1", "GatewayParameters", True),
 }
 PLURALS = {kind: plural for plural, (_, _, kind, _) in RESOURCES.items()}
 
@@ -72,6 +73,8 @@ class Request:
             if self.query.get("watch") in ("1", "true"):
                 return "watch"
             return "get" if self.name else "list"
+        if self.method == "DELETE" and not self.name:
+            return "deletecollection"
         return self.method.lower()
 
     def user(self):
@@ -463,12 +466,32 @@ class KubeServer:
                     unchanged = old is not None and \
                         {**new, "metadata": {**new["metadata"], "resourceVersion": None}} == \
                         {**old, "metadata": {**old["metadata"], "resourceVersion": None}}
-                    item = copy.deepcopy(old) if unchanged else \
-                        self.put(new, status=request.sub == "status")
+                    if unchanged:
+                        item = copy.deepcopy(old)
+                    elif "dryRun" in request.query:
+                        item = new
+                    else:
+                        item = self.put(new, status=request.sub == "status")
         if code in (200, 201):
             self.reply(handler, code, item)
         else:
             self.fail(handler, code, said[1])
+
+    def do_deletecollection(self, request, handler):
+        def chosen(text, item):
+            at = item
+            key, value = text.split("=")
+            for name in ["metadata", "labels", key] if "/" in key else key.split("."):
+                at = at.get(name, {})
+            return at == value
+        wanted = [text for name in ("fieldSelector", "labelSelector")
+                  for text in request.query.get(name, "").split(",") if text]
+        with self.lock:
+            found = [item for (namespace, _), item in self.objects[request.plural].items()
+                     if namespace == request.namespace and all(chosen(t, item) for t in wanted)]
+        for item in found:
+            self.remove(request.plural, item["metadata"]["name"], request.namespace)
+        self.reply(handler, 200, {"kind": "Status", "apiVersion": "v1", "status": "Success"})
 
     def do_put(self, request, handler):
         sent = json.loads(request.body)

@@ -179,6 +179,10 @@ static void decode_value(struct decode *decode, const struct decode_field *field
         if (decode_expect(decode, value, VALUE_MAP))
             decode_entries(decode, field, value, base);
         return;
+    case DECODE_JSON:
+        if (decode_expect(decode, value, VALUE_MAP))
+            decode_json(decode, value, out);
+        return;
     default:
         decode_scalar(decode, field, value, base);
     }

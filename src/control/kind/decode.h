@@ -28,6 +28,7 @@ enum decode_type {
     DECODE_SWITCH,      /* struct kind_switch */
     DECODE_ENTRIES,     /* strings; array of struct kind_entry, count at `second`; appended */
     DECODE_BASE64,      /* the same, base64; appended */
+    DECODE_JSON,        /* struct text: an object of whatever content, as JSON */
 };
 
 struct decode_name {
@@ -112,11 +113,12 @@ bool decode_expect(struct decode *decode, const struct value *value, enum value_
 void decode_check_format(struct decode *decode, const struct decode_format *format,
                          const struct value *where, struct text text);
 
-/* decode_map.c: labels, and the data of Secrets. */
+/* decode_map.c: labels, the data of Secrets, and what is kept as it is. */
 void decode_pairs(struct decode *decode, const struct decode_field *field,
                   const struct value *value, struct kind_pairs *out);
 void decode_entries(struct decode *decode, const struct decode_field *field,
                     const struct value *value, void *base);
+void decode_json(struct decode *decode, const struct value *value, struct text *out);
 
 /* decode_path.c: where we are, in words. */
 struct decode_step {

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/base64.h"
+#include "base/json.h"
 #include "control/kind/decode.h"
 #include "control/kind/secret.h"
 
@@ -109,4 +110,13 @@ void decode_entries(struct decode *decode, const struct decode_field *field,
     decode->path = step.up;
     qsort(all, *count, sizeof(struct kind_entry), compare_entries);
     *entries = all;
+}
+
+void decode_json(struct decode *decode, const struct value *value, struct text *out)
+{
+    struct builder bytes CLEANUP(builder_fini) = {0};
+    struct json json;
+    json_init(&json, &bytes, 0);
+    json_value(&json, NULL, value);
+    *out = arena_text(decode->arena, builder_text(&bytes));
 }

@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "control/kind/canonical.h"
+#include "control/kind/gateway_parameters.h"
 #include "control/kind/meta.h"
 #include "control/kind/registry.h"
 #include "control/kind/service.h"
@@ -139,6 +140,10 @@ static void set_digests(struct kind_object *object, const struct value *document
             rest.map.members[rest.map.count++] = document->map.members[i];
     canonical_add(&out, &rest);
     free(rest.map.members);
+    for (size_t i = 0; object->id == KIND_GATEWAY_PARAMETERS && i < KIND_OVERLAYS; i++) {
+        builder_add_char(&out, '\n'); /* in an overlay a null says something */
+        builder_add(&out, object->gateway_parameters->overlays[i]);
+    }
     object->spec_digest = hash_digest(builder_text(&out));
 
     const struct value *metadata = value_get(document, "metadata");

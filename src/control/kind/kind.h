@@ -29,6 +29,7 @@ enum kind_id {
     KIND_NAMESPACE,
     KIND_ROUTE_POLICY,
     KIND_SECURITY_POLICY,
+    KIND_GATEWAY_PARAMETERS,
     KIND_COUNT,
 };
 
@@ -58,6 +59,7 @@ struct kind_object {
         const struct kind_config_map *config_map;
         const struct kind_route_policy *route_policy;
         const struct kind_security_policy *security_policy;
+        const struct kind_gateway_parameters *gateway_parameters;
     };
     struct arena arena; /* owns all of the above */
 };

@@ -177,6 +177,16 @@ static const struct registry_kind kinds[] = {
      &kind_shape_security_policy,
      &format_subdomain,
      NULL},
+    {KIND_GATEWAY_PARAMETERS,
+     KIND_GROUP_NANTIAN,
+     "GatewayParameters",
+     {"v1alpha1"},
+     {NULL},
+     true,
+     true,
+     &kind_shape_gateway_parameters,
+     &format_subdomain,
+     NULL},
 };
 
 const struct registry_kind *registry_find(struct text group, struct text kind)

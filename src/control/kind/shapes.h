@@ -54,6 +54,6 @@ extern const struct decode_shape kind_shape_backend_tls_policy, kind_shape_backe
 extern const struct decode_shape kind_shape_service;
 extern const struct decode_shape kind_shape_endpoint_slice, kind_shape_secret;
 extern const struct decode_shape kind_shape_config_map, kind_shape_route_policy;
-extern const struct decode_shape kind_shape_security_policy;
+extern const struct decode_shape kind_shape_security_policy, kind_shape_gateway_parameters;
 /* As v1alpha2 had them. */
 extern const struct decode_shape kind_shape_tls_route_alpha, kind_shape_tcp_route_alpha;

@@ -87,6 +87,12 @@ static void on_released(void *owner)
     kube->events->on_stopped(kube->owner);
 }
 
+static void on_refused(void *owner, struct text gateway, struct text why)
+{
+    struct kube *kube = owner;
+    kube->events->on_refused(kube->owner, gateway, why);
+}
+
 static void on_credentials(void *owner, struct text chain, struct text key)
 {
     struct kube *kube = owner;
@@ -101,6 +107,7 @@ static void on_credentials(void *owner, struct text chain, struct text key)
                           .server_name = kube->server_name,
                           .audience = TEXT(REVIEW_AUDIENCE)},
             .may_write = may_write,
+            .on_refused = on_refused,
             .owner = kube,
         });
         if (kube->outcome != NULL)

@@ -18,6 +18,8 @@ struct kube_events {
     void (*on_credentials)(void *owner, struct text chain, struct text key);
     /* The lease is lost: another replica is to hear what data planes say from now on. */
     void (*on_lost)(void *owner);
+    /* A Gateway's data planes cannot be as its parameters ask; `why` empty: they can. */
+    void (*on_refused)(void *owner, struct text gateway, struct text why);
     /* The answer to kube_ask: "namespace/name" of the Gateway; empty: no, and `why` says why. */
     void (*on_identity)(void *owner, uint64_t ticket, struct text gateway, const char *why);
 };

@@ -12,8 +12,6 @@
 #include "control/kind/service.h"
 
 #define NAME_MAX_BYTES 63
-#define LABEL_GATEWAY  "gateway.networking.k8s.io/gateway-name"
-#define LABEL_CLASS    "gateway.networking.k8s.io/gateway-class-name"
 
 struct making {
     const struct manifest_options *options;
@@ -67,8 +65,8 @@ static struct text label_of(const struct making *making)
 
 static void add_own_labels(struct making *making)
 {
-    json_text(&making->json, LABEL_GATEWAY, label_of(making));
-    json_text(&making->json, LABEL_CLASS, making->gateway->gateway->class_name);
+    json_text(&making->json, MANIFEST_LABEL_GATEWAY, label_of(making));
+    json_text(&making->json, MANIFEST_LABEL_CLASS, making->gateway->gateway->class_name);
 }
 
 static void add_labels(struct making *making)
@@ -77,8 +75,8 @@ static void add_labels(struct making *making)
     json_object_begin(&making->json, "labels");
     if (wanted != NULL)
         add_pairs(making, &wanted->labels);
-    json_string(&making->json, "app.kubernetes.io/name", "nantian-proxy");
-    json_string(&making->json, "app.kubernetes.io/managed-by", "nantian-control");
+    json_string(&making->json, MANIFEST_LABEL_NAME, "nantian-proxy");
+    json_string(&making->json, MANIFEST_LABEL_MANAGER, "nantian-control");
     add_own_labels(making);
     json_object_end(&making->json);
 }
@@ -199,8 +197,8 @@ static size_t find_ports(struct store *store, const struct kind_object *gateway,
 static void add_selector(struct making *making, const char *key)
 {
     json_object_begin(&making->json, key);
-    json_text(&making->json, LABEL_GATEWAY, label_of(making));
-    json_text(&making->json, LABEL_CLASS, making->gateway->gateway->class_name);
+    json_text(&making->json, MANIFEST_LABEL_GATEWAY, label_of(making));
+    json_text(&making->json, MANIFEST_LABEL_CLASS, making->gateway->gateway->class_name);
     json_object_end(&making->json);
 }
 
@@ -345,6 +343,25 @@ static void add_volumes(struct making *making)
     json_array_end(json);
 }
 
+/* Over nodes and zones, as far as it goes. */
+static void add_spread(struct making *making)
+{
+    static const char *const KEYS[] = {"kubernetes.io/hostname", "topology.kubernetes.io/zone"};
+    struct json *json = &making->json;
+    json_array_begin(json, "topologySpreadConstraints");
+    for (size_t i = 0; i < ARRAY_LEN(KEYS); i++) {
+        json_object_begin(json, NULL);
+        json_int(json, "maxSkew", 1);
+        json_string(json, "topologyKey", KEYS[i]);
+        json_string(json, "whenUnsatisfiable", "ScheduleAnyway");
+        json_object_begin(json, "labelSelector");
+        add_selector(making, "matchLabels");
+        json_object_end(json);
+        json_object_end(json);
+    }
+    json_array_end(json);
+}
+
 static struct manifest make_deployment(struct making *making, struct arena *arena)
 {
     struct json *json = &making->json;
@@ -369,15 +386,53 @@ static struct manifest make_deployment(struct making *making, struct arena *aren
                   "\"value\":\"0\"}]}"));
     add_container(making, arena);
     add_volumes(making);
+    add_spread(making);
     json_object_end(json);
     json_object_end(json);
     json_object_end(json);
     return end(making, "/apis/apps/v1", "deployments", arena);
 }
 
+/* ---- HorizontalPodAutoscaler, PodDisruptionBudget ---- */
+
+/* It owns the number of pods: the Deployment says none. */
+static struct manifest make_scaler(struct making *making, struct arena *arena)
+{
+    struct json *json = &making->json;
+    begin(making, "autoscaling/v2", "HorizontalPodAutoscaler");
+    json_object_begin(json, "spec");
+    json_object_begin(json, "scaleTargetRef");
+    json_string(json, "apiVersion", "apps/v1");
+    json_string(json, "kind", "Deployment");
+    json_text(json, "name", making->name);
+    json_object_end(json);
+    json_int(json, "minReplicas", 1);
+    json_int(json, "maxReplicas", 10);
+    json_raw(json, "metrics",
+             TEXT("[{\"type\":\"Resource\",\"resource\":{\"name\":\"cpu\",\"target\":"
+                  "{\"type\":\"Utilization\",\"averageUtilization\":70}}}]"));
+    json_raw(json, "behavior", TEXT("{\"scaleDown\":{\"stabilizationWindowSeconds\":300}}"));
+    json_object_end(json);
+    return end(making, "/apis/autoscaling/v2", "horizontalpodautoscalers", arena);
+}
+
+/* One at a time: a node is drained also where there is but one pod. */
+static struct manifest make_disruption(struct making *making, struct arena *arena)
+{
+    struct json *json = &making->json;
+    begin(making, "policy/v1", "PodDisruptionBudget");
+    json_object_begin(json, "spec");
+    json_int(json, "maxUnavailable", 1);
+    json_object_begin(json, "selector");
+    add_selector(making, "matchLabels");
+    json_object_end(json);
+    json_object_end(json);
+    return end(making, "/apis/policy/v1", "poddisruptionbudgets", arena);
+}
+
 bool manifest_make(const struct manifest_options *options, struct store *store,
                    const struct kind_object *gateway, struct arena *arena,
-                   struct manifest ret_manifests[MANIFEST_COUNT])
+                   struct manifest ret_manifests[KIND_OVERLAYS])
 {
     struct port ports[LIMIT_GATEWAY_PORTS];
     size_t count = find_ports(store, gateway, ports);
@@ -387,14 +442,16 @@ bool manifest_make(const struct manifest_options *options, struct store *store,
         .options = options, .gateway = gateway, .name = manifest_name(gateway, arena)};
     begin(&making, "v1", "ServiceAccount");
     json_bool(&making.json, "automountServiceAccountToken", false);
-    ret_manifests[MANIFEST_SERVICE_ACCOUNT] = end(&making, "/api/v1", "serviceaccounts", arena);
+    ret_manifests[KIND_OVERLAY_SERVICE_ACCOUNT] = end(&making, "/api/v1", "serviceaccounts", arena);
     begin(&making, "v1", "ConfigMap");
     json_object_begin(&making.json, "data");
     json_text(&making.json, "ca.crt", options->ca);
     json_object_end(&making.json);
-    ret_manifests[MANIFEST_CONFIG_MAP] = end(&making, "/api/v1", "configmaps", arena);
-    ret_manifests[MANIFEST_SERVICE] = make_service(&making, ports, count, arena);
-    ret_manifests[MANIFEST_DEPLOYMENT] = make_deployment(&making, arena);
+    ret_manifests[KIND_OVERLAY_CONFIG_MAP] = end(&making, "/api/v1", "configmaps", arena);
+    ret_manifests[KIND_OVERLAY_SERVICE] = make_service(&making, ports, count, arena);
+    ret_manifests[KIND_OVERLAY_DEPLOYMENT] = make_deployment(&making, arena);
+    ret_manifests[KIND_OVERLAY_SCALER] = make_scaler(&making, arena);
+    ret_manifests[KIND_OVERLAY_DISRUPTION] = make_disruption(&making, arena);
     builder_fini(&making.out);
     return true;
 }

@@ -3,7 +3,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "control/kind/gateway_parameters.h"
 #include "control/store/store.h"
+
+#define MANIFEST_LABEL_GATEWAY "gateway.networking.k8s.io/gateway-name"
+#define MANIFEST_LABEL_CLASS   "gateway.networking.k8s.io/gateway-class-name"
+#define MANIFEST_LABEL_NAME    "app.kubernetes.io/name"
+#define MANIFEST_LABEL_MANAGER "app.kubernetes.io/managed-by"
 
 struct manifest_options {
     struct text image;       /* of nantian-proxy */
@@ -13,24 +19,16 @@ struct manifest_options {
     struct text audience;    /* of the token by which a data plane says who it is */
 };
 
-enum manifest_type {
-    MANIFEST_SERVICE_ACCOUNT,
-    MANIFEST_CONFIG_MAP, /* the CA */
-    MANIFEST_SERVICE,
-    MANIFEST_DEPLOYMENT,
-    MANIFEST_COUNT,
-};
-
 struct manifest {
     struct text path; /* "/apis/apps/v1/namespaces/..." */
-    struct text json;
+    struct text json; /* empty: not wanted; a DELETE of the path takes away what may be there */
 };
 
 /* "<gateway>-<class>" as a DNS label of at most 63 bytes; what does not fit becomes a digest. The
  * service account of that name is what the data planes of the Gateway prove to be. In `arena`. */
 struct text manifest_name(const struct kind_object *gateway, struct arena *arena);
-/* All four, in the order in which they are applied, in `arena`. False: the Gateway has no listener,
- * so there is nothing that a Service could have. */
+/* All of them, in the order in which they are applied, in `arena`. False: the Gateway has no
+ * listener, so there is nothing that a Service could have. */
 bool manifest_make(const struct manifest_options *options, struct store *store,
                    const struct kind_object *gateway, struct arena *arena,
-                   struct manifest ret_manifests[MANIFEST_COUNT]);
+                   struct manifest ret_manifests[KIND_OVERLAYS]);

@@ -9,14 +9,16 @@
 #include "base/map.h"
 #include "base/memory.h"
 #include "control/kind/gateway.h"
+#include "control/kube/tailor.h"
 
 struct site {
     struct provision *provision;
     char *path; /* owns: "namespace/name" */
     struct digest applied, wanted;
     struct arena arena; /* of the manifests */
-    struct manifest manifests[MANIFEST_COUNT];
-    size_t step; /* MANIFEST_COUNT: nothing is under way */
+    struct manifest manifests[KIND_OVERLAYS];
+    size_t step;   /* KIND_OVERLAYS: nothing is under way */
+    bool is_trial; /* the API server is asked whether it would take them, overlays and all */
     uint32_t failures;
     uint64_t applied_ms;
     struct client_call *call;
@@ -57,7 +59,7 @@ static struct site *site_of(struct provision *provision, const struct kind_meta 
     site = memory_new(struct site);
     site->provision = provision;
     site->path = memory_string(builder_text(&path));
-    site->step = MANIFEST_COUNT;
+    site->step = KIND_OVERLAYS;
     arena_init(&site->arena, 0);
     timer_init(&site->retry, site, on_retry);
     map_put(&provision->sites, text_of(site->path), site);
@@ -66,17 +68,44 @@ static struct site *site_of(struct provision *provision, const struct kind_meta 
 
 /* ---- applying ---- */
 
+static void tell(struct site *site, struct text why)
+{
+    const struct provision_options *options = &site->provision->options;
+    options->on_refused(options->owner, text_of(site->path), why);
+}
+
+/* What the API server has against an overlay. */
+static void tell_refusal(struct site *site, const struct client_answer *answer)
+{
+    struct arena arena;
+    struct faults faults;
+    struct value *status = NULL;
+    arena_init(&arena, 0);
+    faults_init(&faults, &arena);
+    struct text words = TEXT_NONE;
+    if (value_parse_json(answer->body, TEXT_NONE, &arena, &status, &faults))
+        words = value_string(value_get(status, "message"));
+    tell(site, arena_printf(&arena, "The API server takes no such spec.%s: " TEXT_FMT,
+                            kind_overlay_name((enum kind_overlay)site->step),
+                            TEXT_ARG(text_slice(words, 0, 1000))));
+    faults_fini(&faults);
+    arena_fini(&arena);
+}
+
 static void on_applied(void *owner, const struct client_answer *answer)
 {
     struct site *site = owner;
     struct provision *provision = site->provision;
+    bool is_removal = site->manifests[site->step].json.len == 0;
     site->call = NULL;
-    if (answer->status == 200 || answer->status == 201) {
+    if (answer->status == 200 || answer->status == 201 || (is_removal && answer->status == 404)) {
         site->failures = 0;
         site->step++;
         next_step(site);
         return;
     }
+    if (site->is_trial && (answer->status == 400 || answer->status == 403 || answer->status == 422))
+        tell_refusal(site, answer);
     uint64_t pause = 500ull << MIN(site->failures++, 6u);
     pause = MAX(pause, (uint64_t)answer->retry_after_s * 1000);
     log_error("an object of a Gateway's data planes cannot be applied",
@@ -87,33 +116,61 @@ static void on_applied(void *owner, const struct client_answer *answer)
     loop_arm(provision->options.loop, &site->retry, pause);
 }
 
-static void next_step(struct site *site)
+static void start_step(struct site *site)
 {
     static const struct client_events EVENTS = {.on_done = on_applied};
-    struct provision *provision = site->provision;
+    const struct manifest *manifest = &site->manifests[site->step];
+    bool is_removal = manifest->json.len == 0;
     struct arena arena;
-    if (site->step == MANIFEST_COUNT) {
+    arena_init(&arena, 0);
+    const struct client_request request = {
+        .method = is_removal ? "DELETE" : "PATCH",
+        .path = is_removal
+                    ? manifest->path
+                    : arena_printf(&arena, TEXT_FMT "?fieldManager=nantian-control&force=true%s",
+                                   TEXT_ARG(manifest->path), site->is_trial ? "&dryRun=All" : ""),
+        .content_type = is_removal ? NULL : "application/apply-patch+yaml",
+        .body = manifest->json,
+        .timeout_ms = LIMIT_KUBE_CALL_MS,
+    };
+    site->call = client_start(site->provision->options.client, &request, &EVENTS, site);
+    arena_fini(&arena);
+}
+
+static void next_step(struct site *site)
+{
+    struct provision *provision = site->provision;
+    while (site->is_trial && site->step < KIND_OVERLAYS &&
+           site->manifests[site->step].json.len == 0)
+        site->step++;
+    if (site->is_trial && site->step == KIND_OVERLAYS) {
+        tell(site, TEXT_NONE);
+        site->is_trial = false;
+        site->step = 0;
+    }
+    if (site->step == KIND_OVERLAYS) {
         site->applied = site->wanted;
         site->applied_ms = loop_now_ms(provision->options.loop);
         log_info("data planes are provisioned", log_str("gateway", site->path));
         return;
     }
-    if (!provision->options.may_write(provision->options.owner)) {
-        site->step = MANIFEST_COUNT;
-        return;
-    }
-    const struct manifest *manifest = &site->manifests[site->step];
-    arena_init(&arena, 0);
-    const struct client_request request = {
-        .method = "PATCH",
-        .path = arena_printf(&arena, TEXT_FMT "?fieldManager=nantian-control&force=true",
-                             TEXT_ARG(manifest->path)),
-        .content_type = "application/apply-patch+yaml",
-        .body = manifest->json,
-        .timeout_ms = LIMIT_KUBE_CALL_MS,
-    };
-    site->call = client_start(provision->options.client, &request, &EVENTS, site);
-    arena_fini(&arena);
+    if (provision->options.may_write(provision->options.owner))
+        start_step(site);
+    else
+        site->step = KIND_OVERLAYS;
+}
+
+/* False: there is nothing that could be applied. */
+static bool make(struct site *site, const struct kind_object *gateway, struct arena *arena,
+                 struct manifest manifests[KIND_OVERLAYS], bool *ret_is_tailored)
+{
+    const struct provision_options *options = &site->provision->options;
+    if (!manifest_make(&options->manifests, options->store, gateway, arena, manifests))
+        return false;
+    struct text why = tailor_lay(options->store, gateway, arena, manifests, ret_is_tailored);
+    if (why.len > 0 || !*ret_is_tailored)
+        tell(site, why);
+    return why.len == 0;
 }
 
 /* Takes the place of what is under way for an older form. */
@@ -122,18 +179,23 @@ static void apply(struct site *site, const struct kind_object *gateway)
     struct provision *provision = site->provision;
     struct builder all CLEANUP(builder_fini) = {0};
     struct arena arena;
-    struct manifest manifests[MANIFEST_COUNT];
+    struct manifest manifests[KIND_OVERLAYS];
+    bool is_tailored = false;
     arena_init(&arena, 0);
-    if (!manifest_make(&provision->options.manifests, provision->options.store, gateway, &arena,
-                       manifests)) {
+    if (!make(site, gateway, &arena, manifests, &is_tailored) ||
+        !provision->options.may_write(provision->options.owner)) {
         arena_fini(&arena);
         return;
     }
-    for (size_t i = 0; i < MANIFEST_COUNT; i++)
+    for (size_t i = 0; i < KIND_OVERLAYS; i++) {
+        builder_add(&all, manifests[i].path);
         builder_add(&all, manifests[i].json);
+    }
     struct digest wanted = hash_digest(builder_text(&all));
-    bool is_under_way = site->step < MANIFEST_COUNT && digest_equal(wanted, site->wanted);
-    bool is_done = site->step == MANIFEST_COUNT && digest_equal(wanted, site->applied);
+    bool is_under_way = site->step < KIND_OVERLAYS && digest_equal(wanted, site->wanted);
+    bool is_done = site->step == KIND_OVERLAYS && digest_equal(wanted, site->applied);
+    if (is_done)
+        tell(site, TEXT_NONE);
     if (is_under_way || is_done) {
         arena_fini(&arena);
         return;
@@ -145,6 +207,7 @@ static void apply(struct site *site, const struct kind_object *gateway)
     site->arena = arena;
     memcpy(site->manifests, manifests, sizeof(manifests));
     site->wanted = wanted;
+    site->is_trial = is_tailored;
     site->step = 0;
     next_step(site);
 }
@@ -178,7 +241,7 @@ static void run(struct provision *provision)
     struct map_entry *item;
     struct store_list gateways = store_list(provision->options.store, KIND_GATEWAY);
     uint64_t now = loop_now_ms(provision->options.loop);
-    if (provision->outcome == NULL || !provision->options.may_write(provision->options.owner))
+    if (provision->outcome == NULL)
         return;
     for (size_t at = 0; map_next(&provision->sites, &at, &item);)
         ((struct site *)item->value)->is_seen = false;

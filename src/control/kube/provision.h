@@ -16,6 +16,9 @@ struct provision_options {
     struct store *store;               /* borrows */
     struct manifest_options manifests; /* texts are borrowed */
     bool (*may_write)(void *owner);
+    /* The Gateway ("namespace/name") cannot have its data planes as its parameters ask, so what is
+     * there stays; `why` empty: it can. Told by every replica as far as it knows. */
+    void (*on_refused)(void *owner, struct text gateway, struct text why);
     void *owner;
 };
 

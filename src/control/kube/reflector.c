@@ -52,7 +52,7 @@ struct text reflector_plural(struct arena *arena, const char *kind)
     if (last == 'y' && strchr("aeiou", before) == NULL) {
         out.len--;
         builder_add_string(&out, "ies");
-    } else {
+    } else if (last != 's' || before == 's') { /* else it is one already: GatewayParameters */
         builder_add_string(&out, last == 's' ? "es" : "s");
     }
     return arena_text(arena, builder_text(&out));

@@ -53,6 +53,7 @@ static bool has_status(enum kind_id kind)
     case KIND_CONFIG_MAP:
     case KIND_NAMESPACE:
     case KIND_REFERENCE_GRANT:
+    case KIND_GATEWAY_PARAMETERS:
     case KIND_COUNT:
         return false;
     default:

@@ -229,11 +229,16 @@ bool gateway_wants_programmed(const struct gateway_view *view)
     return view->accepted.reason == NULL && !is_blocked(view, &by, &port) && serves_anything(view);
 }
 
-static void accepted(const struct gateway_view *view, struct piece *piece,
+static void accepted(const struct gateway_facts *facts, struct piece *piece,
                      struct conditions *conditions)
 {
-    if (view->accepted.reason != NULL) {
-        set(piece, conditions, "Accepted", CONDITION_FALSE, view->accepted);
+    const struct gateway_view *view = facts->view;
+    struct verdict no = view->accepted;
+    struct text why = view->no_parameters.len > 0 ? view->no_parameters : facts->refused;
+    if (no.reason == NULL && why.len > 0)
+        no = (struct verdict){"InvalidParameters", why};
+    if (no.reason != NULL) {
+        set(piece, conditions, "Accepted", CONDITION_FALSE, no);
         return;
     }
     size_t bad = 0;
@@ -340,7 +345,7 @@ struct piece *gateway_piece(struct translation *t, const struct gateway_facts *f
     gateway_add_resources(t, view, piece, 0, view->own_count);
 
     struct object_status *status = piece_status(piece, object, t->controller);
-    accepted(view, piece, &status->conditions);
+    accepted(facts, piece, &status->conditions);
     programmed(t, facts, piece, &status->conditions);
     resolved(view, piece, &status->conditions);
     if (view->is_insecure)

@@ -7,7 +7,8 @@
 /* What is known at the end of a run. */
 struct gateway_facts {
     const struct gateway_view *view;
-    bool is_programmed; /* a data plane has confirmed it */
+    bool is_programmed;  /* a data plane has confirmed it */
+    struct text refused; /* why its data planes cannot be as it asks; empty: nothing */
 };
 
 /* The Gateway's own piece: Listener resources, wanted secrets, status. */

@@ -1,12 +1,13 @@
-/* GatewayClass: ours by its controllerName; it takes no parameters. */
+/* GatewayClass: ours by its controllerName, accepted if its parameters are there. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/translate/gateway_class.h"
 
 #include "control/kind/gateway_class.h"
+#include "control/translate/parameters.h"
 
 #define FEATURES_MAX 64
 
-enum gateway_class_standing gateway_class_standing(const struct translation *t, struct text name)
+enum gateway_class_standing gateway_class_standing(struct translation *t, struct text name)
 {
     const struct kind_object *object = store_get(t->store, KIND_GATEWAY_CLASS, TEXT_NONE, name);
     if (object == NULL) {
@@ -16,7 +17,10 @@ enum gateway_class_standing gateway_class_standing(const struct translation *t, 
     const struct kind_gateway_class *class = object->gateway_class;
     if (!text_equal(class->controller_name, t->controller))
         return GATEWAY_CLASS_OTHER;
-    return class->parameters == NULL ? GATEWAY_CLASS_OURS : GATEWAY_CLASS_INVALID;
+    const struct kind_object *parameters;
+    return parameters_of_class(t->store, object, &t->scratch, &parameters).len == 0
+               ? GATEWAY_CLASS_OURS
+               : GATEWAY_CLASS_INVALID;
 }
 
 struct piece *gateway_class_piece(struct translation *t, const struct kind_object *object)
@@ -29,16 +33,17 @@ struct piece *gateway_class_piece(struct translation *t, const struct kind_objec
     const char **features = arena_array(&piece->arena, const char *, FEATURES_MAX);
     status->features = features;
     status->feature_count = capability_features(t->capabilities, features, FEATURES_MAX);
-    if (class->parameters == NULL) {
+    const struct kind_object *parameters;
+    struct text no = parameters_of_class(t->store, object, &t->scratch, &parameters);
+    if (no.len == 0) {
         conditions_set(&status->conditions, &piece->arena, "Accepted", CONDITION_TRUE, "Accepted",
                        TEXT("This controller answers for Gateways of this class."));
         return piece;
     }
-    struct text message = TEXT("spec.parametersRef: this controller takes no parameters.");
     conditions_set(&status->conditions, &piece->arena, "Accepted", CONDITION_FALSE,
-                   "InvalidParameters", message);
+                   "InvalidParameters", arena_text(&piece->arena, no));
     struct piece_spot spot = {FAULT_ERROR, "InvalidParameters", class->parameters->place,
-                              TEXT("spec.parametersRef"), TEXT("Remove it.")};
-    piece_fault(piece, object, &spot, message);
+                              TEXT("spec.parametersRef"), TEXT_NONE};
+    piece_fault(piece, object, &spot, no);
     return piece;
 }

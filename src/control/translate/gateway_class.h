@@ -12,6 +12,6 @@ enum gateway_class_standing {
     GATEWAY_CLASS_MISSING,
 };
 
-enum gateway_class_standing gateway_class_standing(const struct translation *t, struct text name);
+enum gateway_class_standing gateway_class_standing(struct translation *t, struct text name);
 /* NULL: somebody else's. */
 struct piece *gateway_class_piece(struct translation *t, const struct kind_object *object);

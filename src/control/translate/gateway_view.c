@@ -9,23 +9,34 @@
 #include "control/translate/gateway_class.h"
 #include "control/translate/listener_set.h"
 #include "control/translate/listeners.h"
+#include "control/translate/parameters.h"
 #include "control/translate/secrets.h"
 #include "control/translate/view.h"
+
+static void check_parameters(struct translation *t, struct gateway_view *view,
+                             const struct kind_object *object)
+{
+    const struct kind_gateway *gateway = object->gateway;
+    const struct kind_object *parameters;
+    struct piece_spot spot = {FAULT_ERROR, "InvalidParameters", gateway->place,
+                              TEXT("spec.gatewayClassName"), TEXT_NONE};
+    if (gateway_class_standing(t, gateway->class_name) == GATEWAY_CLASS_INVALID) {
+        view->no_parameters = TEXT("Its GatewayClass is not accepted.");
+    } else {
+        view->no_parameters = parameters_of_gateway(t->store, object, &view->arena, &parameters);
+        if (view->no_parameters.len > 0)
+            spot.place = gateway->infrastructure->parameters->place;
+        spot.field = TEXT("spec.infrastructure.parametersRef");
+    }
+    if (view->no_parameters.len > 0)
+        piece_fault(view->draft, object, &spot, view->no_parameters);
+}
 
 static void check_settings(struct translation *t, struct gateway_view *view,
                            const struct kind_object *object)
 {
     const struct kind_gateway *gateway = object->gateway;
-    if (gateway_class_standing(t, gateway->class_name) == GATEWAY_CLASS_INVALID)
-        view_reject(view, object, gateway->place, "spec.gatewayClassName",
-                    (struct verdict){"Invalid", TEXT("Its GatewayClass is not accepted.")});
-    if (gateway->infrastructure != NULL && gateway->infrastructure->parameters != NULL)
-        view_reject(
-            view, object, gateway->infrastructure->parameters->place,
-            "spec.infrastructure.parametersRef",
-            (struct verdict){"InvalidParameters",
-                             TEXT("spec.infrastructure.parametersRef: no kind of parameters is "
-                                  "supported.")});
+    check_parameters(t, view, object);
     if (gateway->tls == NULL || gateway->tls->client_certificate == NULL)
         return;
     const struct kind_ref *ref = gateway->tls->client_certificate;

@@ -55,6 +55,7 @@ void outcome_free(struct outcome *outcome)
     for (size_t at = 0; map_next(&outcome->gateways, &at, &entry);) {
         struct gateway_entry *gateway = entry->value;
         view_free(gateway->view);
+        free(gateway->refused);
         free(gateway);
     }
     sharing_free(outcome);

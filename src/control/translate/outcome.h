@@ -59,6 +59,10 @@ struct digest outcome_digest(const struct outcome *outcome, enum resource_type t
  * since. Takes effect in the next translate_apply, which may have no changes. */
 void outcome_set_programmed(struct outcome *outcome, struct text namespace, struct text name,
                             uint64_t revision);
+/* The Gateway's data planes cannot be made as it asks (InvalidParameters), or, `why` empty, can.
+ * True: that is news, and takes effect in the next translate_apply, which may have no changes. */
+bool outcome_set_refused(struct outcome *outcome, struct text namespace, struct text name,
+                         struct text why);
 /* True: this Gateway has something to serve and waits for a data plane to say so. */
 bool outcome_wants_programmed(const struct outcome *outcome, struct text namespace,
                               struct text name);

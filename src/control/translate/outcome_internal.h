@@ -15,6 +15,7 @@ struct gateway_entry {
     struct gateway_view *before; /* owns; during a run, what it replaces */
     uint64_t changed, confirmed; /* revisions; programmed if confirmed >= changed */
     bool is_confirmed;
+    char *refused; /* owns; see outcome_set_refused; NULL: nothing */
 };
 
 /* How many routes count on a listener. */

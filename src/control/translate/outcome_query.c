@@ -241,13 +241,12 @@ void outcome_set_programmed(struct outcome *outcome, struct text namespace, stru
     entry->view->is_dirty = true;
 }
 
-static const struct gateway_entry *find_gateway(const struct outcome *outcome,
-                                                struct text namespace, struct text name)
+static struct gateway_entry *find_gateway(const struct outcome *outcome, struct text namespace,
+                                          struct text name)
 {
     struct arena arena;
     arena_init(&arena, 0);
-    const struct gateway_entry *entry =
-        outcome_gateway(outcome, piece_path(&arena, namespace, name));
+    struct gateway_entry *entry = outcome_gateway(outcome, piece_path(&arena, namespace, name));
     arena_fini(&arena);
     return entry;
 }
@@ -258,4 +257,16 @@ bool outcome_wants_programmed(const struct outcome *outcome, struct text namespa
     const struct gateway_entry *entry = find_gateway(outcome, namespace, name);
     return entry != NULL && gateway_wants_programmed(entry->view) &&
            !(entry->is_confirmed && entry->confirmed >= entry->changed);
+}
+
+bool outcome_set_refused(struct outcome *outcome, struct text namespace, struct text name,
+                         struct text why)
+{
+    struct gateway_entry *entry = find_gateway(outcome, namespace, name);
+    if (entry == NULL || text_is(why, entry->refused == NULL ? "" : entry->refused))
+        return false;
+    free(entry->refused);
+    entry->refused = why.len == 0 ? NULL : memory_string(why);
+    entry->view->is_dirty = true;
+    return true;
 }

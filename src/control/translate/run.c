@@ -228,6 +228,17 @@ static void reach_gateway(struct run *run, struct store_key key)
     }
 }
 
+static void reach_parameters(struct run *run, struct store_key key)
+{
+    struct store_keys keys = store_referrers(run->t.store, key, &run->t.run);
+    for (size_t i = 0; i < keys.count; i++) {
+        if (keys.items[i].kind == KIND_GATEWAY_CLASS)
+            reach_class(run, keys.items[i]);
+        else if (keys.items[i].kind == KIND_GATEWAY)
+            run_mark(run, &run->gateways, keys.items[i]);
+    }
+}
+
 static void reach(struct run *run, struct store_key key)
 {
     switch (key.kind) {
@@ -271,6 +282,9 @@ static void reach(struct run *run, struct store_key key)
     case KIND_ROUTE_POLICY:
     case KIND_SECURITY_POLICY:
         reach_policy(run, key);
+        break;
+    case KIND_GATEWAY_PARAMETERS:
+        reach_parameters(run, key);
         break;
     case KIND_NONE:
     case KIND_COUNT:

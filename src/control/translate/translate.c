@@ -52,6 +52,7 @@ static void forget_gateway(struct run *run, struct gateway_entry *entry)
     for (size_t i = 0; i < entry->view->set_count; i++)
         run_mark(run, &run->sets, entry->view->sets[i].key);
     view_free(entry->view);
+    free(entry->refused);
     free(entry);
 }
 
@@ -201,7 +202,8 @@ static void make_gateway(struct run *run, struct gateway_entry *entry)
     struct outcome *outcome = run->t.outcome;
     size_t count = entry->view->set_count + 1;
     struct gateway_facts facts = {entry->view,
-                                  entry->is_confirmed && entry->confirmed >= entry->changed};
+                                  entry->is_confirmed && entry->confirmed >= entry->changed,
+                                  text_of(entry->refused == NULL ? "" : entry->refused)};
     struct piece **pieces = gateway_pieces(run, &facts);
     bool differs = false;
     for (size_t i = 0; i < count && !differs; i++)

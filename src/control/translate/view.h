@@ -49,6 +49,8 @@ struct gateway_view {
     int64_t generation, created;
     struct piece *draft; /* owns; collects faults and foreign namespaces for the real piece */
     struct verdict accepted, resolved, unusable;
+    /* Why what data planes are to look like is not known: not accepted, but what stands goes on. */
+    struct text no_parameters;
     struct store_key client_certificate; /* shown to backends; kind NONE: none */
     bool is_insecure;
     bool is_fronted; /* by a Service: its addresses are not the data planes' own */
