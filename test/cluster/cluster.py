@@ -62,6 +62,9 @@ def started(binaries, bare):
         rig.wait_for(lambda: cluster.kubectl("wait", "--for=condition=Accepted", "--timeout=1s",
                                              "gatewayclass/nantian", check=False),
                      "GatewayClass nantian is accepted", 180)
+        # Applied once more, all of it stays as it is; "diff" fails when something would change.
+        cluster.kubectl("apply", "--server-side", "-f", INSTALL)
+        cluster.kubectl("diff", "--server-side", "-f", INSTALL)
         print(f"cluster: Nantian is up after {time.monotonic() - began:.1f} s", flush=True)
     return cluster
 

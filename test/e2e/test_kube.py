@@ -4,6 +4,7 @@ import contextlib
 import copy
 import http.client
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -401,6 +402,48 @@ def is_allowed(request):
 
 def test_install_is_what_its_parts_make():
     subprocess.run([ROOT / "tools/install-manifest", "--check"], check=True)
+
+
+def schemas():
+    """Kind -> the schema of its CRD."""
+    text = (ROOT / "deploy/install.yaml").read_text(encoding="utf-8")
+    return {item["spec"]["names"]["kind"]: item["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+            for item in yaml.safe_load_all(text) if item["kind"] == "CustomResourceDefinition"}
+
+
+def misfits(schema, value, path=""):
+    """Where a value is not what the schema says; what the API server would drop or refuse."""
+    kinds = {"object": dict, "array": list, "string": str, "integer": int, "boolean": bool}
+    if not isinstance(value, kinds[schema["type"]]):
+        return [f"{path} is no {schema['type']}"]
+    if schema["type"] == "array":
+        return [each for i, item in enumerate(value)
+                for each in misfits(schema["items"], item, f"{path}[{i}]")]
+    if schema["type"] == "object" and "properties" in schema:
+        found = [f"{path}.{name} is not there" for name in schema.get("required", [])
+                 if name not in value]
+        for name, item in value.items():
+            known = schema["properties"].get(name)
+            found += [f"{path}.{name} is unknown"] if known is None else \
+                misfits(known, item, f"{path}.{name}") if path or name == "spec" else []
+        return found
+    if value not in schema.get("enum", [value]) or \
+            (schema["type"] == "string" and not re.search(schema.get("pattern", ""), value)):
+        return [f"{path}: {value}"]
+    return []
+
+
+def test_schemas_take_what_the_control_plane_takes_and_fill_in_nothing():
+    known = schemas()
+    assert set(known) == {"RoutePolicy", "SecurityPolicy", "BackendLBPolicy", "GatewayParameters"}
+    assert '"default":' not in json.dumps(known).replace('"default": {"type": "object"', "")
+    count = 0
+    for path in sorted((ROOT / "test/golden").glob("*.in.yaml")):
+        for item in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+            if item and item.get("kind") in known:
+                assert not misfits(known[item["kind"]], item), path
+                count += 1
+    assert count > 20
 
 
 # ---- data planes of their own ----

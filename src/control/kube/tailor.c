@@ -7,7 +7,7 @@
 #include "control/kind/gateway.h"
 #include "control/kind/service.h"
 #include "control/kube/overlay.h"
-#include "control/translate/parameters.h"
+#include "control/store/parameters.h"
 
 struct tailoring {
     struct arena *arena;

@@ -3,7 +3,7 @@
 #include "control/translate/gateway_class.h"
 
 #include "control/kind/gateway_class.h"
-#include "control/translate/parameters.h"
+#include "control/store/parameters.h"
 
 #define FEATURES_MAX 64
 

@@ -5,11 +5,11 @@
 #include "base/memory.h"
 #include "control/kind/listener_set.h"
 #include "control/store/namespaces.h"
+#include "control/store/parameters.h"
 #include "control/translate/addresses.h"
 #include "control/translate/gateway_class.h"
 #include "control/translate/listener_set.h"
 #include "control/translate/listeners.h"
-#include "control/translate/parameters.h"
 #include "control/translate/secrets.h"
 #include "control/translate/view.h"
 

@@ -1,6 +1,6 @@
 /* The only kind of parameters is GatewayParameters. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "control/translate/parameters.h"
+#include "control/store/parameters.h"
 
 #include "control/kind/gateway.h"
 #include "control/kind/gateway_class.h"
