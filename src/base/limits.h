@@ -143,6 +143,11 @@
 #define LIMIT_KUBE_RETRY_MAX_MS 30000
 #define LIMIT_KUBE_WRITES      16     /* in flight at once */
 #define LIMIT_KUBE_WRITE_MS    200    /* between two writes of one object: changes join meanwhile */
+#define LIMIT_KUBE_EVENTS      128    /* told last, of which a repetition is known as such */
+#define LIMIT_KUBE_EVENT_BURST 25     /* new Events at once; then one each: as client-go's filter */
+#define LIMIT_KUBE_EVENT_REFILL_MS 2000
+#define LIMIT_KUBE_EVENT_MS    5000   /* between two writes of one Event */
+#define LIMIT_KUBE_EVENT_SERIES_MS 600000 /* of silence: then it is a new one, as in client-go */
 #define LIMIT_STATUS_PARENTS   32     /* the schemas' bounds */
 #define LIMIT_STATUS_ANCESTORS 16
 #define LIMIT_LEASE_MS         10000 /* a follower takes over after so long without a renewal */

@@ -25,8 +25,8 @@ struct cli_verb {
     int (*run)(int argc, char **argv); /* argv[0] is the verb's last word */
 };
 
-extern const struct cli_verb cli_check, cli_config, cli_demo, cli_echo, cli_explain, cli_nodes,
-    cli_routes, cli_status, cli_up, cli_version;
+extern const struct cli_verb cli_check, cli_config, cli_demo, cli_echo, cli_explain, cli_install,
+    cli_nodes, cli_routes, cli_status, cli_up, cli_version;
 
 /* What `self` does: a script that completes `verbs`, NULL-terminated. */
 int completion_run(const struct cli_verb *self, const struct cli_verb *const *verbs, int argc,

@@ -15,8 +15,8 @@ static const struct cli_verb COMPLETION = {
 
 /* In the order of `nantian help`. */
 static const struct cli_verb *const VERBS[] = {
-    &cli_demo,  &cli_up,     &cli_check, &cli_explain, &cli_routes,  &cli_status,
-    &cli_nodes, &cli_config, &cli_echo,  &COMPLETION,  &cli_version, NULL,
+    &cli_demo,   &cli_up,      &cli_check, &cli_explain, &cli_routes,  &cli_status, &cli_nodes,
+    &cli_config, &cli_install, &cli_echo,  &COMPLETION,  &cli_version, NULL,
 };
 
 static int run_completion(int argc, char **argv)

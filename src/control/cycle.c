@@ -104,6 +104,9 @@ static void on_stranger(void *owner, uint64_t ticket, struct text token)
 static void on_refused(void *owner, enum resource_type type, struct text name, struct text why)
 {
     struct cycle *cycle = owner;
+    const struct store_key *about = outcome_owner(cycle->outcome, type, name);
+    if (cycle->kube != NULL && about != NULL)
+        kube_tell(cycle->kube, *about, true, "SnapshotRejected", why);
     cycle->refused |= outcome_refuse(cycle->outcome, type, name, why);
 }
 
@@ -148,11 +151,21 @@ static void on_applied(void *owner, struct text gateway, uint64_t revision)
         loop_defer(cycle->loop, &cycle->again);
 }
 
+static void on_node(void *owner, struct text gateway, struct text node, bool joined)
+{
+    struct cycle *cycle = owner;
+    size_t slash = text_find(gateway, '/', 0);
+    struct store_key about = {KIND_GATEWAY, text_slice(gateway, 0, slash),
+                              text_slice(gateway, MIN(slash + 1, gateway.len), gateway.len)};
+    if (cycle->kube != NULL)
+        kube_tell(cycle->kube, about, !joined, joined ? "DataPlaneJoined" : "DataPlaneLost", node);
+}
+
 bool cycle_init(struct cycle *cycle, const struct cycle_options *options)
 {
     static const struct kube_events kube_events = {
         on_cluster_change, on_stopped, on_credentials, on_lost, on_parameters_refused, on_identity};
-    static const struct publish_events events = {on_refused, on_refusals_end, on_applied};
+    static const struct publish_events events = {on_refused, on_refusals_end, on_applied, on_node};
     *cycle = (struct cycle){
         .loop = options->loop,
         .translate = options->translate,

@@ -13,7 +13,7 @@ import time
 import pytest
 import yaml
 
-from harness import BIN, ROOT, Plane, free_port, gateway_of, listener, route, rule, wait_for
+from harness import BIN, ROOT, Plane, free_port, gateway_of, listener, nantian, route, rule, wait_for
 from kube_server import Cut, KubeServer, status_of
 
 CONTROLLER = "nantian.dev/gateway-controller"
@@ -404,11 +404,32 @@ def test_install_is_what_its_parts_make():
     subprocess.run([ROOT / "tools/install-manifest", "--check"], check=True)
 
 
+def test_the_program_prints_what_is_installed():
+    plain_text = (ROOT / "deploy/install.yaml").read_text(encoding="utf-8")
+    assert nantian("install").stdout == plain_text
+    before, after = yaml.safe_load_all(plain_text), yaml.safe_load_all(nantian(
+        "install", "--namespace", "edge", "--image", "r.example/c:1", "--proxy-image",
+        "r.example/p@sha256:0", "--replicas", "3").stdout)
+    after = list(after)
+    for old, new in zip(before, after):
+        old = json.loads(json.dumps(old).replace('"nantian-system"', '"edge"'))
+        if old["kind"] == "Deployment":
+            old["spec"]["replicas"] = 3
+            container = old["spec"]["template"]["spec"]["containers"][0]
+            container["image"] = "r.example/c:1"
+            container["args"][-1] = "r.example/p@sha256:0"
+        assert new == old
+    assert [item["metadata"]["name"] for item in after if item["kind"] == "Namespace"] == ["edge"]
+    assert nantian("install", "--namespace", "No Name").returncode == 2
+
+
 def schemas():
     """Kind -> the schema of its CRD."""
-    text = (ROOT / "deploy/install.yaml").read_text(encoding="utf-8")
+    texts = [(ROOT / "deploy" / name).read_text(encoding="utf-8")
+             for name in ("install.yaml", "optional/backend_lb_policy.yaml")]
     return {item["spec"]["names"]["kind"]: item["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-            for item in yaml.safe_load_all(text) if item["kind"] == "CustomResourceDefinition"}
+            for item in yaml.safe_load_all("\n---\n".join(texts))
+            if item["kind"] == "CustomResourceDefinition"}
 
 
 def misfits(schema, value, path=""):
@@ -705,3 +726,49 @@ def test_a_replica_that_does_not_lead_sends_data_planes_on_and_takes_them_when_i
              ["observedGeneration"] == server.get("Gateway", "web")["metadata"]["generation"]
              and provisioned.condition("Gateway", "web", "Programmed")["status"] == "True",
              "the new leader hears of it")
+
+
+def events(cluster, reason):
+    with cluster.server.lock:
+        return [item for item in cluster.server.objects["events"].values()
+                if item["reason"] == reason]
+
+
+def test_events_say_what_became_of_a_gateway_and_repeat_as_a_series(provisioned):
+    server = provisioned.server
+    web = server.get("Gateway", "web")
+    web["spec"]["listeners"] = [listener("http", free_port()), listener(
+        "tls", free_port(), "HTTPS", tls={"certificateRefs": [{"name": "none"}]})]
+    server.put(web)
+    address(provisioned, "web", "10.250.0.7")
+    plane = provisioned.proxy("default/web", "token-of-web")
+    event, = wait_for(lambda: events(provisioned, "Programmed"), "it is programmed")
+    assert event["regarding"]["uid"] == web["metadata"]["uid"] and event["type"] == "Normal"
+    assert event["regarding"]["kind"] == "Gateway" and event["reportingInstance"]
+    event, = wait_for(lambda: events(provisioned, "CertificateInvalid"), "the certificate is missed")
+    assert event["type"] == "Warning" and "default/none" in event["note"], event
+    event, = wait_for(lambda: events(provisioned, "DataPlaneJoined"), "the data plane came")
+    assert event["note"].endswith("proxy-0")
+    plane.stop()
+    event, = wait_for(lambda: events(provisioned, "DataPlaneLost"), "the data plane went")
+    assert event["type"] == "Warning"
+    plane.start()
+    # The same once more is the same Event, its series; there are not two.
+    event = wait_for(lambda: next((e for e in events(provisioned, "DataPlaneJoined")
+                                   if e.get("series")), None), "it came again")
+    assert event["series"]["count"] == 2 and event["series"]["lastObservedTime"]
+    assert len(events(provisioned, "DataPlaneJoined")) == 1
+    settled(provisioned)
+    forbidden = {(r.verb, r.path) for r in server.audit if not is_allowed(r)}
+    assert not forbidden, "deploy/base/rbac.yaml gives no right to do this"
+
+
+def test_events_are_bounded(provisioned):
+    server = provisioned.server
+    for number in range(60):
+        server.put(gateway_of(listener("tls", 443, "HTTPS", tls={
+            "certificateRefs": [{"name": "none"}]}), name=f"many-{number}"))
+    wait_for(lambda: all((server.get("Gateway", f"many-{n}").get("status") or {}).get("listeners")
+                         for n in range(60)), "all of them have statuses")
+    settled(provisioned)
+    assert 10 <= len(events(provisioned, "CertificateInvalid")) < 45

@@ -13,6 +13,7 @@
 #include "control/kube/election.h"
 #include "control/kube/mirror.h"
 #include "control/kube/provision.h"
+#include "control/kube/recorder.h"
 #include "control/kube/review.h"
 #include "control/kube/status_writer.h"
 
@@ -24,6 +25,7 @@ struct kube {
     struct election *election;
     struct status_writer *writer;
     struct reviews *reviews;
+    struct recorder *recorder;
     struct credentials *credentials; /* NULL: nobody comes over TCP */
     struct provision *provision;     /* NULL: not wanted, or the certificate is not there yet */
     struct store *store;             /* borrows */
@@ -61,6 +63,15 @@ static const char *api_version(void *owner, enum kind_id kind)
 {
     const struct kube *kube = owner;
     return mirror_api_version(kube->mirror, kind);
+}
+
+static void on_status_written(void *owner, struct store_key key, const struct value *before,
+                              const struct value *after)
+{
+    struct kube *kube = owner;
+    const struct kind_object *object = store_get(kube->store, key.kind, key.namespace, key.name);
+    if (object != NULL && (key.kind == KIND_GATEWAY || key.kind == KIND_LISTENER_SET))
+        recorder_tell_turns(kube->recorder, &object->meta, before, after);
 }
 
 static void on_held(void *owner)
@@ -186,14 +197,24 @@ struct kube *kube_new(const struct kube_options *options)
         return NULL;
     }
     kube->mirror = mirror_new(kube->loop, kube->client, options->store, &MIRROR_EVENTS, kube);
-    kube->election = election_new(kube->loop, kube->client, kube->config.namespace,
-                                  identity(&kube->config.arena), &ELECTION_EVENTS, kube);
+    struct text self = identity(&kube->config.arena);
+    kube->election = election_new(kube->loop, kube->client, kube->config.namespace, self,
+                                  &ELECTION_EVENTS, kube);
     kube->writer = status_writer_new(&(struct status_writer_options){
         .loop = kube->loop,
         .client = kube->client,
         .controller = options->controller,
         .may_write = may_write,
         .api_version = api_version,
+        .on_written = on_status_written,
+        .owner = kube,
+    });
+    kube->recorder = recorder_new(&(struct recorder_options){
+        .loop = kube->loop,
+        .client = kube->client,
+        .controller = options->controller,
+        .instance = self,
+        .may_write = may_write,
         .owner = kube,
     });
     kube->reviews = review_new(kube->client, on_reviewed, kube);
@@ -209,6 +230,7 @@ void kube_free(struct kube *kube)
     provision_free(kube->provision);
     credentials_free(kube->credentials);
     review_free(kube->reviews);
+    recorder_free(kube->recorder);
     status_writer_free(kube->writer);
     election_free(kube->election);
     mirror_free(kube->mirror);
@@ -237,6 +259,16 @@ void kube_take(struct kube *kube, const struct outcome *outcome, const struct ou
     status_writer_take(kube->writer, outcome, edits);
     if (kube->provision != NULL)
         provision_take(kube->provision, outcome);
+}
+
+void kube_tell(struct kube *kube, struct store_key about, bool is_warning, const char *reason,
+               struct text note)
+{
+    const struct kind_object *object =
+        store_get(kube->store, about.kind, about.namespace, about.name);
+    if (object != NULL)
+        recorder_tell(kube->recorder,
+                      &(struct recorder_event){&object->meta, is_warning, reason, "Publish", note});
 }
 
 void kube_ask(struct kube *kube, uint64_t ticket, struct text token)

@@ -47,6 +47,10 @@ void kube_stop(struct kube *kube);
  * next call. */
 void kube_take(struct kube *kube, const struct outcome *outcome, const struct outcome_edits *edits);
 
+/* An Event, while we lead; `about` may be gone, then nobody is told. `reason` is static. */
+void kube_tell(struct kube *kube, struct store_key about, bool is_warning, const char *reason,
+               struct text note);
+
 /* Whose data plane shows this token? on_identity follows, at once if the token is empty. */
 void kube_ask(struct kube *kube, uint64_t ticket, struct text token);
 /* We hold the lease. */

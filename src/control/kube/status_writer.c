@@ -23,6 +23,7 @@ struct entry {
     struct store_key object; /* views into key */
     char *version;           /* owns: resourceVersion */
     char *live;              /* owns: its status as JSON, or NULL */
+    char *before;            /* owns: the same when the write in flight began */
     int64_t generation;
     struct digest wanted; /* what we wanted to say last */
     uint32_t streak;      /* writes since that changed: somebody may be fighting */
@@ -154,6 +155,7 @@ static void free_entry(struct entry *entry)
     free(entry->key);
     free(entry->version);
     free(entry->live);
+    free(entry->before);
     free(entry);
 }
 
@@ -280,6 +282,8 @@ static void start(struct entry *entry, const struct value *differs, struct arena
         .body = builder_text(&body),
         .timeout_ms = LIMIT_KUBE_CALL_MS,
     };
+    free(entry->before);
+    entry->before = entry->live == NULL ? NULL : memory_string(text_of(entry->live));
     entry->call = client_start(writer->options.client, &request, &EVENTS, entry);
     writer->in_flight++;
     writer->counters.writes++;
@@ -387,8 +391,13 @@ static void on_written(void *owner, const struct client_answer *answer)
         struct arena arena;
         arena_init(&arena, 16384);
         const struct value *object = parse(&arena, answer->body);
-        if (object != NULL)
+        if (object != NULL) {
             remember(entry, object);
+            const struct value *before =
+                entry->before == NULL ? NULL : parse(&arena, text_of(entry->before));
+            writer->options.on_written(writer->options.owner, entry->object, before,
+                                       value_get(object, "status"));
+        }
         arena_fini(&arena);
         entry->failures = 0;
         entry->streak++;

@@ -15,6 +15,9 @@ struct status_writer_options {
     struct text controller;
     bool (*may_write)(void *owner); /* asked right before each write */
     const char *(*api_version)(void *owner, enum kind_id kind);
+    /* A status was written over `before` (NULL: there was none). */
+    void (*on_written)(void *owner, struct store_key key, const struct value *before,
+                       const struct value *after);
     void *owner;
 };
 

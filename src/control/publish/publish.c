@@ -35,17 +35,18 @@ struct publish {
     struct digest digest;
 };
 
-static void on_node(void *owner, const struct delta_node *node, bool joined)
-{
-    (void)owner;
-    log_info(joined ? "data plane joined" : "data plane left", log_str("node", node->id),
-             log_int("streams", node->streams));
-}
-
 /* "namespace/name"; empty: it serves all that there is. */
 static struct text gateway_of(const struct delta_node *node)
 {
     return strchr(node->cluster, '/') == NULL ? TEXT_NONE : text_of(node->cluster);
+}
+
+static void on_node(void *owner, const struct delta_node *node, bool joined)
+{
+    const struct publish *publish = owner;
+    log_info(joined ? "data plane joined" : "data plane left", log_str("node", node->id),
+             log_int("streams", node->streams));
+    publish->events->on_node(publish->owner, gateway_of(node), text_of(node->id), joined);
 }
 
 static bool visible(void *owner, const struct delta_node *node, enum resource_type type,

@@ -20,6 +20,8 @@ struct publish_events {
     /* A data plane runs what was published at this outcome_revision (or later). It is one of
      * `gateway` ("namespace/name"); empty: of all that there are. */
     void (*on_applied)(void *owner, struct text gateway, uint64_t revision);
+    /* A data plane came, or its last stream ended; `gateway` as above. */
+    void (*on_node)(void *owner, struct text gateway, struct text node, bool joined);
 };
 
 struct publish_options {
