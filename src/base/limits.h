@@ -173,7 +173,18 @@
 #define LIMIT_REGEX_BYTES        4096
 #define LIMIT_REGEX_PROGRAM      (1u << 20)
 #define LIMIT_HOSTNAME           253
+#define LIMIT_STATE_RETRY_MS     5000       /* when the snapshot could not be kept on disk */
 #define LIMIT_SNAPSHOT_BYTES     (1u << 30) /* the state file */
+
+/* The process's memory (src/data/ceiling.h). */
+#define LIMIT_MEMORY_SHARE    75  /* percent of the cgroup's limit: the kernel's buffers count */
+#define LIMIT_MEMORY_TIGHT    90  /* percent of the bound from which nothing is kept for later */
+#define LIMIT_MEMORY_CLOSED   110 /* percent of it from which new connections are closed */
+#define LIMIT_MEMORY_SLACK    5   /* percent below a mark before its level ends */
+#define LIMIT_MEMORY_FAR_MS   100 /* between two looks while less than a quarter is used */
+#define LIMIT_MEMORY_NEAR_MS  10  /* and else: 2 us each */
+#define LIMIT_MEMORY_AGAIN_MS 500 /* between two sweeps of what has become idle meanwhile */
+#define LIMIT_MEMORY_RETRY    "1" /* seconds, told to clients that got 503 */
 
 /* Draining. */
 #define LIMIT_DRAIN_DELAY_MS   0

@@ -33,7 +33,9 @@ struct config {
     struct health_checks *checks;
     struct resource_set disk; /* what was loaded, until a client takes it */
     bool has_disk;
-    bool may_write; /* to the state directory: no other process does */
+    bool may_write;  /* to the state directory: no other process does */
+    bool is_unsaved; /* the last write failed */
+    struct timer save_timer;
 
     enum config_source applying; /* what the workers adopt now */
     enum config_source applied;  /* the last they did */
@@ -322,13 +324,25 @@ static void on_control_link(void *owner)
     link_start(control_link_get(config->control));
 }
 
+static void on_save_again(void *owner)
+{
+    keep_on_disk(owner);
+}
+
 static void on_written(void *owner, const char *why, uint64_t took_us)
 {
-    (void)owner;
-    if (why != NULL)
-        log_error("the snapshot cannot be kept on disk", log_str("why", why));
-    else
+    struct config *config = owner;
+    if (why != NULL) {
+        log_error("the snapshot cannot be kept on disk; the one before stays there",
+                  log_str("why", why), log_int("retry_ms", LIMIT_STATE_RETRY_MS));
+        loop_arm(config->loop, &config->save_timer, LIMIT_STATE_RETRY_MS);
+    } else if (config->is_unsaved) {
+        log_info("the snapshot is on disk again", log_int("took_us", (int64_t)took_us));
+        loop_disarm(config->loop, &config->save_timer);
+    } else {
         log_debug("snapshot kept on disk", log_int("took_us", (int64_t)took_us));
+    }
+    config->is_unsaved = why != NULL;
 }
 
 static bool prepare_state(struct config *config)
@@ -364,6 +378,7 @@ struct config *config_new(const struct config_options *options)
     config->on_applied = options->on_applied;
     config->on_drained = options->on_drained;
     config->may_write = options->inherited == NULL;
+    timer_init(&config->save_timer, config, on_save_again);
     resource_set_init(&config->disk);
     keep(&config->version, TEXT(""));
     keep(&config->last_refusal, TEXT(""));
@@ -465,6 +480,7 @@ void config_retire(struct config *config)
     config->resolve = NULL;
     state_writer_free(config->writer);
     config->writer = NULL;
+    loop_disarm(config->loop, &config->save_timer);
 }
 
 void config_free(struct config *config)
@@ -500,6 +516,7 @@ struct config_status config_status(const struct config *config)
         .applied_wall_ms = config->applied_wall_ms,
         .apply_us = config->apply_us,
         .refused = config->refused,
+        .is_unsaved = config->is_unsaved,
         .from_disk = config->applied == SOURCE_DISK,
         .is_connected = config->client != NULL && delta_client_connected(config->client),
         .why_not = link == NULL ? none : link_last_error(link),

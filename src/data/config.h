@@ -16,6 +16,7 @@ struct config_status {
     uint64_t applied_wall_ms;
     uint64_t apply_us;        /* compile to adopted by every worker */
     uint64_t refused;         /* whole snapshots */
+    bool is_unsaved;          /* not on disk: the last write failed */
     bool from_disk;           /* no control plane has said anything yet */
     bool is_connected;        /* to a control plane */
     const char *why_not;      /* "" if it is */

@@ -29,7 +29,8 @@ bool signals_init(struct signals *signals, struct loop *loop, void *owner,
     for (size_t i = 0; i < ARRAY_LEN(told); i++)
         sigaddset(&set, told[i]);
     struct sigaction ignore = {.sa_handler = SIG_IGN};
-    if (sigaction(SIGPIPE, &ignore, NULL) != 0 || pthread_sigmask(SIG_BLOCK, &set, NULL) != 0)
+    if (sigaction(SIGPIPE, &ignore, NULL) != 0 || sigaction(SIGXFSZ, &ignore, NULL) != 0 ||
+        pthread_sigmask(SIG_BLOCK, &set, NULL) != 0)
         return false;
 
     signals->watch.fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);

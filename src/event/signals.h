@@ -11,8 +11,8 @@ struct signals {
     void (*on_signal)(void *owner, int number);
 };
 
-/* SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD are told; SIGPIPE is ignored. Call before
- * threads. */
+/* SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD are told; SIGPIPE and SIGXFSZ (a file is as
+ * long as it may be) are ignored. Call before threads. */
 MUST_USE bool signals_init(struct signals *signals, struct loop *loop, void *owner,
                            void (*on_signal)(void *owner, int number));
 void signals_fini(struct signals *signals);

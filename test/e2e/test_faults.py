@@ -1,11 +1,13 @@
 """Faults of processes, files and time. The numbers are those of docs/FAULTS.md."""
 # SPDX-License-Identifier: Apache-2.0
 import asyncio
+import json
 import os
 import random
 import shutil
 import signal
 import socket
+import subprocess
 import threading
 import time
 
@@ -432,3 +434,59 @@ def serves(port):
         return request(port, timeout=2).status == 200
     except (OSError, EOFError):
         return False
+
+
+# ---- F37: the disk is full ----
+
+def file_limit(gateway, size):
+    """Files may grow to so many bytes: a full disk of the process's own."""
+    subprocess.run(["prlimit", f"--pid={gateway.proxy.pid}", f"--fsize={size}:"], check=True)
+
+
+def many_routes(port, backend_port, edit, count=200):
+    edited = {"type": "ResponseHeaderModifier",
+              "responseHeaderModifier": {"set": [{"name": "x-edit", "value": str(edit)}]}}
+    rules = [rule("app", filters=[edited])] + [
+        rule("app", matches=[{"path": {"type": "Exact", "value": f"/{edit}/{i}"}}])
+        for i in range(count)]
+    return [gateway_of(listener("http", port)), service("app", backend_port),
+            *(route(f"r{i}", *rules[i:i + 10]) for i in range(0, len(rules), 10))]
+
+
+@pytest.mark.quick
+def test_f37_a_full_disk_stops_no_traffic_and_is_made_up_for(start_gateway, start_backend):
+    port = free_port()
+    backend = start_backend(named("app"))
+    gateway = start_gateway(*many_routes(port, backend.port, 0, count=1))
+    wait_for(lambda: list((gateway.state / "proxy").iterdir()), "the first snapshot is on disk")
+    file_limit(gateway, 4096)  # somewhere in a line
+    with Load(port, clients=2) as load:
+        gateway.apply("config.yaml", *many_routes(port, backend.port, 1, count=600))
+        wait_for(lambda: metric_sum(gateway.metrics(), "nantian_state_unsaved") == 1,
+                 "the state cannot be written")
+        wait_for(lambda: metric_sum(gateway.metrics(), "nantian_access_log_dropped_total") >= 50,
+                 "lines are lost and counted")
+        assert request(port).get("x-edit") == "1", "what is served does not wait for the disk"
+        file_limit(gateway, "unlimited")
+        wait_for(lambda: metric_sum(gateway.metrics(), "nantian_state_unsaved") == 0,
+                 "it is on disk by itself")
+        assert "the snapshot is on disk again" in gateway.proxy.text()
+        load.wait(50)
+    assert load.failures == []
+
+    def whole():
+        request(port, path="/last")
+        lines = gateway.access_log.read_text(encoding="utf-8").splitlines()
+        return lines if "/last" in lines[-1] else None
+    broken = 0
+    for line in wait_for(whole, "the log goes on"):
+        try:
+            json.loads(line)
+        except ValueError:
+            broken += 1
+    assert broken <= 2, "each worker may have been cut short once, and nothing is glued to that"
+    gateway.control.kill()
+    gateway.proxy.kill()
+    gateway.proxy.start()
+    gateway.wait_ready()
+    assert request(port).get("x-edit") == "1", "the newest is what was on disk"

@@ -114,8 +114,12 @@ static void lose_queue(struct access_log *log)
         lines++;
         at++;
     }
+    if (lines > 0 && log->data[log->start] == '\n')
+        lines--; /* the end of one that was counted, or that is whole but for it */
     metrics_add(&log->metrics->log_dropped, lines);
-    log->len = 0;
+    log->start = 0;
+    log->len = log->is_torn ? 1 : 0; /* what follows begins on a line of its own */
+    log->data[0] = '\n';
 }
 
 void access_log_flush(struct access_log *log)
@@ -130,6 +134,7 @@ void access_log_flush(struct access_log *log)
             break;
         log->start += (size_t)written;
         log->len -= (size_t)written;
+        log->is_torn = log->data[log->start - 1] != '\n';
     }
     if (log->len == 0)
         log->start = 0;

@@ -28,6 +28,7 @@ struct access_log {
     size_t write_max; /* at once: pipes keep this much in one piece */
     char *data;       /* owns: the queue, a straight piece of memory */
     size_t start, len, cap;
+    bool is_torn; /* the sink has a line without its end */
     struct timer timer;
     struct access_log_part *parts; /* owns; made with the first line */
     uint64_t second;               /* that `stamp` is of */
