@@ -31,6 +31,8 @@ static void on_ready(void *owner, const struct service_request *request,
         answer_text(reply, 200, "ready\n");
     else if (admin->status->is_draining)
         answer_text(reply, 503, "draining\n");
+    else if (admin->status->ceiling->level >= PRESSURE_FULL)
+        answer_text(reply, 503, "out of memory for new requests\n");
     else
         answer_text(reply, 503, "no snapshot is served yet\n");
 }

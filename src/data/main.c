@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "data/admin.h"
+#include "data/ceiling.h"
 #include "data/take_over.h"
 #include "event/signals.h"
 #include "xds/report_client.h"
@@ -18,6 +19,7 @@ struct program {
     struct config *config;
     struct status status;
     struct admin admin;
+    struct ceiling ceiling;
     struct report_client *report;
     struct take_over take_over;    /* of us, by who follows */
     struct take_over_claim before; /* what we have of who was before us */
@@ -172,6 +174,16 @@ static void on_link(void *owner)
         report_client_new(program->loop, config_link(program->config), &REPORT_EVENTS, program);
 }
 
+/* -- memory -- */
+
+static void on_pressure(void *owner, enum pressure level)
+{
+    struct program *program = owner;
+    rollout_pressure(config_rollout(program->config), level);
+    if (program->report != NULL)
+        report_client_hurry(program->report);
+}
+
 /* -- life -- */
 
 /* As many descriptors as we may have: each client needs up to two. */
@@ -223,8 +235,14 @@ static bool start(struct program *program)
     program->status = (struct status){
         .options = &program->options,
         .config = program->config,
+        .ceiling = &program->ceiling,
         .started_wall_ns = clock_wall_ns(),
     };
+    if (!ceiling_open(&program->ceiling, program->loop, program->options.memory_max, program,
+                      on_pressure)) {
+        log_error("memory cannot be measured", log_str("why", strerrordesc_np(errno)));
+        return false;
+    }
     if (!admin_open(&program->admin, program->loop, &program->status, &program->before.sockets,
                     program, begin_drain))
         return false;
@@ -239,6 +257,7 @@ static bool start(struct program *program)
 
 static void stop(struct program *program)
 {
+    ceiling_close(&program->ceiling);
     take_over_close(&program->take_over);
     take_over_fini(&program->before);
     admin_close(&program->admin);

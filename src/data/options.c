@@ -8,9 +8,11 @@
 
 #include "base/limits.h"
 #include "base/memory.h"
+#include "data/ceiling.h"
 #include "net/tls.h"
 
 #define WORKERS_MAX 256
+#define MEMORY_MIN  (16u << 20) /* less would refuse everything */
 
 static const char USAGE[] =
     "usage: nantian-proxy --xds ADDRESS [FLAGS]\n"
@@ -35,6 +37,9 @@ static const char USAGE[] =
     "  --default-address IP     for listeners that name none; may be repeated (0.0.0.0)\n"
     "  --drain-delay MS         between the signal and the end of accepting (0)\n"
     "  --drain-timeout MS       how long requests may finish (60000)\n"
+    "  --memory-max SIZE        bytes, or with Ki, Mi, Gi, or off: from there on new requests get "
+    "503\n"
+    "                           (75 % of the cgroup's limit, if it has one)\n"
     "  --log-format FORMAT      json or text, access log included (json)\n"
     "  --log-level LEVEL        debug, info, warn or error (info)\n"
     "  --version                what this is\n"
@@ -170,6 +175,30 @@ static bool take_timeout(struct options *options, const char *flag, const char *
     return number(flag, value, 0, 86400000, &options->drain_timeout_ms);
 }
 
+static bool take_memory(struct options *options, const char *flag, const char *value)
+{
+    static const struct {
+        struct text suffix;
+        unsigned shift;
+    } units[] = {{{"Ki", 2}, 10}, {{"Mi", 2}, 20}, {{"Gi", 2}, 30}};
+    struct text text = text_of(value);
+    uint64_t parsed = 0;
+    unsigned shift = 0;
+    for (size_t i = 0; i < ARRAY_LEN(units); i++) {
+        if (text_ends_with(text, units[i].suffix)) {
+            shift = units[i].shift;
+            text.len -= 2;
+            break;
+        }
+    }
+    bool is_off = text_is(text, "off");
+    if (!is_off && (!text_to_u64(text, &parsed) || parsed > UINT64_MAX >> shift ||
+                    parsed << shift < MEMORY_MIN))
+        return wrong(": not off, nor a size from 16Mi on: ", flag, value);
+    options->memory_max = is_off ? 0 : parsed << shift;
+    return true;
+}
+
 typedef bool (*take_flag)(struct options *options, const char *flag, const char *value);
 
 static take_flag find_flag(const char *flag)
@@ -183,6 +212,7 @@ static take_flag find_flag(const char *flag)
         {"--workers", take_workers},   {"--default-address", take_default},
         {"--drain-delay", take_delay}, {"--drain-timeout", take_timeout},
         {"--log-format", take_format}, {"--log-level", take_level},
+        {"--memory-max", take_memory},
     };
     for (size_t i = 0; i < ARRAY_LEN(flags); i++)
         if (strcmp(flags[i].flag, flag) == 0)
@@ -203,6 +233,7 @@ static void set_defaults(struct options *options)
         .log_level = LOG_INFO,
         .drain_delay_ms = LIMIT_DRAIN_DELAY_MS,
         .drain_timeout_ms = LIMIT_DRAIN_TIMEOUT_MS,
+        .memory_max = ceiling_default("/proc/self/cgroup", "/sys/fs/cgroup"),
     };
 }
 

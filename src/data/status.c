@@ -12,8 +12,8 @@
 
 bool status_is_ready(const struct status *status)
 {
-    return !status->is_draining && status->config != NULL &&
-           rollout_current(config_rollout(status->config)) != NULL;
+    return !status->is_draining && status->ceiling->level < PRESSURE_FULL &&
+           status->config != NULL && rollout_current(config_rollout(status->config)) != NULL;
 }
 
 /* -- totals of the workers -- */
@@ -216,6 +216,8 @@ static void add_config(struct samples *samples, const struct status *status)
     add_labelled(samples, "nantian_config_rejected_total", NULL, "type=\"mismatch\"",
                  client->refused_mismatch);
     add_labelled(samples, "nantian_config_rejected_total", NULL, "type=\"any\"", client->refused);
+    add(samples, "nantian_state_unsaved", "1 while the snapshot cannot be kept on disk.",
+        EXPOSITION_GAUGE, config.is_unsaved ? 1 : 0);
     add(samples, "nantian_xds_connected", "1 while a control plane is connected.", EXPOSITION_GAUGE,
         config.is_connected ? 1 : 0);
     add(samples, "nantian_xds_received_bytes_total", "Bytes of configuration received.",
@@ -227,6 +229,19 @@ static void add_config(struct samples *samples, const struct status *status)
         config_unhealthy(status->config));
     add(samples, "nantian_ready", "1 while /readyz says yes.", EXPOSITION_GAUGE,
         status_is_ready(status) ? 1 : 0);
+}
+
+static void add_memory(struct samples *samples, const struct ceiling *ceiling)
+{
+    if (ceiling->max == 0)
+        return; /* nobody measures */
+    add(samples, "nantian_memory_used_bytes", "Memory that is this process's alone.",
+        EXPOSITION_GAUGE, (double)ceiling->used);
+    add(samples, "nantian_memory_max_bytes", "From there on new requests get 503.",
+        EXPOSITION_GAUGE, (double)ceiling->max);
+    add(samples, "nantian_memory_pressure",
+        "0 none, 1 nothing is kept idle, 2 new requests get 503, 3 new connections are closed.",
+        EXPOSITION_GAUGE, (double)ceiling->level);
 }
 
 static void add_upstream(struct samples *samples, const struct totals *totals)
@@ -285,6 +300,7 @@ void status_write_metrics(const struct status *status, struct builder *out)
         metrics[i] = workers[i]->proxy.metrics;
     add_config(&samples, status);
     add_upstream(&samples, &totals);
+    add_memory(&samples, status->ceiling);
     struct exposition exposition = {
         .workers = metrics,
         .worker_count = count,

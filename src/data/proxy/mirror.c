@@ -251,7 +251,7 @@ void mirror_begin(struct transfer *t)
     for (const struct exchange_copy *copy = t->x.copies; copy != NULL; copy = copy->next) {
         struct backend *backend =
             copy->slot < backend_table_slots(table) ? backend_table_get(table, copy->slot) : NULL;
-        if (t->proxy->mirror_count >= LIMIT_MIRRORS)
+        if (t->proxy->mirror_count >= LIMIT_MIRRORS || t->proxy->pressure > PRESSURE_NONE)
             metrics_add(&metrics->mirrors[MIRROR_OVERFLOW], 1);
         else if (backend == NULL || backend->fail_status != 0)
             metrics_add(&metrics->mirrors[MIRROR_FAILED], 1);

@@ -120,11 +120,18 @@ static void on_https(struct proxy_door *door, struct stream *from, struct text e
     link_connection(connection);
 }
 
+/* What is no HTTP cannot be told 503. */
+static bool is_shed(const struct proxy *proxy, const struct binding *binding)
+{
+    bool is_http = binding->protocol == LISTENER_HTTP || binding->protocol == LISTENER_HTTPS;
+    return proxy->pressure >= (is_http ? PRESSURE_CLOSED : PRESSURE_FULL);
+}
+
 void proxy_accept(struct proxy_door *door, int fd, const struct address *peer)
 {
     struct proxy *proxy = door->proxy;
     if (UNLIKELY(proxy->connection_count + proxy->tunnel_count >= LIMIT_CONNECTIONS ||
-                 fd >= proxy->fd_max || door->binding == NULL)) {
+                 fd >= proxy->fd_max || door->binding == NULL || is_shed(proxy, door->binding))) {
         struct io *io = loop_io(proxy->loop);
         metrics_add(&proxy->metrics->connections_limited, 1);
         io->close(io->state, fd);

@@ -4,6 +4,7 @@
 
 #include "data/observe/access_log.h"
 #include "data/observe/metrics.h"
+#include "data/proxy/pressure.h"
 #include "data/snapshot/lease.h"
 #include "data/upstream/pool.h"
 #include "http/connection.h"
@@ -33,6 +34,7 @@ struct proxy {
     struct mirror *mirrors; /* copies of requests under way, which may outlive theirs */
     uint32_t mirror_count;
     size_t mirror_bytes; /* of bodies that they hold */
+    enum pressure pressure;
     bool is_draining;
     uint64_t date_second; /* that `date` is of */
     char date[30];        /* "Mon, 23 Nov 2026 03:04:05 GMT" */

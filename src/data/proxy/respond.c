@@ -2,6 +2,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "data/proxy/respond.h"
 
+#include "base/limits.h"
+
 struct row {
     enum response_flag flag;
     enum err err; /* ERR_NONE: any */
@@ -40,6 +42,8 @@ void respond_status(struct exchange *x, int status, enum response_flag flag, con
     if (status == 405) /* RFC 9110 15.5.6 */
         message_set(x->response, x->arena, TEXT("allow"),
                     TEXT("GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"));
+    if (flag == FLAG_OM)
+        message_set(x->response, x->arena, TEXT("retry-after"), TEXT(LIMIT_MEMORY_RETRY));
     exchange_respond_body(x, TEXT("text/plain; charset=utf-8"), text_of(sentence));
 }
 

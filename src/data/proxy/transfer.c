@@ -427,6 +427,18 @@ static bool is_misdirected(const struct exchange *x)
            binding_listener(x->binding, stream_server_name(stream)) != x->listener;
 }
 
+/* Little memory is left: this request ends its connection, or is not served at all. */
+static bool is_shed(struct transfer *t)
+{
+    if (LIKELY(t->proxy->pressure == PRESSURE_NONE))
+        return false;
+    http_drain(t->x.client->connection);
+    if (t->proxy->pressure < PRESSURE_FULL)
+        return false;
+    respond_failure(&t->x, ERR_LIMIT, FLAG_OM, NULL);
+    return true;
+}
+
 static bool find_route(struct transfer *t)
 {
     struct exchange *x = &t->x;
@@ -453,7 +465,7 @@ static bool find_route(struct transfer *t)
         return false;
     }
     if (x->hit.route != NULL)
-        return true;
+        return !is_shed(t);
     respond_failure(x, ERR_NONE, FLAG_NR, x->listener == NULL ? "listener_not_found" : NULL);
     return false;
 }

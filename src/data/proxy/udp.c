@@ -210,7 +210,7 @@ static size_t key_of(const struct datagram_from *from, char key[KEY_MAX])
 static struct udp_flow *flow_new(struct udp_door *udp, const struct datagram_from *from)
 {
     struct proxy *proxy = udp->door.proxy;
-    if (proxy->flow_count >= LIMIT_UDP_FLOWS) {
+    if (proxy->flow_count >= LIMIT_UDP_FLOWS || proxy->pressure >= PRESSURE_FULL) {
         metrics_door_refused(udp->door.metrics, "udp_flow_limit");
         return NULL;
     }

@@ -284,6 +284,12 @@ void rollout_reopen_logs(struct rollout *rollout)
         worker_post_reopen(rollout->workers[i]);
 }
 
+void rollout_pressure(struct rollout *rollout, enum pressure level)
+{
+    for (uint32_t i = 0; i < rollout->count; i++)
+        worker_post_pressure(rollout->workers[i], level);
+}
+
 uint32_t rollout_workers(const struct rollout *rollout, struct worker *const **ret_workers)
 {
     *ret_workers = rollout->workers;

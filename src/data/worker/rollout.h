@@ -42,4 +42,5 @@ size_t rollout_sockets(const struct rollout *rollout, int *fds, size_t max);
 struct snapshot *rollout_current(const struct rollout *rollout); /* borrowed; may be NULL */
 void rollout_drain(struct rollout *rollout);
 void rollout_reopen_logs(struct rollout *rollout);
+void rollout_pressure(struct rollout *rollout, enum pressure level);
 uint32_t rollout_workers(const struct rollout *rollout, struct worker *const **ret_workers);

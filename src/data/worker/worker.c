@@ -14,7 +14,7 @@
 
 #define DRAIN_CHECK_MS 5
 
-enum mail_kind { MAIL_ADOPT, MAIL_DRAIN, MAIL_REOPEN, MAIL_STOP };
+enum mail_kind { MAIL_ADOPT, MAIL_DRAIN, MAIL_REOPEN, MAIL_PRESSURE, MAIL_STOP };
 
 struct worker_mail {
     struct mail mail; /* first */
@@ -24,6 +24,7 @@ struct worker_mail {
     struct snapshot *snapshot;     /* shares */
     struct worker_socket *sockets; /* owns */
     size_t count;
+    enum pressure pressure;
 };
 
 /* -- doors -- */
@@ -240,6 +241,9 @@ static void deliver(struct mail *generic, void *owner)
     case MAIL_REOPEN:
         access_log_reopen(&worker->proxy.log);
         break;
+    case MAIL_PRESSURE:
+        pressure_set(&worker->proxy, mail->pressure);
+        break;
     case MAIL_STOP:
         worker->is_stopping = true;
         break;
@@ -286,6 +290,13 @@ void worker_post_drain(struct worker *worker, struct worker_answer answer)
 void worker_post_reopen(struct worker *worker)
 {
     post(mail_new(worker, MAIL_REOPEN));
+}
+
+void worker_post_pressure(struct worker *worker, enum pressure level)
+{
+    struct worker_mail *mail = mail_new(worker, MAIL_PRESSURE);
+    mail->pressure = level;
+    post(mail);
 }
 
 void worker_post_stop(struct worker *worker)

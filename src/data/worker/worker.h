@@ -73,4 +73,5 @@ void worker_post_adopt(struct worker *worker, struct snapshot *snapshot,
 /* Answered when no client connection is left. */
 void worker_post_drain(struct worker *worker, struct worker_answer answer);
 void worker_post_reopen(struct worker *worker);
+void worker_post_pressure(struct worker *worker, enum pressure level);
 void worker_post_stop(struct worker *worker);

@@ -24,7 +24,7 @@ static void flags_are_taken_in_both_forms(void **state)
     struct options options;
     assert_int_equal(PARSE(&options, "--xds", "unix:/run/x", "--xds=cp:18000", "--workers=3",
                            "--node", "n1", "--admin", "127.0.0.1:0", "--log-format", "text",
-                           "--default-address", "::1", "--drain-timeout=5"),
+                           "--default-address", "::1", "--drain-timeout=5", "--memory-max=512Mi"),
                      OPTIONS_RUN);
     assert_int_equal(options.xds_count, 2);
     assert_string_equal(options.xds[1], "cp:18000");
@@ -34,6 +34,7 @@ static void flags_are_taken_in_both_forms(void **state)
     assert_true(options.log_as_text);
     assert_true(text_is(options.default_addresses[0], "::1"));
     assert_int_equal(options.drain_timeout_ms, 5);
+    assert_int_equal(options.memory_max, 512u << 20);
     options_fini(&options);
 }
 
@@ -53,11 +54,23 @@ static void mistakes_are_refused(void **state)
 {
     (void)state;
     static const char *const MISTAKES[][3] = {
-        {"--bogus", NULL},         {"--workers", "0"},      {"--workers", "x"},
-        {"--workers", NULL},       {"--xds", "nowhere"},    {"--admin", "19000"},
-        {"--log-format", "xml"},   {"--log-level", "loud"}, {"--default-address", "a.b"},
-        {"--drain-timeout", "-1"}, {"--xds-cert", "c.pem"}, {"--node", ""},
-        {"positional", NULL},      {"--take-over", NULL},
+        {"--bogus", NULL},
+        {"--workers", "0"},
+        {"--workers", "x"},
+        {"--workers", NULL},
+        {"--xds", "nowhere"},
+        {"--admin", "19000"},
+        {"--log-format", "xml"},
+        {"--log-level", "loud"},
+        {"--default-address", "a.b"},
+        {"--drain-timeout", "-1"},
+        {"--xds-cert", "c.pem"},
+        {"--node", ""},
+        {"positional", NULL},
+        {"--take-over", NULL},
+        {"--memory-max", "1Mi"},
+        {"--memory-max", "1G"},
+        {"--memory-max", "99999999999Gi"},
     };
     for (size_t i = 0; i < ARRAY_LEN(MISTAKES); i++) {
         struct options options;

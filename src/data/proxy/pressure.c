@@ -1,0 +1,31 @@
+/* Gives back what only waits: idle connections of both sides first, then spare memory. What is
+ * under way goes on. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "data/proxy/pressure.h"
+
+#include "data/proxy/proxy.h"
+
+static void close_idle_upstream(struct pool_set *pools)
+{
+    struct pool_connection *next;
+    for (struct pool_connection *at = pools->all; at != NULL; at = next) {
+        next = at->all_next;
+        if (at->is_idle && at->http->stream_count == 0)
+            http_drain(at->http);
+    }
+}
+
+void pressure_set(struct proxy *proxy, enum pressure level)
+{
+    proxy->pressure = level;
+    if (level == PRESSURE_NONE)
+        return;
+    struct proxy_connection *next;
+    for (struct proxy_connection *at = proxy->connections; at != NULL; at = next) {
+        next = at->next;
+        http_drain(at->http); /* busy: after its answer */
+    }
+    close_idle_upstream(&proxy->pools);
+    spares_fini(loop_spares(proxy->loop));
+    buffer_pool_fini(loop_buffers(proxy->loop)); /* the free blocks; what is lent stays */
+}
