@@ -75,23 +75,19 @@ def wait_for(condition, what, seconds=600, step=0.005):
         time.sleep(step)
 
 
-class Scale:
-    """Both planes over a directory, measured from outside."""
-    def __init__(self, routes):
+class Planes:
+    """Both planes, measured from outside. `source`: the control plane's flags of where its objects
+    come from."""
+    source = ()
+
+    def __init__(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nantian-scale-"))
-        self.config, self.state = self.folder / "config", self.folder / "state"
-        for path in (self.config, self.state, self.state / "control", self.state / "proxy"):
+        self.state = self.folder / "state"
+        for path in (self.state, self.state / "control", self.state / "proxy"):
             path.mkdir(mode=0o700)
         self.port, self.admin = bench.free_port(), bench.free_port()
         self.control = self.proxy = self.connection = None
         self.version = 0
-        (self.config / "gateway.yaml").write_text(gateway(self.port))
-        for first in range(0, routes, PER_FILE):
-            numbers = range(first, min(first + PER_FILE, routes))
-            (self.config / f"routes-{first}.yaml").write_text("".join(
-                route(f"r{i}", f"h{i // 10}.example.com", f"/app-{i}", f"app-{i % SERVICES}")
-                for i in numbers))
-        (self.config / "edited.yaml").write_text(edited(0))
 
     def start(self, name, command):
         log = open(self.folder / f"{name}.log", "w")
@@ -104,8 +100,8 @@ class Scale:
         """Seconds until everything is translated."""
         began = time.monotonic()
         self.start("control", [
-            bench.BIN / "nantian-control", "--directory", self.config, "--state-dir",
-            self.state / "control", "--xds", f"unix:{self.state}/xds.sock", "--admin",
+            bench.BIN / "nantian-control", *self.source, "--state-dir", self.state / "control",
+            "--xds", f"unix:{self.state}/xds.sock", "--admin",
             f"unix:{self.state}/control.sock", "--default-address", "127.0.0.1", "--log-level",
             "warn"])
         wait_for(lambda: self.counter("cycles_total") > 0, "the control plane has translated")
@@ -156,12 +152,12 @@ class Scale:
                             self.control_metrics(), re.M)
         return int(sum(float(value) for value in values))
 
-    def served(self):
-        """The version that the edited route answers with, or None."""
+    def served(self, host="edited.example.com"):
+        """The version that a route which redirects answers with, or None."""
         try:
             if self.connection is None:
                 self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-            self.connection.request("GET", "/", headers={"Host": "edited.example.com"})
+            self.connection.request("GET", "/", headers={"Host": host})
             answer = self.connection.getresponse()
             answer.read()
             found = re.search(r"//v(\d+)\.", answer.headers.get("Location", ""))
@@ -192,16 +188,18 @@ class Scale:
             self.served()
         return (self.cpu_ms("proxy") - before) / POLLS
 
+    def change(self):
+        """What is to be called to bring the route of this version."""
+        raise NotImplementedError
+
     def edit(self, poll_ms):
-        """One atomic rename of the one route's file, until a request meets it."""
+        """A change of the one route, until a request meets it."""
         before = {name: self.counter(f"xds_sent_{name}_total") for name in ("bytes", "resources")}
-        pushes = self.counter("xds_pushes_total")
         self.version += 1
-        new = self.folder / "edited.new"
-        new.write_text(edited(self.version))
+        bring = self.change()
         cpu = {name: self.cpu_ms(name) for name in ("control", "proxy")}
         polls, began = 1, time.monotonic()
-        new.rename(self.config / "edited.yaml")
+        bring()
         while self.served() != self.version:
             polls += 1
             time.sleep(0.001)
@@ -213,8 +211,7 @@ class Scale:
                 "control_ms": settled["control"] - cpu["control"],
                 "proxy_ms": settled["proxy"] - cpu["proxy"] - polls * poll_ms,
                 "bytes": self.counter("xds_sent_bytes_total") - before["bytes"],
-                "resources": self.counter("xds_sent_resources_total") - before["resources"],
-                "pushes": self.counter("xds_pushes_total") - pushes}
+                "resources": self.counter("xds_sent_resources_total") - before["resources"]}
 
     def settle(self):
         """The CPU of both once they rest: what follows an edit (disk, status) belongs to it."""
@@ -227,6 +224,27 @@ class Scale:
             last = now
             time.sleep(0.1)
         return last
+
+
+class Scale(Planes):
+    """A directory is the source."""
+    def __init__(self, routes):
+        super().__init__()
+        self.config = self.folder / "config"
+        self.config.mkdir()
+        self.source = ("--directory", self.config)
+        (self.config / "gateway.yaml").write_text(gateway(self.port))
+        for first in range(0, routes, PER_FILE):
+            numbers = range(first, min(first + PER_FILE, routes))
+            (self.config / f"routes-{first}.yaml").write_text("".join(
+                route(f"r{i}", f"h{i // 10}.example.com", f"/app-{i}", f"app-{i % SERVICES}")
+                for i in numbers))
+        (self.config / "edited.yaml").write_text(edited(0))
+
+    def change(self):
+        new = self.folder / "edited.new"
+        new.write_text(edited(self.version))
+        return lambda: new.rename(self.config / "edited.yaml")
 
 
 def measure(options):
@@ -302,12 +320,30 @@ def judge(result):
         (f"median of CPU ms an edit in both planes, at most {CPU_MAX_MS}",
          statistics.median(e["control_ms"] + e["proxy_ms"] for e in edits), CPU_MAX_MS),
     ]
+    return verdict(checks)
+
+
+def verdict(checks):
     failed = 0
     for what, value, limit in checks:
         failed += value > limit
         print(f"{what}: {value:.4g} {'ok' if value <= limit else 'TOO MUCH'}")
     print(f"{len(checks) - failed} passed, {failed} failed")
     return 1 if failed else 0
+
+
+def report(options, watch, result, name_rows, judge_it):
+    if options.markdown:
+        print(watch.markdown())
+        print("\n| | min/median/max where three |\n|---|---|")
+        for name, value in name_rows(result):
+            print(f"| {name} | {value} |")
+    else:
+        for name, value in name_rows(result):
+            print(f"{name}: {value}")
+    if options.json:
+        pathlib.Path(options.json).write_text(json.dumps(result, indent=1) + "\n")
+    return judge_it(result) if options.gate else 0
 
 
 def main():
@@ -322,18 +358,7 @@ def main():
     if options.routes < 1 or options.edits < 1:
         parser.error("--routes and --edits are at least 1")
     watch = bench.Machine()
-    result = measure(options)
-    if options.markdown:
-        print(watch.markdown())
-        print("\n| | min/median/max where three |\n|---|---|")
-        for name, value in rows(result):
-            print(f"| {name} | {value} |")
-    else:
-        for name, value in rows(result):
-            print(f"{name}: {value}")
-    if options.json:
-        pathlib.Path(options.json).write_text(json.dumps(result, indent=1) + "\n")
-    return judge(result) if options.gate else 0
+    return report(options, watch, measure(options), rows, judge)
 
 
 if __name__ == "__main__":

@@ -17,3 +17,13 @@ def test_instructions_and_system_calls_per_request_stay_under_their_gates():
                           env=environment(NANTIAN_BUILD=str(BUILD)), capture_output=True, text=True,
                           timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.release
+def test_what_a_change_costs_in_a_cluster_stays_under_its_gates():
+    done = subprocess.run(
+        [sys.executable, ROOT / "test/bench/controlplane.py", "--gate", "--routes", "1000",
+         "--edits", "5", "--creates", "11", "--churn", "1000"],
+        env=environment(NANTIAN_BUILD=str(BUILD)), capture_output=True, text=True, timeout=600,
+        check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

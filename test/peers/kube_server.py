@@ -103,7 +103,8 @@ class KubeServer:
     """Starts at once; `url` is where. `token` empty: anybody may come."""
 
     def __init__(self, token="", context=None, missing=()):
-        self.lock = threading.Condition()
+        self.lock = threading.RLock()
+        self.news = {plural: threading.Condition(self.lock) for plural in RESOURCES}
         self.revision = 100
         self.objects = {plural: {} for plural in RESOURCES}
         self.log = []  # (revision, plural, type, object), in order
@@ -200,7 +201,8 @@ class KubeServer:
         with self.lock:
             self.watch_epoch += 1
             self.watch_end = how
-            self.lock.notify_all()
+            for news in self.news.values():
+                news.notify_all()
 
     def compact(self):
         """Nothing before now can be watched from."""
@@ -226,7 +228,7 @@ class KubeServer:
 
     def _record(self, plural, kind, item):
         self.log.append((self.revision, plural, kind, copy.deepcopy(item)))
-        self.lock.notify_all()
+        self.news[plural].notify_all()
 
     def put(self, item, silent=False, status=False):
         """Creates or replaces. `silent`: no watch is told."""
@@ -409,7 +411,7 @@ class KubeServer:
         while time.monotonic() < deadline:
             with self.lock:
                 if sent >= len(log):
-                    self.lock.wait(0.1)
+                    self.news[request.plural].wait(0.1)
                 batch, sent = log[sent:], max(sent, len(log))
                 over, revision = self.watch_epoch != epoch, self.revision
             for _, plural, kind, item in batch:

@@ -28,27 +28,20 @@ struct mirror {
     void *owner;
     struct shelf shelves[KIND_COUNT];
     size_t kind_count, listed_count;
-    struct timer debounce;
-    uint64_t burst_began_ms; /* 0: nothing waits */
+    struct timer gather; /* armed: a change waits for others */
     bool synced;
 };
 
+/* Not put off by what follows: under a steady stream of changes each is as soon live as alone. */
 static void touch(struct mirror *mirror)
 {
-    uint64_t now = loop_now_ms(mirror->loop);
-    if (!mirror->synced)
-        return;
-    if (mirror->burst_began_ms == 0)
-        mirror->burst_began_ms = MAX(now, 1u);
-    uint64_t left = mirror->burst_began_ms + LIMIT_DEBOUNCE_MAX_MS;
-    left = left > now ? left - now : 1;
-    loop_arm(mirror->loop, &mirror->debounce, MIN(left, (uint64_t)LIMIT_DEBOUNCE_MS));
+    if (mirror->synced && !timer_is_armed(&mirror->gather))
+        loop_arm(mirror->loop, &mirror->gather, LIMIT_KUBE_GATHER_MS);
 }
 
-static void on_burst_over(void *owner)
+static void on_gathered(void *owner)
 {
     struct mirror *mirror = owner;
-    mirror->burst_began_ms = 0;
     mirror->events->on_change(mirror->owner);
 }
 
@@ -148,7 +141,7 @@ static void count(struct shelf *shelf)
     if (++mirror->listed_count < mirror->kind_count)
         return;
     mirror->synced = true;
-    loop_arm(mirror->loop, &mirror->debounce, 1);
+    loop_arm(mirror->loop, &mirror->gather, 1);
 }
 
 static void on_listed(void *owner)
@@ -224,7 +217,7 @@ struct mirror *mirror_new(struct loop *loop, struct client *client, struct store
     mirror->store = store;
     mirror->events = events;
     mirror->owner = owner;
-    timer_init(&mirror->debounce, mirror, on_burst_over);
+    timer_init(&mirror->gather, mirror, on_gathered);
     for (int id = KIND_NONE + 1; id < KIND_COUNT; id++) {
         const struct registry_kind *kind = registry_get((enum kind_id)id);
         if (kind != NULL)
@@ -244,7 +237,7 @@ void mirror_free(struct mirror *mirror)
         if (shelf->mirror != NULL)
             arena_fini(&shelf->arena);
     }
-    loop_disarm(mirror->loop, &mirror->debounce);
+    loop_disarm(mirror->loop, &mirror->gather);
     free(mirror);
 }
 

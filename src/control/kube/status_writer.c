@@ -27,6 +27,7 @@ struct entry {
     int64_t generation;
     struct digest wanted; /* what we wanted to say last */
     uint32_t streak;      /* writes since that changed: somebody may be fighting */
+    uint32_t steady;      /* writes with nothing but their pauses between: it keeps changing */
     uint32_t failures;
     struct entry *next; /* in the queue */
     bool is_queued, is_again;
@@ -305,6 +306,8 @@ static void compare(struct entry *entry)
         merge_status(live, wanted, writer->options.controller, text_of(now), &arena);
     if (differs != NULL && !is_stale)
         start(entry, differs, &arena);
+    else
+        entry->steady = 0;
     arena_fini(&arena);
 }
 
@@ -320,11 +323,15 @@ static void on_pump(void *owner)
     }
 }
 
-/* The longer somebody writes against us, the longer we wait. */
+/* The longer somebody writes against us, the longer we wait; and a status that changes with each of
+ * many objects, as a Gateway's with the routes that it counts, is written about once a second. */
 static uint64_t pause_after_write(const struct entry *entry)
 {
     uint32_t doublings = entry->streak > 2 ? MIN(entry->streak - 2, 8u) : 0;
-    return (uint64_t)LIMIT_KUBE_WRITE_MS << doublings;
+    uint32_t slower = entry->steady > 3 ? MIN(entry->steady - 3, 8u) : 0;
+    uint64_t steady = (uint64_t)LIMIT_KUBE_WRITE_MS << slower;
+    return MAX((uint64_t)LIMIT_KUBE_WRITE_MS << doublings,
+               MIN(steady, (uint64_t)LIMIT_KUBE_STEADY_MS));
 }
 
 static void on_read_again(void *owner, const struct client_answer *answer)
@@ -401,6 +408,7 @@ static void on_written(void *owner, const struct client_answer *answer)
         arena_fini(&arena);
         entry->failures = 0;
         entry->streak++;
+        entry->steady++;
         pause_for(entry,
                   pause_after_write(entry)); /* then compared once more, mostly for nothing */
     } else if (answer->status == 409) {
