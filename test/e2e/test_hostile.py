@@ -7,11 +7,13 @@ import sys
 import pytest
 
 from certificates import Authority
-from harness import (ROOT, free_port, gateway_of, listener, route, rule, sanitizer, service)
+from harness import (ROOT, free_port, gateway_of, listener, metadata, route, rule, sanitizer,
+                     service)
 
 PROBE = ROOT / "test/hostile/probe.py"
 MUTATE = ROOT / "test/hostile/mutate.py"
 REQUESTS = 110
+ANSWERS = 40
 CUT_ROWS = ("H01,H05,H13,H22,H26,H29,H34,H39,H44,H48,H52,H57,H61,H66,H70,H75,H80,H83,H95,H102"
             if not sanitizer() else "H01,H26,H39,H83")
 pytestmark = pytest.mark.sanitized
@@ -69,7 +71,26 @@ def test_verdicts_are_the_same_over_tls(target):
 
 def test_hostile_answers_of_a_backend_get_their_verdict(target):
     _, port, _, behind, _ = target
-    all_pass(probe(port, behind, mode="responses"), 40)
+    all_pass(probe(port, behind, mode="responses"), ANSWERS)
+
+
+def test_hostile_answers_get_their_verdict_over_tls_and_after_a_change(target, tmp_path):
+    gateway, port, tls_port, behind, documents = target
+    all_pass(probe(tls_port, behind, "--tls", "a.example", mode="responses"), ANSWERS)
+    authority, pem = Authority("backends"), tmp_path / "backend.pem"
+    pem.write_bytes(b"".join(authority.issue("app.example")))
+    documents += [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata("ca"),
+         "data": {"ca.crt": authority.pem().decode()}},
+        {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "BackendTLSPolicy",
+         "metadata": metadata("tls"),
+         "spec": {"targetRefs": [{"group": "", "kind": "Service", "name": "app"}],
+                  "validation": {"hostname": "app.example", "caCertificateRefs": [
+                      {"group": "", "kind": "ConfigMap", "name": "ca"}]}}}]
+    gateway.apply("config.yaml", *documents)
+    all_pass(probe(port, behind, "--backend-pem", str(pem), mode="responses"), ANSWERS)
+    all_pass(probe(tls_port, behind, "--backend-pem", str(pem), "--tls", "a.example",
+                   mode="responses"), ANSWERS)
 
 
 def test_single_byte_changes_are_refused_or_read_alike_by_a_second_parser(target):

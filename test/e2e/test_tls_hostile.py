@@ -29,14 +29,18 @@ def https(name, port, hostname=""):
                     tls={"certificateRefs": [{"name": "one"}]})
 
 
-@pytest.fixture(name="served")
-def serve(start_gateway, authority, backend):
+@pytest.fixture(name="served", params=["fresh", "changed"])
+def serve(start_gateway, authority, backend, request):  # pylint: disable=W0621
     """The port of a listener for one.example, and one for whatever else."""
     named, rest = free_port(), free_port()
-    gateway = start_gateway(
-        gateway_of(https("one", named, "one.example"), https("rest", rest)),
-        authority.secret("one", "one.example", "*.test"), route("r", rule("app")),
-        service("app", backend.port))
+    documents = [gateway_of(https("one", named, "one.example"), https("rest", rest)),
+                 authority.secret("one", "one.example", "*.test"), route("r", rule("app")),
+                 service("app", backend.port)]
+    gateway = start_gateway(*documents)
+    if request.param == "changed":  # certificates and rules were compiled anew, sockets stayed
+        documents[1] = authority.secret("one", "one.example", "*.test", "more.example")
+        documents[2] = route("r", rule("app", timeouts={"request": "60s"}))
+        gateway.apply("config.yaml", *documents)
     return gateway, named, rest
 
 
@@ -83,7 +87,8 @@ def test_server_names_that_are_none(served):
     assert first_answer(rest, hello()) == 22
     # Refused, or answered as an unknown name: never the certificate of the other listener.
     assert first_answer(named, hello()) == ALERT
-    for name in (b"192.0.2.1", b"two.example", b"a" * 256, b"one.example\0.test", b""):
+    assert first_answer(named, hello(name_list(b"one.example."))) in (22, ALERT)
+    for name in (b"192.0.2.1", b"two.example", b"two.example.", b"a" * 256, b"one.example\0.test", b""):
         assert first_answer(named, hello(name_list(name))) in (ALERT, None), name
     for twice in (name_list(b"one.example", b"two.example"),
                   name_list(b"one.example") + name_list(b"one.example")):

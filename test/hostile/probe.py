@@ -491,8 +491,10 @@ class Script:
             for piece in pieces:
                 if piece == PAUSE:
                     await asyncio.sleep(0.05)
-                elif piece == FIN:
+                elif piece == FIN and writer.can_write_eof():
                     writer.write_eof()
+                elif piece == FIN:
+                    return  # over TLS: close_notify, and the end
                 elif piece == DROP:
                     dropping = True
                 else:
@@ -554,9 +556,12 @@ async def run_answer(row, script, options):
 async def probe_responses(options, tally):
     columns = ["id", "method", "answer", "status", "body", "connection", "why"]
     rows = read_table("h1_responses.tsv", columns)
-    script = Script(rows)
+    script, context = Script(rows), None
+    if options.backend_pem:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(options.backend_pem)
     server = await asyncio.start_server(script.serve, "127.0.0.1", options.backend_port,
-                                        limit=1 << 20)
+                                        limit=1 << 20, ssl=context)
     for row in rows:
         if not options.rows or row["id"] in options.rows:
             tally.add(row["id"], await run_answer(row, script, options), row["why"])
@@ -595,6 +600,7 @@ def parse_options(arguments):
                         help="also every STEPth single-byte substitution of four rows")
     parser.add_argument("--rows", type=lambda text: text.split(","), help="only these ids")
     parser.add_argument("--tls", metavar="NAME", help="over TLS, asking for this server name")
+    parser.add_argument("--backend-pem", help="answers come over TLS, with this chain and key")
     parser.add_argument("--timeout", type=float, default=5)
     parser.add_argument("--header-timeout", type=float, default=15,
                         help="longer than the gateway's, for the row that waits for it")
