@@ -206,6 +206,7 @@ void cycle_fini(struct cycle *cycle)
 {
     loop_undefer(cycle->loop, &cycle->again);
     kube_free(cycle->kube);
+    cycle->kube = NULL; /* data planes that leave below are told to nobody */
     publish_free(cycle->publish);
     files_free(cycle->files);
     outcome_free(cycle->outcome);
