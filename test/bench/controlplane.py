@@ -2,10 +2,12 @@
 """The Kubernetes path among many routes: real planes over a scripted API server with N HTTPRoutes.
 
 controlplane.py [--routes N] [--edits N] [--attach N] [--churn N] [--json FILE] [--markdown] [--gate]
+                [--kubeconfig FILE --audit-log FILE]
 
 Prints how long the control plane needs to list, decode and translate, what a route costs in memory,
 how soon and at which cost an edit and a new route are live, which statuses are written for --attach
 routes that come at once, and what --churn changes in a row do to requests and to new routes.
+--kubeconfig takes a real API server instead (of `make cluster`, bare).
 --gate judges by counts alone: writes, bytes and resources, errors.
 """
 # SPDX-License-Identifier: Apache-2.0
@@ -23,6 +25,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "peers"))
 import bench  # noqa: E402
 import scale  # noqa: E402
+from api_server import ApiServer  # noqa: E402
 from kube_server import PLURALS, RESOURCES, KubeServer  # noqa: E402
 from scale import wait_for  # noqa: E402
 
@@ -121,29 +124,34 @@ class Source(KubeServer):
         return [(r.plural, r.at) for r in list(self.audit)[since:] if r.sub == "status"
                 and r.method != "GET"]
 
+    def mark(self):
+        """Where what comes from now on begins."""
+        return len(self.audit)
+
 
 class Cluster(scale.Planes):
-    """N routes with their statuses, as a control plane finds them that is started again."""
-    def __init__(self, routes, statuses=None):
+    """Both planes over an API server."""
+    def __init__(self, server):
         super().__init__()
-        self.server = Source()
-        self.source = ("--kubeconfig", self.server.kubeconfig(self.folder / "kubeconfig"))
-        self.server.load([
-            {"kind": "GatewayClass", "metadata": {"name": "nantian"},
-             "spec": {"controllerName": "nantian.dev/gateway-controller"}},
-            {"kind": "Namespace", "metadata": {"name": "default"}}, gateway("web", self.port)])
-        for number in range(scale.SERVICES):
-            self.server.load([
-                {"kind": "Service", "metadata": meta(f"app-{number}"),
-                 "spec": {"ports": [{"port": 80, "protocol": "TCP"}]}},
-                {"kind": "EndpointSlice", "addressType": "IPv4", "metadata": meta(
-                    f"app-{number}", labels={"kubernetes.io/service-name": f"app-{number}"}),
-                 "endpoints": [{"addresses": [f"192.0.2.{number + 1}"],
-                                "conditions": {"ready": True}}],
-                 "ports": [{"name": "", "port": 8080, "protocol": "TCP"}]}])
-        for number in range(routes):
-            self.server.load([{**route(number), **({"status": statuses} if statuses else {})}])
-        self.server.load([{**redirect("edited", 0), **({"status": statuses} if statuses else {})}])
+        self.server = server
+        self.source = ("--kubeconfig", server.kubeconfig(self.folder / "kubeconfig"))
+        self.load([{"kind": "GatewayClass", "metadata": {"name": "nantian"},
+                    "spec": {"controllerName": "nantian.dev/gateway-controller"}},
+                   gateway("web", self.port)])
+        self.load(item for number in range(scale.SERVICES) for item in (
+            {"kind": "Service", "metadata": meta(f"app-{number}"),
+             "spec": {"ports": [{"port": 80, "protocol": "TCP"}]}},
+            {"kind": "EndpointSlice", "addressType": "IPv4", "metadata": meta(
+                f"app-{number}", labels={"kubernetes.io/service-name": f"app-{number}"}),
+             "endpoints": [{"addresses": [f"192.0.2.{number + 1}"], "conditions": {"ready": True}}],
+             "ports": [{"name": "", "port": 8080, "protocol": "TCP"}]}))
+
+    def load(self, items):
+        self.server.load(items)
+
+    def load_routes(self, count, **more):
+        self.load({**item, **more} for item in
+                  [redirect("edited", self.version), *(route(number) for number in range(count))])
 
     def close(self):
         super().close()
@@ -175,8 +183,8 @@ class Cluster(scale.Planes):
         """So many routes of another Gateway at once."""
         server = self.server
         server.put(gateway("crowd", bench.free_port()))
-        self.settled(len(server.audit))
-        since = len(server.audit)
+        self.settled(server.mark())
+        since = server.mark()
         for number in range(count):
             item = route(number, "crowd")
             item["metadata"] = meta(f"crowd-{number}")
@@ -185,9 +193,7 @@ class Cluster(scale.Planes):
 
         def attached():
             status = server.get("Gateway", "crowd").get("status", {})
-            return status.get("listeners", [{}])[0].get("attachedRoutes") == count and \
-                all("status" in item for key, item in list(server.objects["httproutes"].items())
-                    if key[1].startswith("crowd-"))
+            return status.get("listeners", [{}])[0].get("attachedRoutes") == count
         wait_for(attached, "all routes are attached", step=0.02)
         writes = self.settled(since)
         kinds = collections.Counter(plural for plural, _ in writes)
@@ -222,7 +228,7 @@ class Cluster(scale.Planes):
     def churn(self, count):
         """Many changes in a row, while requests go on, and now and then a new route is awaited."""
         stop, told = threading.Event(), {"count": count, "asked": 0, "failed": 0, "live_ms": []}
-        since, cpu = len(self.server.audit), {n: self.cpu_ms(n) for n in ("control", "proxy")}
+        since, cpu = self.server.mark(), {n: self.cpu_ms(n) for n in ("control", "proxy")}
         asking = threading.Thread(target=self.ask_on, args=(stop, told))
         changing = threading.Thread(target=self.make_and_unmake, args=(count, told))
         asking.start()
@@ -238,25 +244,54 @@ class Cluster(scale.Planes):
         return told
 
 
-def first_statuses():
-    """What is written of a route that has no status yet, and what both planes need without one."""
-    cluster = Cluster(1)
+def start_empty(cluster):
+    """The memory of both planes without the routes."""
+    cluster.start_control()
+    cluster.start_proxy()
+    cluster.settled()
+    cluster.settle()
+    return {name: cluster.rss(name) for name in ("control", "proxy")}
+
+
+def prepare_scripted(options):
+    """Every route has the status that a control plane wrote for the first one."""
+    cluster = Cluster(Source())
     try:
-        cluster.start_control()
-        cluster.start_proxy()
-        wait_for(lambda: "status" in (cluster.server.get("HTTPRoute", "r0") or {}), "a status")
-        cluster.settled()
-        cluster.settle()
-        return (cluster.server.get("HTTPRoute", "r0")["status"],
-                {name: cluster.rss(name) for name in ("control", "proxy")})
+        cluster.load_routes(1)
+        empty = start_empty(cluster)
+        status = cluster.server.get("HTTPRoute", "r0")["status"]
     finally:
         cluster.close()
+    cluster = Cluster(Source())
+    cluster.load_routes(options.routes, status=status)
+    return cluster, empty
+
+
+def prepare_real(options, result):
+    """A control plane has written the statuses."""
+    cluster = Cluster(ApiServer(options.kubeconfig, options.audit_log))
+    cluster.load_routes(0)
+    empty = start_empty(cluster)
+    cluster.end("proxy")
+    cluster.end("control")
+    cluster.connection = None
+    for path in (cluster.state / "proxy").iterdir():
+        path.unlink()
+    cluster.load_routes(options.routes)
+    since, began = cluster.server.mark(), time.monotonic()
+    cluster.start_control()
+    writes = cluster.settled(since)
+    result["first_statuses"] = len(writes)
+    result["first_statuses_s"] = writes[-1][1] - began
+    cluster.end("control")
+    return cluster, empty
 
 
 def measure(options):
-    statuses, empty = first_statuses()
-    cluster = Cluster(options.routes, statuses)
     result = {"routes": options.routes}
+    cluster, empty = prepare_real(options, result) if options.kubeconfig else \
+        prepare_scripted(options)
+    since = cluster.server.mark()
     try:
         result["snapshot_s"] = cluster.start_control()
         result["snapshot_cpu_s"] = cluster.cpu_ms("control") / 1e3
@@ -264,10 +299,10 @@ def measure(options):
                  if line.startswith("nantian_control_snapshot_build_duration_seconds ")]
         result["translate_s"] = float(build[0].split()[1])
         result["cold_apply_s"] = cluster.start_proxy()
-        result["start_writes"] = len(cluster.settled())
+        result["start_writes"] = len(cluster.settled(since))
         cluster.settle()
         poll_ms = cluster.poll_cost()
-        since = len(cluster.server.audit)
+        since = cluster.server.mark()
         result["edits"] = [cluster.edit(poll_ms) for _ in range(options.edits)]
         result["edit_writes"] = len(cluster.settled(since)) / options.edits
         result["live_ms"] = [cluster.live(f"new-{n}") for n in range(options.creates)]
@@ -293,6 +328,9 @@ def spread(values, digits=1):
 def rows(result):
     edits, mib = result["edits"], 1 << 20
     yield "routes", f"{result['routes']:,} and the one that is edited"
+    if "first_statuses" in result:
+        yield ("status writes over routes that have none",
+               f"{result['first_statuses']:,} in {result['first_statuses_s']:.1f} s")
     yield ("control plane: start to first snapshot, CPU of it",
            f"{result['snapshot_s']:.2f} s, {result['snapshot_cpu_s']:.2f} s")
     yield ("translation of all of it, routes a second of one core",
@@ -354,6 +392,8 @@ def main():
     parser.add_argument("--creates", type=int, default=101)
     parser.add_argument("--attach", type=int, default=1000)
     parser.add_argument("--churn", type=int, default=5000)
+    parser.add_argument("--kubeconfig", help="of a real API server, with nothing else in it")
+    parser.add_argument("--audit-log", help="of that API server")
     parser.add_argument("--json")
     parser.add_argument("--markdown", action="store_true")
     parser.add_argument("--gate", action="store_true")

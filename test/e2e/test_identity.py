@@ -13,7 +13,7 @@ from harness import free_port, gateway_of, listener, route, rule, service, wait_
 from kube_server import status_of
 # pylint: disable=unused-import
 from test_kube import account, plain, provisioned, start_cluster
-from xds_client import TYPES, URL, Schema
+from xds_client import TYPES, URL, Client, Schema
 
 pytestmark = [pytest.mark.sanitized]
 
@@ -219,3 +219,67 @@ def test_t22_a_node_of_another_gateway_takes_nobodys_place(fleet):
     fleet.proxy("default/web", "token-of-other")
     time.sleep(0.5)
     assert [node for node in nodes() if node.startswith("default/web/")] == ["default/web/proxy-0"]
+
+
+def hostile_reports(schema):
+    """name -> messages of one stream."""
+    good = report(schema, "proxy-0")
+    yield "nothing", [b""] * 3
+    yield "one byte of each value", [bytes([n]) for n in range(256)]
+    yield "cut short", [good[:-1]]
+    yield "a length beyond the end", [b"\x0a\xff\xff\xff\x7fx"]
+    yield "a group that never ends", [b"\x0b" * 10000]
+    yield "1 MiB of zeros", [bytes(1 << 20)]
+    yield "5 MiB", [b"\x0a" + bytes(5 << 20)]
+    yield "a number of ten bytes of ones", [b"\x18" + b"\xff" * 10]
+    for name in ("", "/", "..", "default/other/proxy-0", "a\nb", '"}],"x":[{"', "\u202e", "x" * 60000):
+        yield f"a node named {name[:20]!r}", [report(schema, name)] * 2
+    yield "5,000 reports", [good] * 5000
+    yield "5,000 names", [report(schema, f"node-{n}") for n in range(5000)]
+
+
+def test_t24_reports_of_a_hostile_data_plane_harm_no_other(fleet, schema):
+    fleet.proxy("default/other", "token-of-other")
+
+    def other():
+        nodes = fleet.ask("/v1/nodes")[1]["nodes"]
+        return next((n for n in nodes if n["node"] == "default/other/proxy-0" and n["report"]), None)
+    before = wait_for(other, "it reports")
+    count = 0
+    for name, messages in hostile_reports(schema):
+        credentials = grpc.ssl_channel_credentials(fleet.roots)
+        with grpc.secure_channel(fleet.xds, credentials,
+                                 [("grpc.ssl_target_name_override", SERVER)]) as channel:
+            call = channel.stream_stream("/" + REPORT)(
+                iter(messages), timeout=60, metadata=[("authorization", "Bearer token-of-web")])
+            try:
+                assert list(call) == [], name
+            except grpc.RpcError as error:
+                assert error.code() in (grpc.StatusCode.INVALID_ARGUMENT,
+                                        grpc.StatusCode.RESOURCE_EXHAUSTED), name
+        assert [n["node"] for n in fleet.ask("/v1/nodes")[1]["nodes"]] == ["default/other/proxy-0"], name
+        count += 1
+    assert count >= 18
+    assert other()["report"].keys() == before["report"].keys()
+
+
+def test_t26_what_was_refused_is_not_sent_again_before_it_changes(fleet, schema):
+    clients = [Client(schema, f"unix:{fleet.folder}/xds-0.sock", node=f"refuses-{n}",
+                      options=[("grpc.default_authority", "localhost")]) for n in range(50)]
+    try:
+        for client in clients:
+            client.refuse["Snapshot"] = "no"
+            client.subscribe_all()
+        for client in clients:
+            client.wait(lambda each: "Snapshot" in each.kinds())
+            assert client.error is None
+        time.sleep(2)
+        assert {client.kinds().count("Snapshot") for client in clients} == {1}
+        fleet.server.put(route("another", rule("app-of-web"), parent="web"))
+        for client in clients:
+            client.wait(lambda each: each.kinds().count("Snapshot") > 1)
+        time.sleep(1)
+        assert {client.kinds().count("Snapshot") for client in clients} == {2}
+    finally:
+        for client in clients:
+            client.close()
