@@ -27,6 +27,7 @@ bench: all
 	@tools/install bench
 	@ninja -C build/release bench_load bench_backend bench_floor
 	@python3 test/bench/bench.py $(BENCH)
+	@python3 test/bench/routes.py $(ROUTES)
 	@python3 test/bench/scale.py $(SCALE)
 
 soak: all

@@ -129,7 +129,7 @@ class Proxy:
                                         cwd=folder, stdout=subprocess.DEVNULL,
                                         stderr=open(folder / f"{self.name}.log", "w"),
                                         start_new_session=True)
-        wait_port(self.port)
+        wait_port(self.port, 60)
 
     def stop(self):
         if self.process and self.process.poll() is None:
@@ -259,10 +259,7 @@ class Nantian(Proxy):
     """The data plane with its metrics and access log on, fed by a real control plane."""
     control = None
 
-    def command(self, folder, backend, cert, key):
-        config, state = folder / "config", folder / "state"
-        for path in (config, state, state / "control", state / "proxy"):
-            path.mkdir(mode=0o700, exist_ok=True)
+    def write_config(self, config, backend, cert, key):
         crt, pem = pathlib.Path(cert).read_text(), pathlib.Path(key).read_text()
         indent = lambda text: "".join(f"    {line}\n" for line in text.splitlines())
         (config / "bench.yaml").write_text(f"""
@@ -316,8 +313,14 @@ metadata:
   annotations: {{gateway.nantian.dev/addresses: "127.0.0.1:{backend}"}}
 spec: {{ports: [{{port: 80}}]}}
 """)
+
+    def command(self, folder, backend, cert, key):
+        config, state = folder / "config", folder / "state"
+        for path in (config, state, state / "control", state / "proxy"):
+            path.mkdir(mode=0o700, exist_ok=True)
+        self.write_config(config, backend, cert, key)
         xds = f"unix:{state}/xds.sock"
-        Nantian.control = subprocess.Popen(
+        self.control = subprocess.Popen(
             [BIN / "nantian-control", "--directory", config, "--state-dir", state / "control",
              "--xds", xds, "--admin", f"unix:{state}/control.sock", "--log-level", "warn"],
             stderr=open(folder / "control.log", "w"))
@@ -328,9 +331,9 @@ spec: {{ports: [{{port: 80}}]}}
 
     def stop(self):
         super().stop()
-        if Nantian.control:
-            Nantian.control.terminate()
-            Nantian.control.wait(10)
+        if self.control:
+            self.control.terminate()
+            self.control.wait(10)
 
 
 def certificate(folder):
@@ -390,36 +393,45 @@ def h2load(port, length, arguments, path="", scheme="https"):
             "rps": float(rate[1]), "p50_us": float(median[1]) * unit}
 
 
-def window(proxy, workload, seconds, machine, folder):
-    uses_tls, arguments = WORKLOADS[workload]
-    port = proxy.tls_port if uses_tls else proxy.port
+def load(port, seconds, arguments):
+    return json.loads(subprocess.run(
+        pinned(1, [BENCH / "bench_load", "--port", port, "--seconds", seconds, *arguments]),
+        capture_output=True, text=True).stdout)
+
+
+def charged(proxy, machine, what, run):
+    """What a window's load cost the proxy: us of CPU a request, requests a second, median us."""
     before, busy, began = proxy.cpu_ns(), busy_ns(0), time.monotonic()
-    if workload in HTTP2:
-        path, more = grpc_call(folder) if workload == "grpc" else ("", [])
-        result = h2load(port, ["-D", max(1, round(seconds))], [*arguments, *more], path)
-    else:
-        result = json.loads(subprocess.run(
-            pinned(1, [BENCH / "bench_load", "--port", port, "--seconds", seconds, *arguments]),
-            capture_output=True, text=True).stdout)
+    result = run()
     used = proxy.cpu_ns() - before
     if os.cpu_count() > 1:
         others = busy_ns(0) - busy - used
         machine.shares.append(max(0.0, others / 1e9 / (time.monotonic() - began)))
     if result["errors"] or result["bad"]:
-        raise SystemExit(f"{proxy.name} {workload}: {result['errors']} errors, "
+        raise SystemExit(f"{proxy.name} {what}: {result['errors']} errors, "
                          f"{result['bad']} bad answers: the window is void")
     return used / 1000 / result["requests"], result["rps"], result["p50_us"]
 
 
-def paired(ours, peer, workload, options, machine, folder):
-    """[(ours, peer)] of CPU per request; the order flips with each pair."""
+def window(proxy, workload, seconds, machine, folder):
+    uses_tls, arguments = WORKLOADS[workload]
+    port = proxy.tls_port if uses_tls else proxy.port
+    if workload not in HTTP2:
+        return charged(proxy, machine, workload, lambda: load(port, seconds, arguments))
+    path, more = grpc_call(folder) if workload == "grpc" else ("", [])
+    return charged(proxy, machine, workload,
+                   lambda: h2load(port, ["-D", max(1, round(seconds))], [*arguments, *more], path))
+
+
+def paired(ours, peer, take, options):
+    """[(ours, peer)] of what `take` measures of a proxy; the order flips with each pair."""
     rows = []
     for number in range(options.pairs):
         order = (ours, peer) if number % 2 == 0 else (peer, ours)
         got = {}
         for proxy in order:
             time.sleep(0.2)
-            got[proxy.name] = window(proxy, workload, options.window, machine, folder)
+            got[proxy.name] = take(proxy)
         rows.append((got[ours.name], got[peer.name]))
     return rows
 
@@ -457,7 +469,8 @@ def compare(options):
                 if workload == "grpc":
                     grpc_check(ours, folder)
                     grpc_check(peer, folder)
-                rows = paired(ours, peer, workload, options, machine, folder)
+                rows = paired(ours, peer, lambda p, w=workload: window(
+                    p, w, options.window, machine, folder), options)
                 ratios = [a[0] / b[0] for a, b in rows]
                 row = {"workload": workload, "peer": peer.name, "pairs": len(rows),
                        "ours_us": statistics.median(a[0] for a, _ in rows),
@@ -606,8 +619,8 @@ def counted(tool, requests, version):
             os.kill(int(child), signal.SIGTERM)
         process.terminate()
         process.wait(60)
-        Nantian.control.terminate()
-        Nantian.control.wait(10)
+        proxy.control.terminate()
+        proxy.control.wait(10)
         backend.kill()
     text = out.read_text()
     if tool == "callgrind":
