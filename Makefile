@@ -29,6 +29,7 @@ bench: all
 	@python3 test/bench/bench.py $(BENCH)
 	@python3 test/bench/routes.py $(ROUTES)
 	@python3 test/bench/scale.py $(SCALE)
+	@python3 test/bench/controlplane.py $(CONTROLPLANE)
 
 soak: all
 	@tools/test soak
