@@ -123,8 +123,27 @@ static int let_pass(int is_good, X509_STORE_CTX *chain)
     return 1;
 }
 
+/* A session is taken up only where it was given: at that address, for that name, under those rules
+ * (RFC 6066 3; CVE-2025-23419). */
+static bool bind_sessions(SSL *ssl, const struct tls_session *session,
+                          const struct tls_context *rules)
+{
+    struct address local = {.len = sizeof(local.storage)};
+    if (getsockname(session->stream->watch.fd, &local.any, &local.len) != 0)
+        local.len = 0;
+    struct text name = text_of(session->server_name);
+    char where[sizeof(rules->session_scope) + sizeof(local.storage) + LIMIT_HOSTNAME];
+    size_t len = sizeof(rules->session_scope);
+    memcpy(where, rules->session_scope, len);
+    memcpy(where + len, &local.storage, MIN((size_t)local.len, sizeof(local.storage)));
+    len += MIN((size_t)local.len, sizeof(local.storage));
+    memcpy(where + len, name.data, name.len);
+    struct digest scope = hash_digest(text_from(where, len + name.len));
+    return SSL_set_session_id_context(ssl, (const uint8_t *)&scope, sizeof(scope)) == 1;
+}
+
 /* What the rules ask of clients, and which sessions may be resumed under them. */
-static bool follow(SSL *ssl, const struct tls_context *rules)
+static bool follow(SSL *ssl, const struct tls_session *session, const struct tls_context *rules)
 {
     bool must = (rules->client_verify & SSL_VERIFY_FAIL_IF_NO_PEER_CERT) != 0;
     SSL_set_verify(ssl, rules->client_verify, must ? NULL : let_pass);
@@ -133,7 +152,7 @@ static bool follow(SSL *ssl, const struct tls_context *rules)
         if (SSL_set1_verify_cert_store(ssl, rules->client_store) != 1)
             return false;
     }
-    return SSL_set_session_id_context(ssl, rules->session_scope, sizeof(rules->session_scope)) == 1;
+    return bind_sessions(ssl, session, rules);
 }
 
 /* The client hello is read: finds the certificate and moves the handshake to it. */
@@ -157,7 +176,8 @@ static int on_server_name(SSL *ssl, int *alert, void *unused)
         session->context = rules;
     }
     /* The move takes over more than the certificate: what the rules say comes after it. */
-    if (SSL_set_SSL_CTX(ssl, tls_certificate_library(certificate)) == NULL || !follow(ssl, rules)) {
+    if (SSL_set_SSL_CTX(ssl, tls_certificate_library(certificate)) == NULL ||
+        !follow(ssl, session, rules)) {
         *alert = SSL_AD_INTERNAL_ERROR;
         return SSL_TLSEXT_ERR_ALERT_FATAL;
     }

@@ -1,6 +1,7 @@
 """TLS: several certificates of a listener, client certificates both ways, resumption."""
 # SPDX-License-Identifier: Apache-2.0
 import contextlib
+import itertools
 import socket
 import ssl
 import subprocess
@@ -258,3 +259,67 @@ def test_renegotiation_early_data_and_key_logs_are_off(start_gateway, authority,
     assert request(port, host="one.example", tls=authority.context(),
                    server_name="one.example").status == 200
     assert not log.exists()
+
+
+# ---- T11: sessions belong to the listener that gave them ----
+
+def resume(port, name, version, folder, *, identity=None, session=None, early=False):
+    """What openssl says of a connection with one request, which leaves its session in a file."""
+    options = ["-tls1_2"] if version == "1.2" else ["-tls1_3"]
+    out = folder / f"session-{port}-{name}-{version}"
+    if identity:
+        options += ["-cert", identity, "-key", identity]
+    if session:
+        options += ["-sess_in", session]
+    if early:
+        options += ["-early_data", folder / "early"]
+    done = subprocess.run(
+        ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-servername", name, "-ign_eof",
+         "-sess_out", out, *options],
+        input=f"GET / HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n", capture_output=True,
+        timeout=DEADLINE, check=False, text=True)
+    return done.stdout + done.stderr, out
+
+
+def test_t11_no_session_is_taken_up_at_another_listener(start_gateway, authority, users, backend,
+                                                        tmp_path):
+    """CVE-2025-23419: four pairs of listeners, both ways, two versions, with early data as well."""
+    free, strict, other, second = (free_port() for _ in range(4))
+    web = gateway_of(https("free", free, "one"),
+                     https("named", free, "one", hostname="two.example"),
+                     https("strict", strict, "one"), https("other", other, "one"))
+    web["spec"]["tls"] = {"frontend": {"default": {}, "perPort": [
+        {"port": strict, "tls": validation("users")}, {"port": other, "tls": validation("guests")}]}}
+    guests = Authority("guests")
+    start_gateway(web, gateway_of(https("free", second, "one"), name="second"),
+                  authority.secret("one", "one.example", "two.example"), bundle("users", users),
+                  bundle("guests", guests), route("r", rule("app")),
+                  route("s", rule("app"), parent="second"), service("app", backend.port))
+    user, guest = tmp_path / "user.pem", tmp_path / "guest.pem"
+    user.write_bytes(b"".join(users.issue("user")))
+    guest.write_bytes(b"".join(guests.issue("guest")))
+    (tmp_path / "early").write_text("GET / HTTP/1.1\r\nHost: one.example\r\n\r\n")
+    # Where each listener is, and who may come; and at which a stranger must be refused.
+    at = {"free": (free, "one.example", None), "named": (free, "two.example", None),
+          "strict": (strict, "one.example", user), "other": (other, "one.example", guest),
+          "second": (second, "one.example", None)}
+    tried = 0
+    for pair in (("free", "strict"), ("strict", "other"), ("free", "named"), ("free", "second")):
+        for first, then in (pair, pair[::-1]):
+            for version, early in itertools.product(("1.2", "1.3"), (False, True)):
+                port, name, identity = at[first]
+                said, session = resume(port, name, version, tmp_path, identity=identity)
+                assert "HTTP/1.1 200" in said and session.exists(), said
+                kept = tmp_path / "kept"
+                session.rename(kept)
+                said, _ = resume(port, name, version, tmp_path, identity=identity, session=kept)
+                assert "Reused, " in said, (first, version, said)
+                port, name, wanted = at[then]
+                said, _ = resume(port, name, version, tmp_path, identity=identity, session=kept,
+                                 early=early and version == "1.3")
+                assert "Reused, " not in said and "Early data was accepted" not in said, \
+                    (first, then, version, said)
+                assert ("HTTP/1.1 200" in said) == (wanted in (None, identity)), \
+                    (first, then, version, said)
+                tried += 1
+    assert tried == 32
