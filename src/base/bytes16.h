@@ -15,6 +15,16 @@ static inline bytes16 bytes16_at(const void *at)
     return bytes;
 }
 
+/* How many bytes in front are not 0; comparisons of vectors make 0xff where they hold. */
+static inline unsigned bytes16_run(bytes16 bytes)
+{
+    uint64_t halves[2];
+    memcpy(halves, &bytes, sizeof(bytes));
+    if (~halves[0] != 0)
+        return (unsigned)__builtin_ctzll(~halves[0]) / 8;
+    return ~halves[1] != 0 ? 8 + (unsigned)__builtin_ctzll(~halves[1]) / 8 : 16;
+}
+
 /* Is any byte not 0? Comparisons of vectors make 0xff where they hold. */
 static inline bool bytes16_any(bytes16 bytes)
 {

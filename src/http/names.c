@@ -56,10 +56,16 @@ static unsigned lower(char byte)
     return value - 'A' < 26 ? value | 0x20 : value;
 }
 
+/* The byte in lower case; another one for what stands in no known name. */
+static unsigned folded(char byte)
+{
+    return (unsigned char)byte | 0x20u;
+}
+
 static unsigned slot_of(struct text name)
 {
-    unsigned hash = (unsigned)name.len * 17 + lower(name.data[0]) * 33 +
-                    lower(name.data[name.len - 1]) * 25 + lower(name.data[name.len * 3 / 4]) * 45;
+    unsigned hash = (unsigned)name.len * 17 + folded(name.data[0]) * 33 +
+                    folded(name.data[name.len - 1]) * 25 + folded(name.data[name.len * 3 / 4]) * 45;
     return (hash ^ (hash >> 5)) & 127;
 }
 

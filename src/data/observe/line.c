@@ -52,9 +52,8 @@ static bool is_plain_word(uint64_t word)
     return ((low | ((quote - ONES) & ~quote) | ((slash - ONES) & ~slash) | top) & HIGHS) == 0;
 }
 
-static bool is_plain_sixteen(const unsigned char *at)
+static bool is_plain(bytes16 bytes)
 {
-    bytes16 bytes = bytes16_at(at);
     return !bytes16_any((bytes - 0x20 > 0x5e) | (bytes == '"') | (bytes == '\\'));
 }
 
@@ -124,19 +123,36 @@ static uint64_t last_word(const unsigned char *at, const unsigned char *end, boo
     return word | (ONES * 0x20) << (8 * len);
 }
 
+/* Of 8 to 15 bytes that need no escape. */
+static bool put_short(struct line *line, struct text value)
+{
+    typedef uint64_t words __attribute__((vector_size(16)));
+    uint64_t first, last;
+    memcpy(&first, value.data, 8);
+    memcpy(&last, value.data + value.len - 8, 8); /* some of it stands in the first */
+    if (UNLIKELY(!is_plain((bytes16)(words){first, last})))
+        return false;
+    memcpy(line->at, &first, 8);
+    memcpy(line->at + value.len - 8, &last, 8);
+    line->at += value.len;
+    return true;
+}
+
 void line_escaped(struct line *line, struct text value, size_t max)
 {
+    if (value.len >= 8 && value.len < 16 && max >= 16 && put_short(line, value))
+        return;
     const unsigned char *at = (const unsigned char *)value.data;
     const unsigned char *end = at + value.len;
     const char *stop = line->at + max - 8;
-    while (end - at >= 16 && line->at + 8 <= stop && LIKELY(is_plain_sixteen(at))) {
+    while (end - at >= 16 && line->at + 8 <= stop && LIKELY(is_plain(bytes16_at(at)))) {
         memcpy(line->at, at, 16);
         line->at += 16;
         at += 16;
     }
     ptrdiff_t rest = end - at;
     if (value.len >= 16 && rest > 0 && rest < 16 && line->at + 8 <= stop &&
-        is_plain_sixteen(end - 16)) {
+        is_plain(bytes16_at(end - 16))) {
         memcpy(line->at + rest - 16, end - 16, 16); /* some of it stands there already */
         line->at += rest;
         return;

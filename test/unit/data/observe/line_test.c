@@ -1,5 +1,6 @@
 /* No value, whatever its bytes, leaves its JSON string or its line. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/random.h"
@@ -57,6 +58,24 @@ static void every_byte_string_is_one_json_string(void **state)
         assert_true(text.len <= LINE_VALUE_MAX + 2);
         faults_fini(&faults);
         arena_fini(&arena);
+    }
+}
+
+static void one_byte_is_escaped_wherever_it_stands(void **state)
+{
+    (void)state;
+    for (size_t len = 1; len <= 40; len++) {
+        for (size_t at = 0; at < len; at++) {
+            char bytes[40], words[64];
+            memset(bytes, 'a', sizeof(bytes));
+            bytes[at] = '"';
+            snprintf(words, sizeof(words), "%.*s\\\"%.*s", (int)at, bytes, (int)(len - at - 1),
+                     bytes + at + 1);
+            expect(bytes, len, words);
+            bytes[at] = 'b';
+            snprintf(words, sizeof(words), "%.*s", (int)len, bytes);
+            expect(bytes, len, words);
+        }
     }
 }
 
@@ -118,6 +137,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_json_or_a_terminal_would_misread_is_escaped),
         cmocka_unit_test(every_byte_string_is_one_json_string),
+        cmocka_unit_test(one_byte_is_escaped_wherever_it_stands),
         cmocka_unit_test(a_long_value_is_cut),
         cmocka_unit_test(secrets_in_queries_are_hidden),
         cmocka_unit_test(numbers_are_written_whole),
