@@ -177,10 +177,9 @@ struct listener_config *compile_listener_copy(const struct listener_config *from
 {
     struct listener_config *made =
         config_new(from->resource.len + from->gateway.len + from->name.len + from->hostname.len);
-    struct arena arena = made->arena;
-    *made = *from;
-    atomic_init(&made->refs, 1);
-    made->arena = arena;
+    const size_t facts = offsetof(struct listener_config, resource);
+    /* Not what is before them: workers count the references of the old one meanwhile. */
+    memcpy((char *)made + facts, (const char *)from + facts, sizeof(*made) - facts);
     made->resource = arena_text(&made->arena, from->resource);
     made->gateway = arena_text(&made->arena, from->gateway);
     made->name = arena_text(&made->arena, from->name);
