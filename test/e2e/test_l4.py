@@ -14,7 +14,7 @@ from harness import rule, wait_for
 from harness import service as http_service
 from http_client import request
 
-pytestmark = pytest.mark.sanitized
+pytestmark = [pytest.mark.sanitized, pytest.mark.threads]
 
 
 def l4_route(kind, name, *services, section=None, created=None, **spec):
