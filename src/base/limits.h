@@ -144,6 +144,8 @@
 #define LIMIT_KUBE_GATHER_MS   5      /* changes that come so close to the first are one run */
 #define LIMIT_KUBE_WRITES      16     /* in flight at once */
 #define LIMIT_KUBE_WRITE_MS    200    /* between two writes of one object: changes join meanwhile */
+#define LIMIT_KUBE_BUNDLE_MS   60000  /* between two looks for another release of Gateway API */
+#define LIMIT_KUBE_SECRET_MS   5000   /* a change waits so long for a Secret that it names */
 #define LIMIT_KUBE_EVENTS      128    /* told last, of which a repetition is known as such */
 #define LIMIT_KUBE_EVENT_BURST 25     /* new Events at once; then one each: as client-go's filter */
 #define LIMIT_KUBE_EVENT_REFILL_MS 2000
@@ -158,7 +160,8 @@
 #define LIMIT_LEASE_TRY_MS     1500
 #define LIMIT_GATEWAY_PORTS    512   /* of one Gateway with all its ListenerSets */
 #define LIMIT_KUBE_APPLY_MS    300000 /* then what was provisioned is applied again */
-#define LIMIT_CERTIFICATE_DAYS 3650  /* of the one that the control plane makes for itself */
+#define LIMIT_AUTHORITY_S 315360000 /* ten years: of the control plane's own authority */
+#define LIMIT_CERTIFICATE_S 2592000 /* 30 days: of the certificates that it makes by it */
 #define LIMIT_LEASE_RELEASE_MS 2000  /* at the end */
 
 /* Configuration. */

@@ -3,15 +3,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/cycle.h"
 
+#include <stdlib.h>
+
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/memory.h"
 
 void cycle_run(struct cycle *cycle)
 {
     uint64_t began = clock_monotonic_ns();
     const struct outcome_edits *edits = NULL;
     if (cycle->outcome == NULL) {
-        cycle->outcome = translate(cycle->store, cycle->translate);
+        struct translate_options options = *cycle->translate;
+        if (cycle->bundle != NULL)
+            options.bundle = text_of(cycle->bundle);
+        cycle->outcome = translate(cycle->store, &options);
         edits = outcome_edits(cycle->outcome);
     } else {
         struct store_changes changes = store_changes(cycle->store);
@@ -64,10 +70,21 @@ static void on_stopped(void *owner)
     loop_stop(((struct cycle *)owner)->loop);
 }
 
-static void on_credentials(void *owner, struct text chain, struct text key)
+static void on_credentials(void *owner, struct text chain, struct text key, struct text secret)
 {
     struct cycle *cycle = owner;
-    cycle->on_credentials(cycle->owner, chain, key);
+    cycle->on_credentials(cycle->owner, chain, key, secret);
+}
+
+static void on_bundle(void *owner, struct text version)
+{
+    struct cycle *cycle = owner;
+    free(cycle->bundle);
+    cycle->bundle = version.data == NULL ? NULL : memory_string(version);
+    if (cycle->outcome == NULL)
+        return;
+    outcome_set_bundle(cycle->outcome, version);
+    loop_defer(cycle->loop, &cycle->again);
 }
 
 /* Who writes statuses must hear who acknowledged what. */
@@ -164,7 +181,8 @@ static void on_node(void *owner, struct text gateway, struct text node, bool joi
 bool cycle_init(struct cycle *cycle, const struct cycle_options *options)
 {
     static const struct kube_events kube_events = {
-        on_cluster_change, on_stopped, on_credentials, on_lost, on_parameters_refused, on_identity};
+        on_cluster_change,     on_stopped, on_credentials, on_bundle, on_lost,
+        on_parameters_refused, on_identity};
     static const struct publish_events events = {on_refused, on_refusals_end, on_applied, on_node};
     *cycle = (struct cycle){
         .loop = options->loop,
@@ -192,6 +210,7 @@ bool cycle_init(struct cycle *cycle, const struct cycle_options *options)
         .context = options->context,
         .proxy_image = options->proxy_image,
         .xds_port = options->xds_port,
+        .certificate_s = options->certificate_s,
         .controller = options->translate->controller.len > 0 ? options->translate->controller
                                                              : TEXT(TRANSLATE_CONTROLLER),
         .store = cycle->store,
@@ -211,6 +230,7 @@ void cycle_fini(struct cycle *cycle)
     files_free(cycle->files);
     outcome_free(cycle->outcome);
     store_free(cycle->store);
+    free(cycle->bundle);
 }
 
 void cycle_stop(struct cycle *cycle)

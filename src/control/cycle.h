@@ -15,8 +15,9 @@ struct cycle {
     struct outcome *outcome;                   /* owns; NULL before the first run */
     struct publish *publish;                   /* owns */
     const struct translate_options *translate; /* borrows */
-    void (*on_credentials)(void *owner, struct text chain, struct text key);
+    void (*on_credentials)(void *owner, struct text chain, struct text key, struct text secret);
     void *owner;        /* of on_credentials */
+    char *bundle;       /* owns: the release of Gateway API in the cluster; NULL: not known */
     struct defer again; /* a refusal asks for another run, once it is told completely */
     bool refused;
     uint64_t runs, translated, last_us;
@@ -28,8 +29,9 @@ struct cycle_options {
     struct text kubeconfig, context; /* when there is no directory; may be empty, see kube.h */
     struct text proxy_image;
     uint16_t xds_port;
-    /* Of a cluster: PEM, once, for the doors over TCP. */
-    void (*on_credentials)(void *owner, struct text chain, struct text key);
+    uint32_t certificate_s;
+    /* Of a cluster: see kube.h. */
+    void (*on_credentials)(void *owner, struct text chain, struct text key, struct text secret);
     void *owner;
     const struct translate_options *translate; /* borrowed for good */
 };

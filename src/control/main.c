@@ -146,13 +146,25 @@ static bool make_tls(struct control *control, struct text chain, struct text key
     return control->tls != NULL;
 }
 
-static void on_credentials(void *owner, struct text chain, struct text key)
+/* The first certificate opens the doors; each after it is shown to who comes from then on. */
+static void on_credentials(void *owner, struct text chain, struct text key, struct text secret)
 {
     struct control *control = owner;
-    if (control->options.session_key.len == 0)
-        session_key_share(&control->session_key, key, &control->options.arena);
-    if (control->tls == NULL && make_tls(control, chain, key))
+    struct tls_context *before = control->tls;
+    if (control->options.certificate.len > 0)
+        return; /* we were given one */
+    if (before == NULL && control->options.session_key.len == 0)
+        session_key_share(&control->session_key, secret, &control->options.arena);
+    control->tls = NULL;
+    if (!make_tls(control, chain, key)) {
+        control->tls = before;
+        return;
+    }
+    if (before == NULL)
         (void)listen_xds(control, false);
+    else
+        publish_certify(control->cycle.publish, control->tls);
+    tls_context_unref(before);
 }
 
 static uint16_t xds_port(const struct options *options)
@@ -191,6 +203,7 @@ static bool start(struct control *control)
         .context = options->context,
         .proxy_image = options->proxy_image,
         .xds_port = xds_port(options),
+        .certificate_s = options->certificate_s,
         .on_credentials = on_credentials,
         .owner = control,
         .translate = &control->translate,

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/limits.h"
 #include "control/files/directory.h"
 
 static const char USAGE[] =
@@ -18,6 +19,8 @@ static const char USAGE[] =
     "  --xds-cert FILE  --xds-key FILE  --xds-client-ca FILE\n"
     "                          mutual TLS; required for IP:PORT, but in a cluster, where\n"
     "                          the certificate is ours and data planes show a token\n"
+    "  --certificate-life SECONDS\n"
+    "                          of our own certificate, which is replaced in time (30 days)\n"
     "  --admin ADDR            API, health and metrics: unix:PATH or IP:PORT (repeatable)\n"
     "  --default-address IP    where Gateways without spec.addresses bind\n"
     "  --session-key FILE      signs sessions; the same for all replicas (else: of the cluster's\n"
@@ -52,6 +55,15 @@ static int read_file(struct options *options, const char *flag, const char *path
     return 2;
 }
 
+static int read_life(struct options *options, const char *flag, struct text text)
+{
+    uint64_t seconds = 0;
+    if (!text_to_u64(text, &seconds) || seconds < 3 || seconds > LIMIT_AUTHORITY_S)
+        return complain(flag, "wants a number of seconds, 3 at least");
+    options->certificate_s = (uint32_t)seconds;
+    return -1;
+}
+
 static int read_flag(struct options *options, const char *flag, const char *value)
 {
     struct text name = text_of(flag + 2), text = text_of(value);
@@ -61,6 +73,8 @@ static int read_flag(struct options *options, const char *flag, const char *valu
         options->kubeconfig = text;
     else if (text_is(name, "proxy-image"))
         options->proxy_image = text;
+    else if (text_is(name, "certificate-life"))
+        return read_life(options, flag, text);
     else if (text_is(name, "context"))
         options->context = text;
     else if (text_is(name, "state-dir"))

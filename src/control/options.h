@@ -16,6 +16,7 @@ struct options {
     struct address xds[OPTIONS_ADDRESSES], admin[OPTIONS_ADDRESSES];
     size_t xds_count, admin_count;
     struct text certificate, key, client_ca; /* PEM, of xDS over TCP */
+    uint32_t certificate_s;                  /* life of our own one; 0: as usual */
     struct text session_key;                 /* content of the file; empty: our own */
     bool log_as_text;
     enum log_level log_level;

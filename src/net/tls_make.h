@@ -1,11 +1,19 @@
-/* A certificate that vouches for itself, for planes that trust exactly this one. */
+/* Certificates of our own making: an authority that lives long, and what it vouches for, which does
+ * not. P-256, good from an hour ago. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include "base/arena.h"
 
-/* P-256, self-signed, good from an hour ago for `days`, for these DNS names; PEM in `arena`. False:
- * the TLS library refuses. */
-MUST_USE bool tls_make_certificate(const struct text *names, size_t count, uint32_t days,
-                                   struct arena *arena, struct text *ret_chain,
-                                   struct text *ret_key);
+/* PEM in `arena`; both functions: false: the TLS library refuses. */
+struct tls_made {
+    struct text chain, key;
+};
+
+MUST_USE bool tls_make_authority(const char *name, uint32_t seconds, struct arena *arena,
+                                 struct tls_made *ret_made);
+/* A server's certificate for this DNS name, signed by the authority. False also when that is none:
+ * a certificate of some other making. */
+MUST_USE bool tls_make_certificate(struct text name, uint32_t seconds,
+                                   const struct tls_made *authority, struct arena *arena,
+                                   struct tls_made *ret_made);

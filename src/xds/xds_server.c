@@ -102,6 +102,17 @@ struct xds_server *xds_server_new(struct loop *loop, struct delta_server *delta,
     return server;
 }
 
+void xds_server_certify(struct xds_server *server, struct tls_context *tls)
+{
+    for (size_t i = 0; i < server->door_count; i++) {
+        struct door *door = &server->doors[i];
+        if (door->tls == NULL)
+            continue;
+        tls_context_unref(door->tls);
+        door->tls = tls_context_ref(tls);
+    }
+}
+
 void xds_server_guard(struct xds_server *server, guard_ask ask, void *owner)
 {
     CHECK(server->guard == NULL);

@@ -26,6 +26,8 @@ void xds_server_answer(struct xds_server *server, uint64_t ticket, struct text i
  */
 const char *xds_server_listen(struct xds_server *server, const struct address *address,
                               struct tls_context *tls);
+/* Doors that are under TLS are under this one for who comes from now on (shares). */
+void xds_server_certify(struct xds_server *server, struct tls_context *tls);
 /* Where listener `at` really is (port 0 was given). */
 const struct address *xds_server_address(const struct xds_server *server, size_t at);
 /* Connections turned away: another user's process on the Unix socket. */

@@ -1,8 +1,10 @@
-/* Read; if it is not there, make and create; if somebody was faster, read again. */
+/* Read; if it is not there, make and create; if somebody was faster, read again. Then issue, again
+ * and again. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/kube/credentials.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/base64.h"
 #include "base/json.h"
@@ -17,10 +19,13 @@ struct credentials {
     struct loop *loop;
     struct client *client;
     char *namespace, *server_name; /* owns */
+    uint32_t life_s;
     credentials_ready on_ready;
     void *owner;
     struct client_call *call;
-    struct timer retry;
+    struct timer retry, renew;
+    struct arena arena; /* owns what stands in the Secret */
+    struct tls_made found;
 };
 
 static void later(struct credentials *credentials)
@@ -52,18 +57,39 @@ static void refuse(struct credentials *credentials, const struct client_answer *
     later(credentials);
 }
 
-static void take(struct credentials *credentials, const struct client_answer *answer)
+/* What was not made by us as an authority (somebody else put it there) is used as it is. */
+static void issue(void *owner)
 {
+    struct credentials *credentials = owner;
+    struct tls_made made = credentials->found;
     struct arena arena;
-    struct text chain, key;
     arena_init(&arena, 0);
-    if (read_secret(answer->body, &arena, &chain, &key)) {
-        credentials->on_ready(credentials->owner, chain, key);
-        explicit_bzero((char *)(uintptr_t)key.data, key.len);
-    } else {
-        refuse(credentials, answer);
+    bool is_ours = tls_make_certificate(text_of(credentials->server_name), credentials->life_s,
+                                        &credentials->found, &arena, &made);
+    const struct credentials_issued issued = {
+        .authority = credentials->found.chain,
+        .chain = made.chain,
+        .key = made.key,
+        .secret = credentials->found.key,
+    };
+    credentials->on_ready(credentials->owner, &issued);
+    log_info("the certificate for data planes is there", log_int("own", is_ours),
+             log_int("life_s", credentials->life_s));
+    if (is_ours) {
+        explicit_bzero((char *)(uintptr_t)made.key.data, made.key.len);
+        loop_arm(credentials->loop, &credentials->renew,
+                 (uint64_t)credentials->life_s * 1000 / 3 * 2);
     }
     arena_fini(&arena);
+}
+
+static void take(struct credentials *credentials, const struct client_answer *answer)
+{
+    if (read_secret(answer->body, &credentials->arena, &credentials->found.chain,
+                    &credentials->found.key))
+        issue(credentials);
+    else
+        refuse(credentials, answer);
 }
 
 static void on_created(void *owner, const struct client_answer *answer)
@@ -80,9 +106,9 @@ static void on_created(void *owner, const struct client_answer *answer)
 
 static void add_body(struct credentials *credentials, struct builder *body, struct arena *arena)
 {
-    struct text chain, key, name = text_of(credentials->server_name);
+    struct tls_made made;
     struct json json;
-    CHECK(tls_make_certificate(&name, 1, LIMIT_CERTIFICATE_DAYS, arena, &chain, &key));
+    CHECK(tls_make_authority(CREDENTIALS_SECRET, LIMIT_AUTHORITY_S, arena, &made));
     json_init(&json, body, 0);
     json_object_begin(&json, NULL);
     json_string(&json, "apiVersion", "v1");
@@ -93,8 +119,8 @@ static void add_body(struct credentials *credentials, struct builder *body, stru
     json_string(&json, "namespace", credentials->namespace);
     json_object_end(&json);
     json_object_begin(&json, "data");
-    json_text(&json, "tls.crt", base64_encode(chain, arena));
-    json_text(&json, "tls.key", base64_encode(key, arena));
+    json_text(&json, "tls.crt", base64_encode(made.chain, arena));
+    json_text(&json, "tls.key", base64_encode(made.key, arena));
     json_object_end(&json);
     json_object_end(&json);
 }
@@ -142,18 +168,19 @@ static void look(void *owner)
     credentials->call = client_start(credentials->client, &request, &EVENTS, credentials);
 }
 
-struct credentials *credentials_new(struct loop *loop, struct client *client, struct text namespace,
-                                    struct text server_name, credentials_ready on_ready,
-                                    void *owner)
+struct credentials *credentials_new(const struct credentials_options *options)
 {
     struct credentials *credentials = memory_new(struct credentials);
-    credentials->loop = loop;
-    credentials->client = client;
-    credentials->namespace = memory_string(namespace);
-    credentials->server_name = memory_string(server_name);
-    credentials->on_ready = on_ready;
-    credentials->owner = owner;
+    credentials->loop = options->loop;
+    credentials->client = options->client;
+    credentials->namespace = memory_string(options->namespace);
+    credentials->server_name = memory_string(options->server_name);
+    credentials->life_s = options->life_s != 0 ? options->life_s : LIMIT_CERTIFICATE_S;
+    credentials->on_ready = options->on_ready;
+    credentials->owner = options->owner;
+    arena_init(&credentials->arena, 0);
     timer_init(&credentials->retry, credentials, look);
+    timer_init(&credentials->renew, credentials, issue);
     return credentials;
 }
 
@@ -163,6 +190,11 @@ void credentials_free(struct credentials *credentials)
         return;
     client_cancel(credentials->call);
     loop_disarm(credentials->loop, &credentials->retry);
+    loop_disarm(credentials->loop, &credentials->renew);
+    struct text secret = credentials->found.key;
+    if (secret.data != NULL)
+        explicit_bzero((char *)(uintptr_t)secret.data, secret.len);
+    arena_fini(&credentials->arena);
     free(credentials->namespace);
     free(credentials->server_name);
     free(credentials);

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "control/kube/bundle.h"
 #include "control/kube/client.h"
 #include "control/kube/credentials.h"
 #include "control/kube/election.h"
@@ -26,10 +27,13 @@ struct kube {
     struct status_writer *writer;
     struct reviews *reviews;
     struct recorder *recorder;
-    struct credentials *credentials; /* NULL: nobody comes over TCP */
-    struct provision *provision;     /* NULL: not wanted, or the certificate is not there yet */
-    struct store *store;             /* borrows */
-    const struct outcome *outcome;   /* borrows; of the last run */
+    struct bundle *bundle;
+    bool is_certified, is_bundle_known; /* what must be there before the first list */
+    bool is_begun;                      /* the lists run */
+    struct credentials *credentials;    /* NULL: nobody comes over TCP */
+    struct provision *provision;        /* NULL: not wanted, or the certificate is not there yet */
+    struct store *store;                /* borrows */
+    const struct outcome *outcome;      /* borrows; of the last run */
     struct text proxy_image, server_name, xds_address;
     const struct kube_events *events;
     void *owner;
@@ -104,28 +108,50 @@ static void on_refused(void *owner, struct text gateway, struct text why)
     kube->events->on_refused(kube->owner, gateway, why);
 }
 
-static void on_credentials(void *owner, struct text chain, struct text key)
+/* Not before: what is translated may be signed with the key, and statuses name the release. */
+static void begin(struct kube *kube)
+{
+    if (kube->is_begun || !kube->is_certified || !kube->is_bundle_known)
+        return;
+    kube->is_begun = true;
+    mirror_start(kube->mirror);
+}
+
+static void on_bundle(void *owner, struct text version)
 {
     struct kube *kube = owner;
-    if (kube->proxy_image.len > 0) {
-        kube->provision = provision_new(&(struct provision_options){
-            .loop = kube->loop,
-            .client = kube->client,
-            .store = kube->store,
-            .manifests = {.image = kube->proxy_image,
-                          .xds_address = kube->xds_address,
-                          .ca = arena_text(&kube->config.arena, chain),
-                          .server_name = kube->server_name,
-                          .audience = TEXT(REVIEW_AUDIENCE)},
-            .may_write = may_write,
-            .on_refused = on_refused,
-            .owner = kube,
-        });
-        if (kube->outcome != NULL)
-            provision_take(kube->provision, kube->outcome);
-    }
-    kube->events->on_credentials(kube->owner, chain, key);
-    mirror_start(kube->mirror); /* not before: what is translated may be signed with the key */
+    kube->is_bundle_known = true;
+    kube->events->on_bundle(kube->owner, version);
+    begin(kube);
+}
+
+static void expect_provision(struct kube *kube, struct text authority)
+{
+    kube->provision = provision_new(&(struct provision_options){
+        .loop = kube->loop,
+        .client = kube->client,
+        .store = kube->store,
+        .manifests = {.image = kube->proxy_image,
+                      .xds_address = kube->xds_address,
+                      .ca = arena_text(&kube->config.arena, authority),
+                      .server_name = kube->server_name,
+                      .audience = TEXT(REVIEW_AUDIENCE)},
+        .may_write = may_write,
+        .on_refused = on_refused,
+        .owner = kube,
+    });
+    if (kube->outcome != NULL)
+        provision_take(kube->provision, kube->outcome);
+}
+
+static void on_credentials(void *owner, const struct credentials_issued *issued)
+{
+    struct kube *kube = owner;
+    if (kube->proxy_image.len > 0 && kube->provision == NULL)
+        expect_provision(kube, issued->authority);
+    kube->events->on_credentials(kube->owner, issued->chain, issued->key, issued->secret);
+    kube->is_certified = true;
+    begin(kube);
 }
 
 static void on_reviewed(void *owner, uint64_t ticket, struct text namespace, struct text account,
@@ -179,8 +205,15 @@ static void expect_data_planes(struct kube *kube, const struct kube_options *opt
         arena_printf(arena, "nantian-control." TEXT_FMT ".svc", TEXT_ARG(kube->config.namespace));
     kube->xds_address =
         arena_printf(arena, TEXT_FMT ":%u", TEXT_ARG(kube->server_name), options->xds_port);
-    kube->credentials = credentials_new(kube->loop, kube->client, kube->config.namespace,
-                                        kube->server_name, on_credentials, kube);
+    kube->credentials = credentials_new(&(struct credentials_options){
+        .loop = kube->loop,
+        .client = kube->client,
+        .namespace = kube->config.namespace,
+        .server_name = kube->server_name,
+        .life_s = options->certificate_s,
+        .on_ready = on_credentials,
+        .owner = kube,
+    });
 }
 
 struct kube *kube_new(const struct kube_options *options)
@@ -217,6 +250,7 @@ struct kube *kube_new(const struct kube_options *options)
         .may_write = may_write,
         .owner = kube,
     });
+    kube->bundle = bundle_new(kube->loop, kube->client, on_bundle, kube);
     kube->reviews = review_new(kube->client, on_reviewed, kube);
     if (options->xds_port != 0)
         expect_data_planes(kube, options);
@@ -231,6 +265,7 @@ void kube_free(struct kube *kube)
     credentials_free(kube->credentials);
     review_free(kube->reviews);
     recorder_free(kube->recorder);
+    bundle_free(kube->bundle);
     status_writer_free(kube->writer);
     election_free(kube->election);
     mirror_free(kube->mirror);
@@ -242,10 +277,11 @@ void kube_free(struct kube *kube)
 void kube_start(struct kube *kube)
 {
     election_start(kube->election);
+    bundle_start(kube->bundle);
     if (kube->credentials != NULL)
         credentials_start(kube->credentials);
     else
-        mirror_start(kube->mirror);
+        kube->is_certified = true;
 }
 
 void kube_stop(struct kube *kube)

@@ -14,8 +14,11 @@ struct kube_events {
     void (*on_change)(void *owner);
     /* After kube_stop: what had to be said to the API server is said. */
     void (*on_stopped)(void *owner);
-    /* PEM, once, when xds_port is not 0: what data planes will know us by. */
-    void (*on_credentials)(void *owner, struct text chain, struct text key);
+    /* PEM, when xds_port is not 0: what data planes will know us by, from now on. `secret` is the
+     * same for all replicas, always. */
+    void (*on_credentials)(void *owner, struct text chain, struct text key, struct text secret);
+    /* Before the first on_change, and when it is another one; see bundle.h. */
+    void (*on_bundle)(void *owner, struct text version);
     /* The lease is lost: another replica is to hear what data planes say from now on. */
     void (*on_lost)(void *owner);
     /* A Gateway's data planes cannot be as its parameters ask; `why` empty: they can. */
@@ -30,6 +33,7 @@ struct kube_options {
     struct text context;     /* of the kubeconfig; empty: its current one */
     struct text controller;  /* whose entries in statuses are ours */
     struct text proxy_image; /* of data planes; empty: none are provisioned */
+    uint32_t certificate_s;  /* life of our certificate; 0: as usual */
     uint16_t xds_port;       /* where they come, at the Service "nantian-control"; 0: nowhere */
     struct store *store;     /* borrows */
     const struct kube_events *events;

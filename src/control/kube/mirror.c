@@ -9,6 +9,7 @@
 #include "base/map.h"
 #include "base/memory.h"
 #include "control/kind/registry.h"
+#include "control/kube/vault.h"
 
 struct shelf {
     struct mirror *mirror;
@@ -26,9 +27,13 @@ struct mirror {
     struct store *store; /* borrows */
     const struct mirror_events *events;
     void *owner;
+    struct vault *vault; /* owns: which Secrets are kept */
+    bool is_vault_open;  /* what names Secrets was listed, so they are, too */
+    bool is_sweep_due;   /* something may name other Secrets than before */
     struct shelf shelves[KIND_COUNT];
     size_t kind_count, listed_count;
-    struct timer gather; /* armed: a change waits for others */
+    struct timer gather;     /* armed: a change waits for others */
+    uint64_t waits_since_ms; /* the change in hand, for a Secret; 0: it does not */
     bool synced;
 };
 
@@ -42,6 +47,17 @@ static void touch(struct mirror *mirror)
 static void on_gathered(void *owner)
 {
     struct mirror *mirror = owner;
+    uint64_t now = MAX(loop_now_ms(mirror->loop), (uint64_t)1);
+    if (mirror->waits_since_ms == 0)
+        mirror->waits_since_ms = now;
+    if (vault_is_waiting(mirror->vault) && now - mirror->waits_since_ms < LIMIT_KUBE_SECRET_MS) {
+        loop_arm(mirror->loop, &mirror->gather, LIMIT_KUBE_GATHER_MS);
+        return;
+    }
+    mirror->waits_since_ms = 0;
+    if (mirror->is_sweep_due)
+        vault_sweep(mirror->vault);
+    mirror->is_sweep_due = false;
     mirror->events->on_change(mirror->owner);
 }
 
@@ -84,6 +100,22 @@ static void log_errors(const struct faults *faults)
     }
 }
 
+static bool names_secrets(enum kind_id kind)
+{
+    return kind == KIND_GATEWAY || kind == KIND_LISTENER_SET || kind == KIND_BACKEND_TLS_POLICY ||
+           kind == KIND_SECURITY_POLICY;
+}
+
+static void on_put(struct mirror *mirror, const struct kind_object *object)
+{
+    touch(mirror);
+    if (!mirror->is_vault_open || !names_secrets(object->id))
+        return;
+    mirror->is_sweep_due = true;
+    vault_look(mirror->vault,
+               (struct store_key){object->id, object->meta.namespace, object->meta.name});
+}
+
 /* An object with errors keeps its last good form, as in files; the API server's schemas let hardly
  * any through. */
 static void put(struct mirror *mirror, const struct value *object)
@@ -99,11 +131,27 @@ static void put(struct mirror *mirror, const struct value *object)
         if (objects.items[i]->error_count > 0)
             log_errors(&faults);
         else if (store_put(mirror->store, kind_object_ref(objects.items[i]), now))
-            touch(mirror);
+            on_put(mirror, objects.items[i]);
     }
     kind_objects_fini(&objects);
     faults_fini(&faults);
     arena_fini(&arena);
+}
+
+static uint64_t version_of(struct text version)
+{
+    uint64_t number = 0;
+    return text_to_u64(version, &number) ? number : 0;
+}
+
+static void on_secret(void *owner, const struct value *secret)
+{
+    struct mirror *mirror = owner;
+    struct store_key key = key_of(&mirror->shelves[KIND_SECRET], secret);
+    const struct kind_object *held = store_get(mirror->store, key.kind, key.namespace, key.name);
+    struct text version = value_string(value_get(value_get(secret, "metadata"), "resourceVersion"));
+    if (held == NULL || version_of(held->meta.resource_version) < version_of(version))
+        put(mirror, secret);
 }
 
 static void on_object(void *owner, const struct value *object, uint64_t version)
@@ -111,8 +159,11 @@ static void on_object(void *owner, const struct value *object, uint64_t version)
     (void)version;
     struct shelf *shelf = owner;
     struct mirror *mirror = shelf->mirror;
+    struct store_key key = key_of(shelf, object);
     if (shelf->is_listing)
-        map_put(&shelf->seen, path_of(&shelf->arena, key_of(shelf, object)), shelf);
+        map_put(&shelf->seen, path_of(&shelf->arena, key), shelf);
+    if (shelf->kind == KIND_SECRET && !vault_is_named(mirror->vault, key))
+        return;
     put(mirror, object);
     if (mirror->events->on_object != NULL)
         mirror->events->on_object(mirror->owner, shelf->kind, object);
@@ -122,6 +173,9 @@ static void take_out(struct mirror *mirror, struct store_key key)
 {
     if (mirror->events->on_removed != NULL)
         mirror->events->on_removed(mirror->owner, key);
+    if (key.kind == KIND_SECRET)
+        vault_forget(mirror->vault, key);
+    mirror->is_sweep_due |= names_secrets(key.kind);
     if (store_remove(mirror->store, key))
         touch(mirror);
 }
@@ -138,7 +192,12 @@ static void count(struct shelf *shelf)
     if (shelf->is_counted)
         return;
     shelf->is_counted = true;
-    if (++mirror->listed_count < mirror->kind_count)
+    mirror->listed_count++;
+    if (mirror->listed_count + 1 == mirror->kind_count && !mirror->is_vault_open) {
+        mirror->is_vault_open = true;
+        reflector_start(mirror->shelves[KIND_SECRET].reflector);
+    }
+    if (mirror->listed_count < mirror->kind_count)
         return;
     mirror->synced = true;
     loop_arm(mirror->loop, &mirror->gather, 1);
@@ -217,6 +276,8 @@ struct mirror *mirror_new(struct loop *loop, struct client *client, struct store
     mirror->store = store;
     mirror->events = events;
     mirror->owner = owner;
+    mirror->vault = vault_new(&(struct vault_options){
+        .loop = loop, .client = client, .store = store, .on_secret = on_secret, .owner = mirror});
     timer_init(&mirror->gather, mirror, on_gathered);
     for (int id = KIND_NONE + 1; id < KIND_COUNT; id++) {
         const struct registry_kind *kind = registry_get((enum kind_id)id);
@@ -237,14 +298,16 @@ void mirror_free(struct mirror *mirror)
         if (shelf->mirror != NULL)
             arena_fini(&shelf->arena);
     }
+    vault_free(mirror->vault);
     loop_disarm(mirror->loop, &mirror->gather);
     free(mirror);
 }
 
+/* Secrets come last: only of those that something names is more kept than their names. */
 void mirror_start(struct mirror *mirror)
 {
     for (size_t i = 0; i < KIND_COUNT; i++)
-        if (mirror->shelves[i].reflector != NULL)
+        if (mirror->shelves[i].reflector != NULL && i != KIND_SECRET)
             reflector_start(mirror->shelves[i].reflector);
 }
 

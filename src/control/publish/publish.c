@@ -190,6 +190,11 @@ const char *publish_listen(struct publish *publish, const struct address *addres
     return xds_server_listen(publish->doors, address, tls);
 }
 
+void publish_certify(struct publish *publish, struct tls_context *tls)
+{
+    xds_server_certify(publish->doors, tls);
+}
+
 void publish_guard(struct publish *publish, guard_ask ask, void *owner)
 {
     xds_server_guard(publish->doors, ask, owner);

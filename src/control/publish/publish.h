@@ -41,6 +41,9 @@ void publish_free(struct publish *publish);
 MUST_USE const char *publish_listen(struct publish *publish, const struct address *address,
                                     struct tls_context *tls);
 
+/* Who comes over TLS from now on is shown this certificate (shares). */
+void publish_certify(struct publish *publish, struct tls_context *tls);
+
 /* From now on data planes that come over TCP must bring a token that `ask` likes; see xds/guard.h.
  * Their identity, "namespace/name", is the Gateway that they serve. */
 void publish_guard(struct publish *publish, guard_ask ask, void *owner);

@@ -14,6 +14,8 @@ struct outcome *outcome_new(const struct translate_options *options)
 {
     struct outcome *outcome = memory_new(struct outcome);
     outcome->options = *options;
+    if (options->bundle.data != NULL)
+        outcome->bundle = memory_string(options->bundle);
     outcome->controller =
         options->controller.len > 0 ? options->controller : TEXT(TRANSLATE_CONTROLLER);
     outcome->capabilities =
@@ -68,6 +70,7 @@ void outcome_free(struct outcome *outcome)
     for (size_t i = 0; i < ARRAY_LEN(maps); i++)
         map_fini(maps[i]);
     piece_free(outcome->notes);
+    free(outcome->bundle);
     edits_fini(&outcome->edits);
     free(outcome);
 }

@@ -63,6 +63,10 @@ void outcome_set_programmed(struct outcome *outcome, struct text namespace, stru
  * True: that is news, and takes effect in the next translate_apply, which may have no changes. */
 bool outcome_set_refused(struct outcome *outcome, struct text namespace, struct text name,
                          struct text why);
+/* The release of Gateway API in the cluster, "v1.7.0"; empty: it does not say; data NULL: not
+ * known, and nothing is said of it. Takes effect in the next translate_apply, which may have no
+ * changes. */
+void outcome_set_bundle(struct outcome *outcome, struct text version);
 /* True: this Gateway has something to serve and waits for a data plane to say so. */
 bool outcome_wants_programmed(const struct outcome *outcome, struct text namespace,
                               struct text name);

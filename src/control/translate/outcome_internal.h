@@ -102,6 +102,8 @@ struct outcome {
     struct secret_entry *unused_secrets;
     bool has_new_uses; /* a backend is used by other Gateways than before */
     bool has_refusals; /* a refusal came that no run has seen */
+    char *bundle;      /* owns; see outcome_set_bundle; NULL: not known */
+    bool has_bundle;   /* another one, that no run has seen */
 };
 
 struct outcome *outcome_new(const struct translate_options *options);

@@ -270,3 +270,10 @@ bool outcome_set_refused(struct outcome *outcome, struct text namespace, struct 
     entry->view->is_dirty = true;
     return true;
 }
+
+void outcome_set_bundle(struct outcome *outcome, struct text version)
+{
+    free(outcome->bundle);
+    outcome->bundle = version.data == NULL ? NULL : memory_string(version);
+    outcome->has_bundle = true;
+}

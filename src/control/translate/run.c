@@ -298,6 +298,11 @@ void run_reach(struct run *run, const struct store_changes *changes)
         reach(run, changes->items[i].key);
 }
 
+void run_reach_classes(struct run *run)
+{
+    mark_all_of(run, &run->classes, KIND_GATEWAY_CLASS);
+}
+
 void run_reach_all(struct run *run)
 {
     static const enum kind_id OBJECTS[] = {KIND_GATEWAY_CLASS, KIND_GATEWAY,    KIND_LISTENER_SET,

@@ -21,6 +21,8 @@ void run_fini(struct run *run);
 /* Marks everything that these changes reach, as far as it can be told before translating. */
 void run_reach(struct run *run, const struct store_changes *changes);
 /* The same as if every object had just been added. */
+/* Every GatewayClass of ours. */
+void run_reach_classes(struct run *run);
 void run_reach_all(struct run *run);
 void run_mark(struct run *run, struct map *set, struct store_key key);
 /* Routes that name this Gateway or ListenerSet as a parent. */

@@ -413,6 +413,9 @@ const struct outcome_edits *translate_apply(struct outcome *outcome, struct stor
     run_init(&run, outcome, store);
     run_reach(&run, changes);
     reach_refusals(&run);
+    if (outcome->has_bundle)
+        run_reach_classes(&run);
+    outcome->has_bundle = false;
     execute(&run);
     run_fini(&run);
     return outcome_edits(outcome);

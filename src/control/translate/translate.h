@@ -5,6 +5,8 @@
 
 #include "control/translate/outcome.h"
 
+/* The release of Gateway API that this is made for: any patch of it. */
+#define TRANSLATE_BUNDLE     "v1.7"
 #define TRANSLATE_CONTROLLER "nantian.dev/gateway-controller"
 
 /* Both answer whether the data plane could use it; if not, *ret_why is a static or arena text. */
@@ -28,6 +30,7 @@ struct translate_options {
     translate_check_text check_regex;              /* NULL: every expression is taken */
     translate_session_key session_key; /* NULL: no secret, for outcomes that nobody serves */
     const void *session_owner;         /* of session_key */
+    struct text bundle;                /* see outcome_set_bundle; copied */
 };
 
 /* Everything anew. `options` are copied shallowly: what they point to outlives the outcome. */
