@@ -102,7 +102,7 @@ def mutations(gateway, port, backend_port, count, *arguments):
     done = subprocess.run(
         [sys.executable, MUTATE, "--port", str(port), "--backend-port", str(backend_port),
          "--access-log", gateway.access_log, "--count", str(count), *arguments],
-        capture_output=True, text=True, timeout=1200, check=False)
+        capture_output=True, text=True, timeout=4000, check=False)
     counts = re.search(r"(\d+) passed, (\d+) failed", done.stdout)
     assert counts and done.returncode == 0 and int(counts[1]) >= count, done.stdout + done.stderr
 
