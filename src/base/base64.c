@@ -13,41 +13,58 @@ static int digit_of(char byte)
     return byte == '+' ? 62 : byte == '/' ? 63 : -1;
 }
 
-bool base64_decode(struct text text, struct arena *arena, struct text *ret_bytes)
+static bool take_digit(struct base64_reader *reader, char byte)
 {
-    char *out = arena_alloc(arena, text.len / 4 * 3 + 4);
-    size_t len = 0, digits = 0, padding = 0;
-    uint32_t bits = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        char byte = text.data[i];
-        if (byte == '\n' || byte == '\r')
-            continue;
-        if (byte == '=' && digits % 4 >= 2 && padding < 2) {
-            padding++;
-            digits++;
-            bits <<= 6;
-        } else {
-            int digit = digit_of(byte);
-            if (digit < 0 || padding > 0)
-                return false;
-            digits++;
-            bits = bits << 6 | (uint32_t)digit;
-        }
-        if (digits % 4 != 0)
-            continue;
-        out[len++] = (char)(bits >> 16 & 0xff);
-        out[len++] = (char)(bits >> 8 & 0xff);
-        out[len++] = (char)(bits & 0xff);
-        len -= padding;
+    if (reader->is_over && !reader->is_joined)
+        return false;
+    if (byte == '=' && reader->digits >= 2) {
+        reader->padding++;
+        reader->bits <<= 6;
+    } else {
+        int digit = digit_of(byte);
+        if (digit < 0 || reader->padding > 0)
+            return false;
+        reader->bits = reader->bits << 6 | (uint32_t)digit;
     }
-    *ret_bytes = text_from(out, len);
-    return digits % 4 == 0;
+    reader->digits++;
+    return true;
 }
 
-struct text base64_encode(struct text bytes, struct arena *arena)
+bool base64_read(struct base64_reader *reader, struct text piece, char *out, size_t *ret_len)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < piece.len; i++) {
+        if (piece.data[i] == '\n' || piece.data[i] == '\r')
+            continue;
+        if (!take_digit(reader, piece.data[i]))
+            return false;
+        if (reader->digits < 4)
+            continue;
+        uint32_t bits = reader->bits;
+        char bytes[3] = {(char)(bits >> 16 & 0xff), (char)(bits >> 8 & 0xff), (char)(bits & 0xff)};
+        memcpy(out + len, bytes, 3u - reader->padding);
+        len += 3u - reader->padding;
+        reader->is_over = reader->padding > 0;
+        reader->bits = reader->digits = reader->padding = 0;
+    }
+    *ret_len = len;
+    return true;
+}
+
+bool base64_decode(struct text text, struct arena *arena, struct text *ret_bytes)
+{
+    struct base64_reader reader = {.is_joined = false};
+    size_t len = 0;
+    char *out = arena_alloc(arena, BASE64_ROOM(text.len));
+    if (!base64_read(&reader, text, out, &len) || !base64_is_whole(&reader))
+        return false;
+    *ret_bytes = text_from(out, len);
+    return true;
+}
+
+size_t base64_write(struct text bytes, char *out)
 {
     static const char DIGITS[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    char *out = arena_alloc(arena, bytes.len / 3 * 4 + 5);
     size_t len = 0;
     for (size_t i = 0; i < bytes.len; i += 3) {
         size_t left = bytes.len - i;
@@ -61,6 +78,13 @@ struct text base64_encode(struct text bytes, struct arena *arena)
         out[len++] = left > 1 ? DIGITS[bits >> 6 & 63] : '=';
         out[len++] = left > 2 ? DIGITS[bits & 63] : '=';
     }
+    return len;
+}
+
+struct text base64_encode(struct text bytes, struct arena *arena)
+{
+    char *out = arena_alloc(arena, bytes.len / 3 * 4 + 5);
+    size_t len = base64_write(bytes, out);
     out[len] = '\0';
     return text_from(out, len);
 }

@@ -345,6 +345,10 @@ static void put_ours(struct line *line, const struct access_log_entry *entry)
     line_ms(line, x->first_byte_ns > x->started_ns ? x->first_byte_ns - x->started_ns : 0);
     line_literal(line, ",\"t_last_byte\":");
     line_ms(line, entry->ended_ns - x->started_ns);
+    if (UNLIKELY(x->rpc_status > 0)) {
+        line_literal(line, ",\"grpc_status\":");
+        line_u64(line, (uint64_t)x->rpc_status - 1);
+    }
     line_literal(line, "}\n");
 }
 

@@ -308,6 +308,48 @@ static void write_flags(struct merged **all, size_t count, struct builder *out)
     }
 }
 
+/* The names are those of the protocol; its clients' logs say them, too. */
+static const char *const RPC_LABELS[METRICS_RPC] = {
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+};
+
+static void write_rpc(struct merged **all, size_t count, struct builder *out)
+{
+    family(out, "nantian_grpc_responses_total", "counter",
+           "Calls of gRPC and gRPC-Web that ended with a status.");
+    for (size_t i = 0; i < count * METRICS_RPC; i++) {
+        const struct merged *merged = all[i / METRICS_RPC];
+        uint64_t total = 0;
+        for (size_t j = 0; j < merged->count; j++) {
+            const struct metrics_rpc *rpc =
+                atomic_load_explicit(&merged->parts[j]->rpc, memory_order_acquire);
+            total += rpc == NULL ? 0 : metrics_read(&rpc->ended[i % METRICS_RPC]);
+        }
+        if (total == 0)
+            continue;
+        builder_add(out, TEXT("nantian_grpc_responses_total{"));
+        entry_labels(out, merged->first, true);
+        builder_printf(out, ",grpc_status=\"%s\"} %llu\n", RPC_LABELS[i % METRICS_RPC],
+                       (unsigned long long)total);
+    }
+}
+
 /* -- tries -- */
 
 struct try_list {
@@ -624,6 +666,7 @@ void exposition_write(const struct exposition *exposition, struct builder *out)
     write_tries(all, count, out);
     write_sessions(all, count, out);
     write_flags(all, count, out);
+    write_rpc(all, count, out);
     merged_free(all, count);
     write_doors(exposition, out);
     write_workers(exposition, out);

@@ -64,6 +64,7 @@ static void route_fini(struct metrics_route *route)
     for (int i = 0; i < METRICS_METHODS; i++)
         for (int j = 0; j < METRICS_CLASSES; j++)
             free(route->requests[i][j]);
+    free(route->rpc);
     struct metrics_backend *backend = route->backends;
     while (backend != NULL) {
         struct metrics_backend *next = backend->next;
@@ -275,6 +276,17 @@ void metrics_request_begin(struct metrics *metrics, const struct listener_config
     metrics_add(&listener_entry(metrics, listener)->active_begun, 1);
 }
 
+static void rpc_add(struct metrics_route *entry, uint32_t status)
+{
+    struct metrics_rpc *rpc = atomic_load_explicit(&entry->rpc, memory_order_relaxed);
+    if (UNLIKELY(rpc == NULL)) {
+        rpc = memory_new(struct metrics_rpc);
+        atomic_store_explicit(&entry->rpc, rpc, memory_order_release);
+    }
+    CHECK(status < METRICS_RPC);
+    metrics_add(&rpc->ended[status], 1);
+}
+
 void metrics_request_end(struct metrics *metrics, const struct exchange *x, int status,
                          uint64_t now_ns)
 {
@@ -287,6 +299,8 @@ void metrics_request_end(struct metrics *metrics, const struct exchange *x, int 
     size_add(&entry->response_bytes, x->response_bytes);
     if (UNLIKELY(x->flag != FLAG_NONE))
         metrics_add(&entry->flags[x->flag], 1);
+    if (UNLIKELY(x->rpc_status > 0))
+        rpc_add(entry, (uint32_t)x->rpc_status - 1);
     if (x->listener != NULL)
         metrics_add(&listener_entry(metrics, x->listener)->active_ended, 1);
 }

@@ -12,6 +12,7 @@
 #define METRICS_CLASSES   6  /* 0: no response, 1xx .. 5xx */
 #define METRICS_DURATIONS 14
 #define METRICS_SIZES     8
+#define METRICS_RPC       17 /* gRPC's status codes */
 #define METRICS_REASONS   16 /* refused requests: different reasons kept per door */
 
 typedef _Atomic uint64_t metrics_counter;
@@ -37,6 +38,10 @@ struct metrics_size {
     metrics_counter sum;
 };
 
+struct metrics_rpc {
+    metrics_counter ended[METRICS_RPC]; /* calls, by their status */
+};
+
 /* Tries of one route at one backend. */
 struct metrics_backend {
     struct text name; /* owns */
@@ -54,6 +59,7 @@ struct metrics_route {
     struct metrics_duration *_Atomic requests[METRICS_METHODS][METRICS_CLASSES];
     struct metrics_size request_bytes, response_bytes;
     metrics_counter flags[FLAG_COUNT];
+    struct metrics_rpc *_Atomic rpc;            /* NULL: no call yet */
     metrics_counter active_begun, active_ended; /* of listeners only */
     /* Connections and flows that are carried as bytes. */
     metrics_counter sessions_begun, sessions_ended, session_received, session_sent;

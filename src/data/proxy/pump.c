@@ -5,6 +5,7 @@
 
 #include "data/proxy/mirror.h"
 #include "data/proxy/rpc.h"
+#include "data/proxy/rpc_web.h"
 #include "data/proxy/transfer.h"
 
 bool pump_hold(struct transfer *t)
@@ -27,17 +28,50 @@ bool pump_hold(struct transfer *t)
     return true;
 }
 
-/* True: nothing that was held is left. */
+static size_t send_plain(struct transfer *t, struct text bytes)
+{
+    size_t taken = call_write(&t->call, bytes, false);
+    if (UNLIKELY(t->mirrors != NULL))
+        mirror_feed(t, text_slice(bytes, 0, taken));
+    return taken;
+}
+
+/* What is decoded waits in web->in until the backend takes it. */
+static size_t send_decoded(struct transfer *t, struct text bytes)
+{
+    struct buffer *in = &t->web->in;
+    size_t used = 0;
+    for (;;) {
+        if (buffer_len(in) > 0)
+            buffer_consume(in, send_plain(t, buffer_text(in)));
+        if (buffer_len(in) > 0 || used == bytes.len)
+            return used;
+        used += rpc_web_read(t->web, text_slice(bytes, used, bytes.len));
+    }
+}
+
+/* Of the client's bytes; returns how many are done with. */
+static size_t send_up(struct transfer *t, struct text bytes)
+{
+    if (UNLIKELY(t->web != NULL) && t->web->is_text_in)
+        return send_decoded(t, bytes);
+    return send_plain(t, bytes);
+}
+
+/* True: nothing that was held, or decoded, is left. */
 static bool pump_held(struct transfer *t)
 {
     struct buffer *held = &t->x.held.bytes;
-    if (LIKELY(buffer_len(held) == 0))
-        return true;
-    size_t taken = call_write(&t->call, buffer_text(held), false);
-    if (t->mirrors != NULL)
-        mirror_feed(t, text_slice(buffer_text(held), 0, taken));
-    buffer_consume(held, taken);
-    return buffer_len(held) == 0;
+    if (buffer_len(held) > 0)
+        buffer_consume(held, send_up(t, buffer_text(held)));
+    else if (UNLIKELY(t->web != NULL))
+        (void)send_decoded(t, TEXT_NONE);
+    return buffer_len(held) == 0 && (t->web == NULL || buffer_len(&t->web->in) == 0);
+}
+
+static bool can_end(struct rpc_web *web)
+{
+    return buffer_len(&web->in) == 0 && rpc_web_is_whole(web);
 }
 
 void pump_request(struct transfer *t)
@@ -50,16 +84,14 @@ void pump_request(struct transfer *t)
         struct text bytes = http_stream_peek(client);
         if (bytes.len == 0)
             break;
-        size_t taken = call_write(&t->call, bytes, false);
-        if (UNLIKELY(t->mirrors != NULL))
-            mirror_feed(t, text_slice(bytes, 0, taken));
+        size_t taken = send_up(t, bytes);
         if (taken > 0)
             http_stream_consume(client, taken);
         t->x.request_bytes += taken;
         if (taken < bytes.len)
             return;
     }
-    if (client->read_ended) {
+    if (client->read_ended && (LIKELY(t->web == NULL) || can_end(t->web))) {
         t->request_ended = true;
         mirror_feed_end(t, &client->trailers);
         if (client->trailers.field_count > 0)
@@ -78,6 +110,25 @@ static bool pump_local(struct transfer *t)
     return t->local_sent == t->x.local_body.len;
 }
 
+static size_t send_down(struct transfer *t, struct text bytes)
+{
+    if (UNLIKELY(t->web != NULL))
+        return rpc_web_write(t->web, bytes);
+    size_t taken = http_stream_write(t->x.client, bytes, false);
+    t->x.response_bytes += taken;
+    return taken;
+}
+
+static bool end_web(struct transfer *t, const struct message *trailers)
+{
+    if (rpc_web_finish(t->web, trailers))
+        return rpc_web_flush(t->web);
+    t->x.flag = FLAG_UPE;
+    t->x.details = "upstream_message_incomplete";
+    http_stream_reset(t->x.client, ERR_PROTOCOL);
+    return false;
+}
+
 bool pump_response(struct transfer *t)
 {
     struct http_stream *client = t->x.client, *from = t->call.stream;
@@ -85,16 +136,17 @@ bool pump_response(struct transfer *t)
         return false;
     if (t->is_local)
         return pump_local(t);
+    if (UNLIKELY(t->web != NULL) && t->web->is_ending)
+        return rpc_web_flush(t->web);
     if (from == NULL)
         return false;
     for (;;) {
         struct text bytes = http_stream_peek(from);
         if (bytes.len == 0)
             break;
-        size_t taken = http_stream_write(client, bytes, false);
+        size_t taken = send_down(t, bytes);
         if (taken > 0)
             http_stream_consume(from, taken);
-        t->x.response_bytes += taken;
         if (taken < bytes.len)
             return false;
     }
@@ -102,6 +154,8 @@ bool pump_response(struct transfer *t)
         return false;
     if (UNLIKELY(t->is_rpc))
         rpc_end(&t->x, &from->trailers);
+    if (UNLIKELY(t->web != NULL))
+        return end_web(t, &from->trailers);
     if (from->trailers.field_count > 0)
         http_stream_send_trailers(client, &from->trailers);
     else

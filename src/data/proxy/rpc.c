@@ -87,6 +87,7 @@ static enum rpc_code code_of(int status, enum response_flag flag)
 
 static struct text code_text(struct exchange *x, enum rpc_code code)
 {
+    x->rpc_status = (int)code + 1;
     return arena_printf(x->arena, "%d", (int)code);
 }
 
@@ -129,10 +130,13 @@ void rpc_answer(struct exchange *x)
         message_set(head, x->arena, TEXT("grpc-message"), sentence);
 }
 
-static bool has_status(const struct message *message)
+static bool has_status(struct exchange *x, const struct message *message)
 {
     uint64_t code;
-    return text_to_u64(message_value(message, NAME_GRPC_STATUS), &code) && code <= RPC_LAST;
+    if (!text_to_u64(message_value(message, NAME_GRPC_STATUS), &code) || code > RPC_LAST)
+        return false;
+    x->rpc_status = (int)code + 1;
+    return true;
 }
 
 static void set_status(struct exchange *x, struct message *message)
@@ -143,21 +147,23 @@ static void set_status(struct exchange *x, struct message *message)
 
 void rpc_end_head(struct exchange *x)
 {
-    if (!has_status(x->response))
+    if (!has_status(x, x->response))
         set_status(x, x->response);
 }
 
 void rpc_end(struct exchange *x, struct message *trailers)
 {
-    if (!has_status(trailers) && !has_status(x->response))
+    if (!has_status(x, trailers) && !has_status(x, x->response))
         set_status(x, trailers);
 }
 
-void rpc_cut(struct exchange *x, struct message *ret_trailers)
+void rpc_cut(struct exchange *x, enum err err, struct message *ret_trailers)
 {
+    enum rpc_code code = x->flag != FLAG_DPE ? code_of(502, x->flag)
+                         : err == ERR_LIMIT  ? RPC_RESOURCE_EXHAUSTED
+                                             : RPC_INTERNAL;
     message_init(ret_trailers);
-    message_add(ret_trailers, x->arena, TEXT("grpc-status"),
-                code_text(x, x->flag == FLAG_DPE ? RPC_RESOURCE_EXHAUSTED : code_of(502, x->flag)));
+    message_add(ret_trailers, x->arena, TEXT("grpc-status"), code_text(x, code));
     message_add(ret_trailers, x->arena, TEXT("grpc-message"),
                 encode_message(x, text_of(x->details == NULL ? "" : x->details)));
 }

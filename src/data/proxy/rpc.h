@@ -5,7 +5,7 @@
 
 #include "data/exchange/exchange.h"
 
-/* Over HTTP/2, with a content-type of gRPC (not of gRPC-Web). */
+/* Over HTTP/2, with a content-type of gRPC; gRPC-Web: data/proxy/rpc_web.h. */
 bool rpc_is(const struct message *request);
 /* grpc-timeout; 0: none, or not one. At least 1 otherwise. */
 uint32_t rpc_timeout_ms(const struct message *request);
@@ -15,5 +15,5 @@ void rpc_answer(struct exchange *x);
 void rpc_end_head(struct exchange *x);
 /* The backend's trailers, with a grpc-status if neither they nor its head have one. */
 void rpc_end(struct exchange *x, struct message *trailers);
-/* Trailers for an answer that ends early by x->flag. */
-void rpc_cut(struct exchange *x, struct message *ret_trailers);
+/* Trailers for an answer that ends early by x->flag, and `err`. */
+void rpc_cut(struct exchange *x, enum err err, struct message *ret_trailers);

@@ -13,6 +13,7 @@
 #include "data/proxy/pump.h"
 #include "data/proxy/respond.h"
 #include "data/proxy/rpc.h"
+#include "data/proxy/rpc_web.h"
 #include "data/proxy/trace.h"
 
 static void step(struct transfer *t);
@@ -56,9 +57,12 @@ static void cut(struct transfer *t, enum err err, enum response_flag flag, const
     /* Under a content-length the missing bytes say it all; else gRPC has words for it. */
     if (t->is_rpc && t->state == TRANSFER_SENDING && t->x.response->framing != FRAMING_LENGTH) {
         struct message trailers;
-        rpc_cut(&t->x, &trailers);
-        http_stream_send_trailers(t->x.client, &trailers);
-        err = ERR_NONE;
+        rpc_cut(&t->x, err, &trailers);
+        if (t->web == NULL)
+            http_stream_send_trailers(t->x.client, &trailers);
+        bool is_said =
+            t->web == NULL || (rpc_web_finish(t->web, &trailers) && rpc_web_flush(t->web));
+        err = is_said ? ERR_NONE : ERR_CLOSED;
     } else if (err == ERR_NONE) {
         err = ERR_CLOSED;
     }
@@ -109,6 +113,8 @@ static void send_head(struct transfer *t)
         rpc_end_head(x);
     if (t->is_local)
         end = x->local_body.len == 0 || has_no_body(t, head->status);
+    if (UNLIKELY(t->web != NULL))
+        rpc_web_head(t->web, end);
     if (head->framing == FRAMING_CLOSE)
         head->framing = FRAMING_CHUNKED;
     if (message_get(head, NAME_DATE) == NULL && !t->is_tunnel)
@@ -134,6 +140,17 @@ static void refuse_body(struct transfer *t)
     }
     respond_status(&t->x, 413, FLAG_DPE, "request_body_too_large",
                    "The request body is larger than allowed.\n");
+    answer(t, true);
+}
+
+static void refuse_text(struct transfer *t)
+{
+    if (t->status != 0) {
+        cut(t, ERR_PROTOCOL, FLAG_DPE, "grpc_web_text_malformed");
+        return;
+    }
+    respond_status(&t->x, 400, FLAG_DPE, "grpc_web_text_malformed",
+                   "The request's text is not base64.\n");
     answer(t, true);
 }
 
@@ -184,6 +201,8 @@ static void take_body(struct transfer *t)
     uint64_t body_max = body_max_of(&t->x);
     if (UNLIKELY(body_max > 0 && t->x.request_bytes > body_max && !t->is_tunnel))
         refuse_body(t);
+    else if (UNLIKELY(t->web != NULL && t->web->is_bad))
+        refuse_text(t);
     else if (is_there)
         resume(&t->x);
 }
@@ -226,6 +245,13 @@ static void on_response_head(void *owner, struct message *head, bool end)
                head->status < 300) {
         /* To an extended CONNECT any 2xx would say that the tunnel is there (RFC 8441 5). */
         fail(t, ERR_PROTOCOL, FLAG_UPE, "upstream_no_upgrade");
+        return;
+    }
+    if (UNLIKELY(t->web != NULL) && !rpc_web_is_answer(head)) {
+        metrics_try_end(t->proxy->metrics, &t->x, head->status, t->x.first_byte_ns);
+        respond_status(&t->x, head->status < 400 ? 500 : head->status, FLAG_NONE,
+                       "upstream_no_grpc", "The backend's answer is not gRPC.\n");
+        answer(t, true);
         return;
     }
     if (UNLIKELY(t->session.config != NULL))
@@ -485,6 +511,15 @@ static void describe_connection(struct proxy_connection *connection)
     connection->peer_host = text_from(connection->peer + from, MIN(host.len, len - from));
 }
 
+static void begin_web(struct transfer *t)
+{
+    t->web = rpc_web_begin(&t->x);
+    if (t->web == NULL)
+        return;
+    t->is_rpc = true;
+    t->request_ended = false;
+}
+
 static void on_head(void *owner, struct http_stream *stream, struct message *head, bool end)
 {
     struct transfer *t = owner;
@@ -508,8 +543,12 @@ static void on_head(void *owner, struct http_stream *stream, struct message *hea
         answer(t, true);
         return;
     }
+    if (x->hit.route->is_grpc && !t->is_rpc)
+        begin_web(t);
     if (!check_head(t))
         return;
+    if (UNLIKELY(t->web != NULL)) /* its length will be another one, and is known at the end */
+        head->framing = FRAMING_CHUNKED;
     uint32_t limit_ms = x->hit.route->request_timeout_ms;
     uint32_t asked_ms = t->is_rpc ? rpc_timeout_ms(head) : 0;
     if (asked_ms > 0 && (limit_ms == 0 || asked_ms < limit_ms))
@@ -586,6 +625,8 @@ static void on_closed(void *owner, struct http_stream *stream)
     call_cancel(&t->call);
     mirror_leave(t);
     buffer_fini(&x->held.bytes);
+    if (UNLIKELY(t->web != NULL))
+        rpc_web_fini(t->web);
     uint64_t now_ns = loop_now_ns(x->loop);
     chain_run_end(x);
     metrics_request_end(t->proxy->metrics, x, t->status, now_ns);

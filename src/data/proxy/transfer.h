@@ -22,6 +22,7 @@ struct transfer {
     struct session session; /* of the rule, or of the chosen backend */
     struct timer timer;     /* the route's request timeout */
     struct mirror *mirrors; /* copies that get this request's body as it comes */
+    struct rpc_web *web;    /* NULL: no call of gRPC-Web */
     enum transfer_state state;
     struct text authority, path; /* as the client sent them */
     int status;                  /* sent; 0: none yet */
@@ -32,7 +33,7 @@ struct transfer {
     bool response_ended;         /* handed over completely */
     bool is_local;               /* the response is ours */
     bool is_tunnel;              /* after 101 */
-    bool is_rpc;                 /* gRPC: every end has a grpc-status */
+    bool is_rpc;                 /* gRPC, or `web`: every end has a grpc-status */
     bool is_parked;              /* a filter waits */
     const char *termination;
 };
