@@ -71,6 +71,7 @@
 #define LIMIT_UDP_DRAIN_MS     1000    /* the same while we end: for the answer to a question */
 #define LIMIT_UDP_BATCH        64      /* datagrams of one socket before others' turn */
 #define LIMIT_TUNNEL_END_MS    10000 /* for the second direction, once the first has ended */
+#define LIMIT_ZONE_IN_PERCENT  50      /* fewer of our zone in: its load goes to all zones */
 #define LIMIT_CONNECT_RETRIES  3     /* other endpoints tried when a connect fails */
 #define LIMIT_ENDPOINTS        10000 /* per backend */
 #define LIMIT_RING_POINTS      160   /* for one unit of weight, as ketama: shares within a few % */

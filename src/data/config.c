@@ -365,6 +365,7 @@ static struct compile *new_compile(const struct options *options)
         .pick = proxy_pick_certificate,
         .addresses = options->default_addresses,
         .address_count = options->default_address_count,
+        .zone = text_of(options->zone),
     };
     return compile_new(&compile);
 }

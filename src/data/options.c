@@ -26,6 +26,8 @@ static const char USAGE[] =
     "  --xds-token FILE         who we are, as a token of a Kubernetes service account\n"
     "  --xds-server-name NAME   TLS: the name in its certificate (the host of --xds)\n"
     "  --node NAME              who we are (the host name)\n"
+    "  --zone NAME              where we run, for endpoints that are meant for a zone\n"
+    "                           ($NANTIAN_ZONE)\n"
     "  --gateway NAMESPACE/NAME the one Gateway to serve (all that there are)\n"
     "  --state-dir DIR          keeps the last good snapshot; ours alone, mode 0700\n"
     "  --take-over              take the sockets of the one that serves from --state-dir,\n"
@@ -157,7 +159,7 @@ static const char **plain_flag(struct options *options, const char *flag)
         {"--xds-ca", &options->xds_ca},       {"--xds-cert", &options->xds_cert},
         {"--xds-key", &options->xds_key},     {"--xds-server-name", &options->xds_name},
         {"--state-dir", &options->state_dir}, {"--access-log", &options->access_log},
-        {"--xds-token", &options->xds_token},
+        {"--xds-token", &options->xds_token}, {"--zone", &options->zone},
     };
     for (size_t i = 0; i < ARRAY_LEN(flags); i++)
         if (strcmp(flags[i].flag, flag) == 0)
@@ -223,12 +225,14 @@ static take_flag find_flag(const char *flag)
 static void set_defaults(struct options *options)
 {
     char host[256] = "nantian-proxy";
+    const char *zone = getenv("NANTIAN_ZONE");
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     if (gethostname(host, sizeof(host) - 1) != 0 || host[0] == '\0')
         memcpy(host, "nantian-proxy", sizeof("nantian-proxy"));
     *options = (struct options){
         .node = memory_string(text_of(host)),
         .workers = cores < 1 ? 1 : (uint32_t)MIN(cores, WORKERS_MAX),
+        .zone = zone == NULL ? "" : zone,
         .access_log = "stdout",
         .log_level = LOG_INFO,
         .drain_delay_ms = LIMIT_DRAIN_DELAY_MS,

@@ -14,6 +14,7 @@ struct options {
     const char *xds_ca, *xds_cert, *xds_key, *xds_name;
     const char *xds_token; /* a file */
     char *node;            /* owns */
+    const char *zone;      /* where we run; empty: not known */
     const char *gateway;   /* "namespace/name"; NULL: all */
     const char *state_dir; /* NULL: nothing is kept */
     const char *admin[OPTIONS_LIST_MAX];

@@ -294,6 +294,9 @@ static void add_container(struct making *making, struct arena *arena)
     json_string(json, "name", "proxy");
     json_text(json, "image", making->options->image);
     add_arguments(making, arena);
+    json_raw(json, "env",
+             TEXT("[{\"name\":\"NANTIAN_ZONE\",\"valueFrom\":{\"fieldRef\":{\"fieldPath\":"
+                  "\"metadata.labels['topology.kubernetes.io/zone']\"}}}]"));
     json_raw(json, "resources", TEXT("{\"requests\":{\"cpu\":\"100m\",\"memory\":\"64Mi\"}}"));
     json_raw(json, "ports",
              TEXT("[{\"name\":\"admin\",\"containerPort\":19000,"

@@ -33,6 +33,10 @@ static void add(struct job *job, struct text address, int32_t port,
         endpoint->zone = arena_string(arena, from->zone);
         endpoint->hostname = arena_string(arena, from->hostname);
         endpoint->terminating = from->terminating;
+        endpoint->n_hint_zones = from->hint_zones.count;
+        endpoint->hint_zones = arena_array(arena, char *, from->hint_zones.count + 1);
+        for (size_t i = 0; i < from->hint_zones.count; i++)
+            endpoint->hint_zones[i] = arena_string(arena, from->hint_zones.items[i]);
     }
     job->items = memory_grow(job->items, job->count, &job->cap, sizeof(*job->items));
     job->items[job->count++] = endpoint;

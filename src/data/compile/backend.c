@@ -115,22 +115,59 @@ static void make_tls(struct change *change, const struct part *part,
         refuse(change, part, "tls", why == NULL ? "cannot be used" : why);
 }
 
-static void add_endpoint(struct backend *backend, const struct address *address, uint32_t weight,
-                         bool terminating)
+static void add_endpoint(struct backend *backend, const struct address *address, uint32_t weight)
 {
     char text[ADDRESS_TEXT_MAX];
     backend->endpoints[backend->endpoint_count++] = (struct endpoint){
         .address = *address,
         .text = arena_text(&backend->arena, address_format(address, text)),
         .weight = MAX(weight, 1u),
-        .terminating = terminating,
     };
 }
 
-/* Those that serve; if none does, those that still serve while they end. */
+static bool is_for_zone(const Nantian__Config__V1__Endpoint *endpoint, struct text zone)
+{
+    for (size_t i = 0; i < endpoint->n_hint_zones; i++)
+        if (text_is(zone, endpoint->hint_zones[i]))
+            return true;
+    return false;
+}
+
+static void add_endpoints(const Nantian__Config__V1__Endpoints *message, bool terminating,
+                          struct text zone, struct backend *backend)
+{
+    for (size_t i = 0; i < message->n_endpoints; i++) {
+        const Nantian__Config__V1__Endpoint *from = message->endpoints[i];
+        struct address address;
+        if (!from->serving || from->terminating != terminating ||
+            !address_parse(text_of(from->address), (uint16_t)from->port, &address))
+            continue;
+        add_endpoint(backend, &address, from->weight);
+        backend->endpoints[backend->endpoint_count - 1].is_far = !is_for_zone(from, zone);
+    }
+}
+
+/* As kube-proxy: hints count if we know our zone, every endpoint has some, and one is for us. */
+static bool has_hints(const Nantian__Config__V1__Endpoints *message, struct text zone)
+{
+    bool is_ours = false;
+    for (size_t i = 0; i < message->n_endpoints; i++) {
+        const Nantian__Config__V1__Endpoint *endpoint = message->endpoints[i];
+        if (!endpoint->serving || endpoint->terminating)
+            continue;
+        if (endpoint->n_hint_zones == 0)
+            return false;
+        is_ours = is_ours || is_for_zone(endpoint, zone);
+    }
+    return zone.len > 0 && is_ours;
+}
+
+/* Those that serve, and behind them those that still serve while they end: for the sessions that
+ * they have; for everybody if there are no others. */
 static void take_endpoints(struct change *change, struct part_backend *made)
 {
     struct backend *backend = made->backend;
+    struct text zone = change->compile->options.zone;
     Nantian__Config__V1__Endpoints *message =
         part_message(change, made->endpoints, &nantian__config__v1__endpoints__descriptor,
                      part_bytes(made->endpoints));
@@ -138,22 +175,21 @@ static void take_endpoints(struct change *change, struct part_backend *made)
         return;
     size_t room = message->n_endpoints + made->resolved_count;
     backend->endpoints = arena_array(&backend->arena, struct endpoint, room + 1);
-    for (int ending = 0; ending < 2 && backend->endpoint_count == 0; ending++) {
-        for (size_t i = 0; i < message->n_endpoints; i++) {
-            const Nantian__Config__V1__Endpoint *endpoint = message->endpoints[i];
-            struct address address;
-            if (endpoint->serving && endpoint->terminating == (ending == 1) &&
-                address_parse(text_of(endpoint->address), (uint16_t)endpoint->port, &address))
-                add_endpoint(backend, &address, endpoint->weight, endpoint->terminating);
-        }
-    }
+    add_endpoints(message, false, zone, backend);
     backend->dns_name = arena_text(&backend->arena, text_of(message->dns_name));
     backend->dns_port = (uint16_t)message->dns_port;
     for (size_t i = 0; backend->dns_name.len > 0 && i < made->resolved_count; i++) {
         struct address address = made->resolved[i];
         address_set_port(&address, backend->dns_port);
-        add_endpoint(backend, &address, 1, false);
+        add_endpoint(backend, &address, 1);
     }
+    uint32_t open_count = backend->endpoint_count;
+    add_endpoints(message, true, zone, backend);
+    if (open_count > 0)
+        backend->reserved_count = backend->endpoint_count - open_count;
+    bool is_hinted = has_hints(message, zone);
+    for (uint32_t i = 0; i < backend->endpoint_count; i++)
+        backend->endpoints[i].is_far = is_hinted && backend->endpoints[i].is_far;
 }
 
 static int compare_ids(const void *a, const void *b, void *endpoints)
@@ -183,8 +219,9 @@ static void index_endpoints(struct part_backend *made)
     qsort_r(backend->by_id, backend->endpoint_count, sizeof(*backend->by_id), compare_ids,
             backend->endpoints);
     if (backend->balance == BALANCE_RING_HASH || backend->balance == BALANCE_MAGLEV)
-        backend->table = hash_table_new(backend->balance, backend->endpoints,
-                                        backend->endpoint_count, &backend->arena);
+        backend->table =
+            hash_table_new(backend->balance, backend->endpoints,
+                           backend->endpoint_count - backend->reserved_count, &backend->arena);
 }
 
 static void check_guards(struct change *change, const struct part *part,

@@ -17,6 +17,7 @@ struct compile_options {
     const char *const *alpn;      /* of HTTPS listeners; NULL: "h2", "http/1.1" */
     const struct text *addresses; /* for listeners that name none; none: "0.0.0.0" */
     size_t address_count;
+    struct text zone; /* where we run; empty: not known */
 };
 
 struct compile_edit {
@@ -25,7 +26,7 @@ struct compile_edit {
     bool removed;
 };
 
-/* Copies what it needs of `options` but the `alpn` array, which must be static. */
+/* Copies what it needs of `options` but `alpn` and `zone`, which must stay. */
 struct compile *compile_new(const struct compile_options *options);
 void compile_free(struct compile *compile);
 

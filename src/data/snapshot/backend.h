@@ -30,7 +30,7 @@ struct endpoint {
     struct text text; /* "10.0.0.1:8080" */
     uint32_t weight;
     uint64_t id; /* hash_stable(text): what a session remembers */
-    bool terminating;
+    bool is_far;  /* meant for other zones than ours, while enough of ours are in */
     bool is_down; /* says the health check */
 };
 
@@ -76,8 +76,9 @@ struct backend {
     uint32_t panic_percent;     /* fewer than that in: all are chosen from; 0: never */
     uint32_t slow_start_ms;     /* 0: none */
     uint32_t fail_status;       /* not 0: every request is answered with it */
-    struct endpoint *endpoints; /* usable ones: serving, or terminating if none serves */
+    struct endpoint *endpoints; /* those that serve */
     uint32_t endpoint_count;    /* 0: 503 */
+    uint32_t reserved_count;    /* the last of them: they end, and keep the sessions they have */
     uint32_t *by_id;            /* indices of the endpoints, ids ascending */
     struct text dns_name;       /* ExternalName; resolved by the main thread into endpoints */
     uint16_t dns_port;

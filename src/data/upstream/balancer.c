@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "base/limits.h"
 #include "base/memory.h"
 
 #define WALK_MAX 256 /* places of a hash table looked at before any endpoint will do */
@@ -21,17 +22,23 @@ void balancer_fini(struct balancer *balancer)
 
 void balancer_refresh(struct balancer *balancer)
 {
-    uint32_t in = 0;
-    for (uint32_t i = 0; i < balancer->count; i++)
-        in += !balancer->items[i]->is_out;
+    uint32_t in = 0, near = 0, near_in = 0;
+    for (uint32_t i = 0; i < balancer->count; i++) {
+        const struct balancer_item *item = balancer->items[i];
+        in += !item->is_out;
+        near += !item->is_far;
+        near_in += !item->is_far && !item->is_out;
+    }
     balancer->is_panic =
         (uint64_t)in * 100 < (uint64_t)balancer->count * balancer->options.panic_percent;
+    balancer->is_near = !balancer->is_panic && near_in > 0 &&
+                        (uint64_t)near_in * 100 >= (uint64_t)near * LIMIT_ZONE_IN_PERCENT;
     balancer->ready_count = 0;
     balancer->equal = true;
     balancer->weight_sum = 0;
     for (uint32_t i = 0; i < balancer->count; i++) {
         struct balancer_item *item = balancer->items[i];
-        if (item->is_out && !balancer->is_panic)
+        if ((item->is_out && !balancer->is_panic) || (item->is_far && balancer->is_near))
             continue;
         balancer->ready[balancer->ready_count++] = item;
         balancer->weight_sum += item->weight;
@@ -136,7 +143,7 @@ static struct balancer_item *pick_hashed(struct balancer *balancer, const struct
     uint32_t place = hash_table_place(table, hash);
     for (uint32_t i = 0; i < MIN(table->count, (uint32_t)WALK_MAX); i++) {
         struct balancer_item *item = balancer->items[table->owners[(place + i) % table->count]];
-        if (balancer_is_usable(balancer, item, ask))
+        if (balancer_is_usable(balancer, item, ask) && !(item->is_far && balancer->is_near))
             return item;
     }
     return balancer->ready[hash % balancer->ready_count];

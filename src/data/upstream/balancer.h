@@ -12,6 +12,7 @@ struct balancer_item {
     uint32_t active; /* requests under way, counted by the pool's users */
     int64_t current; /* of the smooth weighted round robin */
     bool is_out;     /* not to be chosen while enough others can be */
+    bool is_far;     /* the same, as long as enough of the others are in */
 };
 
 struct balancer_options {
@@ -29,6 +30,7 @@ struct balancer {
     uint32_t next; /* of the plain round robin */
     bool equal;    /* all weights of the ready ones are */
     bool is_panic;
+    bool is_near;        /* the far ones are left out */
     uint64_t weight_sum; /* of the ready ones */
 };
 

@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "base/map.h"
 #include "base/memory.h"
+#include "data/upstream/pool_queue.h"
 
 struct pool {
     struct pool_set *set;
@@ -14,7 +15,7 @@ struct pool {
     struct http_settings settings, settings_h2; /* for as long as there are connections */
     struct balancer balancer;
     struct balancer_item **items; /* owns the array; the items stand in pool_endpoint */
-    uint32_t count;
+    uint32_t count, open_count;   /* all; the first so many are for everybody */
     uint32_t connections;
     uint32_t generation;
     struct pool_queue waiting;     /* no connection yet, none connecting */
@@ -181,9 +182,9 @@ static void on_return(void *owner)
 static bool may_eject(const struct pool *pool)
 {
     uint64_t out = 1;
-    for (uint32_t i = 0; i < pool->count; i++)
+    for (uint32_t i = 0; i < pool->open_count; i++)
         out += pool->items[i]->is_out;
-    return out * 100 <= (uint64_t)pool->count * pool->backend->ejection.max_percent;
+    return out * 100 <= (uint64_t)pool->open_count * pool->backend->ejection.max_percent;
 }
 
 void pool_report(struct pool_endpoint *endpoint, enum health_result result)
@@ -227,17 +228,20 @@ static void set_endpoints(struct pool *pool, const struct endpoint *endpoints, u
         if (endpoint->is_down && !endpoints[i].is_down)
             endpoint->warm_ns = loop_now_ns(pool->set->loop);
         endpoint->is_down = endpoints[i].is_down;
+        endpoint->is_reserved = i + pool->backend->reserved_count >= count_new;
+        endpoint->item.is_far = endpoints[i].is_far;
         endpoint->item.is_out = endpoint->is_down || endpoint->is_ejected;
         items[filled++] = &endpoint->item;
     }
     free(pool->items);
     pool->items = items;
     pool->count = filled;
+    pool->open_count = filled - pool->backend->reserved_count;
     const struct balancer_options options = {.kind = pool->backend->balance,
                                              .table = pool->backend->table,
                                              .panic_percent = pool->backend->panic_percent};
     set_weights(pool);
-    balancer_set(&pool->balancer, &options, items, filled);
+    balancer_set(&pool->balancer, &options, items, pool->open_count);
     size_t at = 0;
     struct map_entry *entry;
     pool->locks++;
@@ -248,55 +252,6 @@ static void set_endpoints(struct pool *pool, const struct endpoint *endpoints, u
 }
 
 /* -- waiters -- */
-
-static void waiter_push(struct pool_queue *queue, struct pool_waiter *waiter)
-{
-    waiter->next = NULL;
-    waiter->previous = queue->last;
-    if (queue->last != NULL)
-        queue->last->next = waiter;
-    else
-        queue->first = waiter;
-    queue->last = waiter;
-    queue->count++;
-    waiter->queue = queue;
-}
-
-static struct pool_waiter *waiter_remove(struct pool_waiter *waiter)
-{
-    struct pool_queue *queue = waiter->queue;
-    if (waiter->previous != NULL)
-        waiter->previous->next = waiter->next;
-    else
-        queue->first = waiter->next;
-    if (waiter->next != NULL)
-        waiter->next->previous = waiter->previous;
-    else
-        queue->last = waiter->previous;
-    waiter->next = waiter->previous = NULL;
-    waiter->queue = NULL;
-    waiter->queued = false;
-    waiter->connecting = NULL;
-    queue->count--;
-    return waiter;
-}
-
-/* The first that takes a connection of this endpoint. */
-static struct pool_waiter *waiter_for(const struct pool *pool, const struct pool_endpoint *endpoint)
-{
-    struct pool_waiter *at = pool->waiting.first;
-    while (at != NULL && at->bound != NULL && at->bound != endpoint)
-        at = at->next;
-    return at;
-}
-
-static void fail_all(struct pool_queue *queue, enum err err, const char *why)
-{
-    while (queue->first != NULL) {
-        struct pool_waiter *waiter = waiter_remove(queue->first);
-        waiter->on_failed(waiter->owner, err, why);
-    }
-}
 
 static bool connect_to(struct pool *pool, struct pool_endpoint *endpoint,
                        struct pool_waiter *waiter)
@@ -345,7 +300,7 @@ static bool share_connecting(struct pool_endpoint *endpoint, struct pool_waiter 
     struct pool_connection *connection = endpoint->connecting;
     if (connection == NULL || connection->sharing.count + 1 >= LIMIT_H2_STREAMS)
         return false;
-    waiter_push(&connection->sharing, waiter);
+    pool_queue_push(&connection->sharing, waiter);
     waiter->connecting = connection;
     waiter->endpoint = endpoint;
     return true;
@@ -386,7 +341,7 @@ static void serve_waiters(struct pool *pool)
             return;
         if (endpoint->connecting == NULL && (!has_room(pool) || is_blocked(endpoint)))
             return;
-        waiter_remove(waiter);
+        pool_queue_remove(waiter);
         if (!share_connecting(endpoint, waiter) && !connect_to(pool, endpoint, waiter))
             waiter->on_failed(waiter->owner, ERR_SYSTEM, "socket");
     }
@@ -414,12 +369,12 @@ static void give_shares(struct pool_connection *connection)
 {
     struct pool *pool = connection->endpoint->pool;
     while (connection->sharing.first != NULL && http_can_open(connection->http))
-        give(connection, waiter_remove(connection->sharing.first));
-    fail_all(&connection->sharing, ERR_CLOSED, "no stream");
+        give(connection, pool_queue_remove(connection->sharing.first));
+    pool_queue_fail(&connection->sharing, ERR_CLOSED, "no stream");
     struct pool_waiter *waiter;
     while (http_can_open(connection->http) && !is_stale(connection) &&
-           (waiter = waiter_for(pool, connection->endpoint)) != NULL)
-        give(connection, waiter_remove(waiter));
+           (waiter = pool_queue_find(&pool->waiting, connection->endpoint)) != NULL)
+        give(connection, pool_queue_remove(waiter));
 }
 
 static void on_ready_h2(struct pool_connection *connection)
@@ -461,8 +416,8 @@ static void on_ready(void *owner, struct http_connection *http)
         give(connection, waiter);
     } else if (is_stale(connection)) {
         http_drain(http);
-    } else if ((waiter = waiter_for(pool, connection->endpoint)) != NULL) {
-        give(connection, waiter_remove(waiter));
+    } else if ((waiter = pool_queue_find(&pool->waiting, connection->endpoint)) != NULL) {
+        give(connection, pool_queue_remove(waiter));
     } else if (!connection->is_idle) {
         idle_push(connection);
     }
@@ -502,7 +457,7 @@ static void on_closed(void *owner, struct http_connection *http, enum err err)
         waiter->connecting = NULL;
         waiter->on_failed(waiter->owner, err, why);
     }
-    fail_all(&connection->sharing, err, why);
+    pool_queue_fail(&connection->sharing, err, why);
     free(connection->local);
     free(connection);
     serve_waiters(pool);
@@ -558,7 +513,7 @@ enum err pool_acquire(struct pool *pool, const struct balancer_ask *ask, bool fr
         add(&pool->set->overflows, 1);
         return ERR_LIMIT;
     }
-    waiter_push(&pool->waiting, waiter);
+    pool_queue_push(&pool->waiting, waiter);
     waiter->queued = true;
     return ERR_AGAIN;
 }
@@ -567,7 +522,7 @@ void pool_cancel(struct pool *pool, struct pool_waiter *waiter)
 {
     (void)pool;
     if (waiter->queue != NULL) {
-        waiter_remove(waiter);
+        pool_queue_remove(waiter);
     } else if (waiter->connecting != NULL) {
         /* The connection goes on and becomes idle: somebody else will want it. */
         waiter->connecting->waiter = NULL;
@@ -615,7 +570,7 @@ struct backend *pool_backend(const struct pool *pool)
 
 uint32_t pool_size(const struct pool *pool)
 {
-    return pool->count;
+    return pool->open_count;
 }
 
 /* What the backend says now; 0 stands for the defaults of base/limits.h. */
@@ -693,7 +648,7 @@ static void retire(struct pool_set *set, struct pool *pool)
     pool->locks++;
     for (uint32_t i = 0; i < pool->count; i++)
         close_idle(endpoint_of(pool->items[i]));
-    fail_all(&pool->waiting, ERR_REFUSED, "backend removed");
+    pool_queue_fail(&pool->waiting, ERR_REFUSED, "backend removed");
     pool_unlock(pool);
 }
 

@@ -34,6 +34,7 @@ struct pool_endpoint {
     struct health health;
     struct timer timer;       /* until its ejection ends */
     bool is_ejected, is_down; /* by its answers here; by the health check */
+    bool is_reserved;         /* ends: only for whose sessions are with it */
     uint64_t warm_ns;         /* its slow start began; 0: there was none */
     bool removed;
     struct pool_endpoint *next_removed;

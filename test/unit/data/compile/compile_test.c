@@ -1,6 +1,7 @@
 /* Changes into snapshots: what they hold, what successive ones share, what is kept and reused. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "compile_make.h"
+#include "data/compile/part.h"
 #include "data/compile/pem.h"
 
 #define L "default/web/http"
@@ -270,7 +271,7 @@ static void a_backend_with_tls_takes_a_new_ca(void **state)
     world_fini(&world);
 }
 
-static void endings_endpoints_serve_only_when_no_other_does(void **state)
+static void ending_endpoints_are_for_everybody_only_when_no_other_serves(void **state)
 {
     (void)state;
     struct world world;
@@ -289,14 +290,60 @@ static void endings_endpoints_serve_only_when_no_other_does(void **state)
     put(&world, RESOURCE_ENDPOINTS, "shop/cart:80", &endpoints);
     taken(&world);
     const struct backend *backend = backend_table_get(world.snapshot->backends, 0);
-    assert_int_equal(backend->endpoint_count, 1);
+    assert_int_equal(backend->endpoint_count, 2);
+    assert_int_equal(backend->reserved_count, 1);
     assert_true(text_is(backend->endpoints[0].text, "10.0.0.9:1000"));
+    assert_true(text_is(backend->endpoints[1].text, "10.0.0.9:1001"));
     three[0].serving = false;
     put(&world, RESOURCE_ENDPOINTS, "shop/cart:80", &endpoints);
     taken(&world);
     backend = backend_table_get(world.snapshot->backends, 0);
     assert_int_equal(backend->endpoint_count, 1);
-    assert_true(backend->endpoints[0].terminating);
+    assert_int_equal(backend->reserved_count, 0);
+    assert_true(text_is(backend->endpoints[0].text, "10.0.0.9:1001"));
+    world_fini(&world);
+}
+
+/* Which of three endpoints are far, as letters, for a data plane in zone "a". */
+static void check_zones(struct world *world, const char *first, const char *second, bool is_third,
+                        const char *expected)
+{
+    Nantian__Config__V1__Endpoint three[3], *all[3];
+    char *hints[3] = {STRING(first), STRING(second), STRING("a")}, far[4] = "";
+    for (int i = 0; i < 3; i++) {
+        three[i] = (Nantian__Config__V1__Endpoint)NANTIAN__CONFIG__V1__ENDPOINT__INIT;
+        three[i].address = STRING("10.0.0.9");
+        three[i].port = 1000u + (uint32_t)i;
+        three[i].serving = true;
+        three[i].hint_zones = &hints[i];
+        three[i].n_hint_zones = i < 2 || is_third ? 1 : 0;
+        all[i] = &three[i];
+    }
+    Endpoints endpoints = NANTIAN__CONFIG__V1__ENDPOINTS__INIT;
+    endpoints.endpoints = all;
+    endpoints.n_endpoints = 3;
+    put(world, RESOURCE_ENDPOINTS, "shop/cart:80", &endpoints);
+    taken(world);
+    const struct backend *backend = backend_table_get(world->snapshot->backends, 0);
+    assert_int_equal(backend->endpoint_count, 3);
+    assert_int_equal(backend->reserved_count, 0);
+    for (int i = 0; i < 3; i++)
+        far[i] = backend->endpoints[i].is_far ? 'f' : 'n';
+    assert_string_equal(far, expected);
+}
+
+static void hints_count_when_every_endpoint_has_some_and_one_is_for_our_zone(void **state)
+{
+    (void)state;
+    struct world world;
+    base(&world);
+    check_zones(&world, "b", "c", true, "nnn"); /* we do not know where we are */
+    world.compile->options.zone = TEXT("a");
+    check_zones(&world, "b", "c", true, "ffn");
+    check_zones(&world, "a", "b", true, "nfn");
+    check_zones(&world, "b", "c", false, "nnn");
+    world.compile->options.zone = TEXT("d");
+    check_zones(&world, "b", "c", true, "nnn");
     world_fini(&world);
 }
 
@@ -376,7 +423,8 @@ int main(void)
         cmocka_unit_test(a_refused_change_changes_nothing),
         cmocka_unit_test(a_new_certificate_reaches_the_listener_and_keeps_the_context),
         cmocka_unit_test(a_backend_with_tls_takes_a_new_ca),
-        cmocka_unit_test(endings_endpoints_serve_only_when_no_other_does),
+        cmocka_unit_test(ending_endpoints_are_for_everybody_only_when_no_other_serves),
+        cmocka_unit_test(hints_count_when_every_endpoint_has_some_and_one_is_for_our_zone),
         cmocka_unit_test(host_names_are_asked_for_and_answered),
         cmocka_unit_test(policies_set_limits_of_all_or_one_listener),
         cmocka_unit_test(paths_are_compared_in_the_form_that_requests_have),

@@ -59,6 +59,33 @@ static void round_robin_with_equal_weights_takes_turns(void **state)
     finish(&bench);
 }
 
+static void far_ones_serve_when_too_few_near_ones_are_in(void **state)
+{
+    (void)state;
+    static const enum balance KINDS[] = {BALANCE_ROUND_ROBIN, BALANCE_LEAST_REQUEST, BALANCE_RANDOM,
+                                         BALANCE_RING_HASH, BALANCE_MAGLEV};
+    for (size_t i = 0; i < ARRAY_LEN(KINDS); i++) {
+        struct bench bench;
+        setup(&bench, KINDS[i], (uint32_t[COUNT]){1, 1, 1});
+        bench.items[2].is_far = true;
+        balancer_refresh(&bench.balancer);
+        pick(&bench, 300);
+        assert_true(bench.picks[0] > 0 && bench.picks[1] > 0);
+        assert_int_equal(bench.picks[2], 0);
+        bench.items[0].is_out = true; /* half of the near ones are enough */
+        balancer_refresh(&bench.balancer);
+        bench.picks[0] = 0;
+        pick(&bench, 300);
+        assert_int_equal(bench.picks[0], 0);
+        assert_int_equal(bench.picks[2], 0);
+        bench.items[1].is_out = true;
+        balancer_refresh(&bench.balancer);
+        pick(&bench, 300);
+        assert_int_equal(bench.picks[2], 300);
+        finish(&bench);
+    }
+}
+
 static void round_robin_with_weights_is_smooth(void **state)
 {
     (void)state;
@@ -219,6 +246,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_robin_with_equal_weights_takes_turns),
         cmocka_unit_test(round_robin_with_weights_is_smooth),
+        cmocka_unit_test(far_ones_serve_when_too_few_near_ones_are_in),
         cmocka_unit_test(random_follows_the_weights),
         cmocka_unit_test(least_request_avoids_the_busy),
         cmocka_unit_test(least_request_shares_an_idle_backend_by_weight),
