@@ -28,6 +28,7 @@ else()
 endif()
 deps_library(nghttp2 ${DEPS_PREFIX}/lib/libnghttp2.a)
 deps_library(yyjson ${DEPS_PREFIX}/lib/libyyjson.a)
+deps_library(resolv resolv) # of glibc
 deps_library(rust ${DEPS_PREFIX}/lib/libnantian_deps.a Threads::Threads dl m)
 add_library(deps_protobuf ALIAS PkgConfig::PROTOBUF_C)
 add_library(deps_yaml ALIAS PkgConfig::YAML)

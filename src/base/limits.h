@@ -95,8 +95,12 @@
 #define LIMIT_HEALTH_PROBES  256 /* questions of health checks under way at once */
 
 /* Host names of backends. */
-#define LIMIT_RESOLVE_MS       30000 /* between two lookups: getaddrinfo tells no time to live */
-#define LIMIT_RESOLVE_RETRY_MS 2000
+#define LIMIT_RESOLVE_MS       30000 /* between two lookups when no server tells a time to live */
+#define LIMIT_RESOLVE_MIN_MS   1000    /* a time to live of 0 */
+#define LIMIT_RESOLVE_MAX_MS   3600000 /* longer ones save nothing, and hide a move for long */
+#define LIMIT_RESOLVE_RETRY_MS 2000    /* after a failure */
+#define LIMIT_RESOLVE_NONE_MS  30000   /* a name that is not there may come at any time */
+#define LIMIT_RESOLVE_WAIT_S   1       /* for a server to say how long; addresses wait for it */
 #define LIMIT_RESOLVE_THREADS  4
 
 /* Rate limits. */

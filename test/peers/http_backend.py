@@ -49,9 +49,11 @@ class Backend:
     """Runs in a thread of its own. `handler(request)` is called with the whole request; with
     `streaming`, when its head is there, and it reads request.reader itself."""
 
-    def __init__(self, handler=echo, streaming=False, port=0, record=True, tls=None):
+    def __init__(self, handler=echo, streaming=False, port=0, record=True, tls=None,
+                 host="127.0.0.1"):
         self.handler, self.streaming, self.record, self.tls = handler, streaming, record, tls
         self.requests, self.connections, self.open, self.errors = [], 0, 0, []
+        self.host = host
         self.loop = asyncio.new_event_loop()
         ready = threading.Event()
         self.thread = threading.Thread(target=self._run, args=(port, ready), daemon=True)
@@ -62,7 +64,7 @@ class Backend:
     def _run(self, port, ready):
         asyncio.set_event_loop(self.loop)
         self.server = self.loop.run_until_complete(
-            asyncio.start_server(self._serve, "127.0.0.1", port, limit=1 << 20, backlog=1024,
+            asyncio.start_server(self._serve, self.host, port, limit=1 << 20, backlog=1024,
                                  ssl=self.tls))
         self.port = self.server.sockets[0].getsockname()[1]
         ready.set()

@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "base/map.h"
 #include "base/memory.h"
+#include "data/upstream/dns.h"
 #include "event/mailbox.h"
 
 /* What a lookup's thread may still hold when the owner is gone. */
@@ -44,6 +45,7 @@ struct lookup {
     char *key, *host;
     struct address *addresses;
     size_t count;
+    uint64_t pause_ms; /* until the next */
 };
 
 static void run_due(struct resolve *resolve);
@@ -96,16 +98,49 @@ static bool is_localhost(const char *host)
     return strcasecmp(host, "localhost") == 0;
 }
 
+/* Of its IPv4 addresses, which stands for both kinds; else of the others. A server that does not
+ * answer one question is not asked the other. False: nobody told. */
+static bool ask_time(const char *host, struct dns_time *ret_time)
+{
+    struct dns_time v6;
+    if (is_localhost(host) || !dns_ask(host, false, ret_time))
+        return false;
+    if (ret_time->is_negative && dns_ask(host, true, &v6) && !v6.is_negative)
+        *ret_time = v6;
+    return true;
+}
+
+static uint64_t within(uint64_t ms, uint64_t min_ms, uint64_t max_ms)
+{
+    return MIN(MAX(ms, min_ms), max_ms);
+}
+
+/* Until the next lookup. A name that is known from elsewhere, or by a search list, has no time of
+ * its own: `time` is NULL, or says the opposite. */
+static uint64_t pause_of(const struct lookup *lookup, const struct dns_time *time)
+{
+    bool is_found = lookup->count > 0;
+    if (time == NULL || time->is_negative == is_found)
+        return is_found ? LIMIT_RESOLVE_MS : LIMIT_RESOLVE_RETRY_MS;
+    uint64_t ms = time->seconds * UINT64_C(1000);
+    return is_found ? within(ms, LIMIT_RESOLVE_MIN_MS, LIMIT_RESOLVE_MAX_MS)
+                    : within(ms, LIMIT_RESOLVE_RETRY_MS, LIMIT_RESOLVE_NONE_MS);
+}
+
 static void *run_lookup(void *argument)
 {
     struct lookup *lookup = argument;
     struct anchor *anchor = lookup->anchor;
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG}, *list = NULL;
+    struct dns_time time;
+    /* Asked first: what changes in between is found again when this time is over. */
+    bool is_told = ask_time(lookup->host, &time);
     if (getaddrinfo(lookup->host, NULL, &hints, &list) == 0 ||
         (is_localhost(lookup->host) && getaddrinfo(NULL, "0", &hints, &list) == 0)) {
         take_answer(lookup, list);
         freeaddrinfo(list);
     }
+    lookup->pause_ms = pause_of(lookup, is_told ? &time : NULL);
     pthread_mutex_lock(&anchor->lock);
     bool is_gone = anchor->resolve == NULL;
     if (!is_gone)
@@ -138,11 +173,9 @@ static void deliver(struct mail *mail, void *owner)
     struct name *name = map_get(&resolve->names, text_of(lookup->key));
     resolve->running--;
     if (name != NULL && strcmp(name->host, lookup->host) == 0) {
-        bool is_good = lookup->count > 0;
         name->is_asked = false;
-        name->due_ms =
-            loop_now_ms(resolve->loop) + (is_good ? LIMIT_RESOLVE_MS : LIMIT_RESOLVE_RETRY_MS);
-        if (is_good && !is_same(name, lookup)) {
+        name->due_ms = loop_now_ms(resolve->loop) + lookup->pause_ms;
+        if (lookup->count > 0 && !is_same(name, lookup)) {
             free(name->addresses);
             name->addresses = lookup->addresses;
             name->count = lookup->count;

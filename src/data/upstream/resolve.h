@@ -1,5 +1,6 @@
 /* Host names looked up again and again, off the loop's thread: the main thread's answer to
- * ExternalName. The system's resolver is asked, so hosts files and search lists count. */
+ * ExternalName. The system's resolver is asked, so hosts files and search lists count, and the
+ * name servers, for how long. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
