@@ -487,6 +487,45 @@ def test_a_flow_keeps_its_backend_and_hears_from_whom_it_dialled(start_gateway, 
     assert {ask(port).split()[0] for _ in range(40)} == {b"one", b"two"}
 
 
+@pytest.mark.quick
+def test_a_client_s_address_means_one_endpoint(start_gateway, start_peer, start_udp):
+    """ConsistentHash by SourceIP: of connections and of flows, whatever the port."""
+    port = free_port()
+    tcp, udp = [start_peer(f"t{i}") for i in range(3)], [start_udp(f"u{i}") for i in range(3)]
+    policy = {"apiVersion": "gateway.networking.k8s.io/v1alpha2", "kind": "BackendLBPolicy",
+              "metadata": metadata("p"),
+              "spec": {"targetRefs": [{"group": "", "kind": "Service", "name": name}
+                                      for name in ("tcp", "udp")],
+                       "loadBalancing": {"type": "ConsistentHash",
+                                         "consistentHash": {"keyType": "SourceIP"}}}}
+    start_gateway(gateway_of(listener("tcp", port, "TCP"), listener("udp", port, "UDP")), policy,
+                  l4_route("TCPRoute", "t", "tcp", section="tcp"),
+                  l4_route("UDPRoute", "u", "udp", section="udp"),
+                  http_service("tcp", *(peer.port for peer in tcp)),
+                  udp_service("udp", *(peer.port for peer in udp)))
+
+    def over_tcp(source):
+        with socket.create_connection(("127.0.0.1", port), DEADLINE, (source, 0)) as client:
+            client.shutdown(socket.SHUT_WR)
+            return read_all(client).split()[0]
+
+    def over_udp(source):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.settimeout(DEADLINE)
+            client.bind((source, 0))
+            client.connect(("127.0.0.1", port))
+            client.send(b"x")
+            return client.recv(100).split()[0]
+
+    for ask_once in (over_tcp, over_udp):
+        seen = set()
+        for i in range(1, 41):
+            answers = {ask_once(f"127.0.7.{i}") for _ in range(4)}
+            assert len(answers) == 1, (i, answers)
+            seen |= answers
+        assert len(seen) == 3, seen
+
+
 def test_weights_share_flows(start_gateway, start_udp):
     port = free_port()
     peers = {name: start_udp(name) for name in ("most", "some", "none")}

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "data/proxy/session.h"
 
+#include "base/hash.h"
 #include "data/snapshot/route_table.h"
 
 void session_init(struct exchange *x, struct message *request, struct proxy *proxy)
@@ -64,6 +65,17 @@ struct backend *session_backend(struct exchange *x)
     else
         return backend;
     return NULL;
+}
+
+void session_ask(const struct backend *backend, const struct address *client,
+                 struct balancer_ask *ret_ask)
+{
+    char text[ADDRESS_TEXT_MAX];
+    *ret_ask = (struct balancer_ask){.has_hash = false};
+    if (backend->table == NULL || backend->hash_key != HASH_CLIENT_ADDRESS)
+        return;
+    ret_ask->has_hash = true;
+    ret_ask->hash = hash_stable(address_format_host(client, text));
 }
 
 void session_finish(struct exchange *x, struct proxy *proxy, const struct session_end *end)

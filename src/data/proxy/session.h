@@ -12,6 +12,10 @@ MUST_USE bool session_route(struct exchange *x, struct listener_config *listener
                             struct text server_name);
 /* The backend of x->backend; NULL likewise. */
 struct backend *session_backend(struct exchange *x);
+/* What it asks of the balancer: no request has a header or a path here, so that consistent hashing
+ * goes by the client's address, or by nothing. */
+void session_ask(const struct backend *backend, const struct address *client,
+                 struct balancer_ask *ret_ask);
 struct session_end {
     const char *protocol;
     const struct address *peer, *local;

@@ -222,6 +222,7 @@ static void find_backend(struct tunnel *t)
         return;
     }
     t->pool = pool_of(&t->door->proxy->pools, backend);
+    session_ask(backend, &t->client.peer, &t->ask);
     connect_backend(t);
 }
 

@@ -150,7 +150,8 @@ static bool connect_endpoint(struct udp_flow *flow, struct backend *backend)
 {
     struct proxy *proxy = flow->udp->door.proxy;
     struct pool *pool = pool_of(&proxy->pools, backend);
-    struct balancer_ask ask = {.tried_count = 0};
+    struct balancer_ask ask;
+    session_ask(backend, &flow->client.peer, &ask);
     flow->endpoint = pool_choose(pool, &ask);
     if (flow->endpoint == NULL) {
         flow->x.flag = FLAG_UH;
