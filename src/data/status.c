@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "base/limits.h"
 #include "base/memory.h"
 #include "data/observe/exposition.h"
 #include "net/tls.h"
@@ -289,6 +290,33 @@ static void write_certificates(const struct snapshot *snapshot, struct builder *
     }
 }
 
+static void write_state(struct text backend, const char *state, uint32_t count, struct builder *out)
+{
+    builder_add(out, TEXT("nantian_upstream_endpoints{backend=\""));
+    exposition_escape(out, backend);
+    builder_printf(out, "\",state=\"%s\"} %u\n", state, count);
+}
+
+/* Of backends with a health check, as the workers see them. */
+static void write_health(const struct snapshot *snapshot, struct builder *out)
+{
+    uint32_t slots = snapshot == NULL ? 0 : backend_table_slots(snapshot->backends), written = 0;
+    for (uint32_t slot = 0; slot < slots && written < LIMIT_METRIC_ROUTES; slot++) {
+        const struct backend *backend = backend_table_get(snapshot->backends, slot);
+        if (backend == NULL || backend->health_check == NULL)
+            continue;
+        if (written++ == 0)
+            builder_add(out, TEXT("# HELP nantian_upstream_endpoints Endpoints of a backend with a "
+                                  "health check, by what it found.\n"
+                                  "# TYPE nantian_upstream_endpoints gauge\n"));
+        uint32_t down = 0;
+        for (uint32_t i = 0; i < backend->endpoint_count; i++)
+            down += backend->endpoints[i].is_down;
+        write_state(backend->name, "healthy", backend->endpoint_count - down, out);
+        write_state(backend->name, "unhealthy", down, out);
+    }
+}
+
 void status_write_metrics(const struct status *status, struct builder *out)
 {
     struct samples samples = {.count = 0};
@@ -312,5 +340,6 @@ void status_write_metrics(const struct status *status, struct builder *out)
     };
     exposition_write(&exposition, out);
     write_certificates(rollout_current(config_rollout(status->config)), out);
+    write_health(rollout_current(config_rollout(status->config)), out);
     free(metrics);
 }

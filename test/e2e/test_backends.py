@@ -356,6 +356,9 @@ def test_a_health_check_takes_an_endpoint_out_and_back(start_gateway, start_back
         first.close()
     wait_for(lambda: gateway.metrics()[UNHEALTHY] == 1, "the endpoint is out")
     wait_for(lambda: {who(port) for _ in range(10)} == {"e1"}, "every worker knows")
+    for state in ("healthy", "unhealthy"):
+        name = f'nantian_upstream_endpoints{{backend="default/app:80",state="{state}"}}'
+        assert gateway.metrics()[name] == 1
     assert {request(port).status for _ in range(20)} == {200}
     if kind == "HTTP":
         sick.clear()
