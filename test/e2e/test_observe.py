@@ -80,6 +80,33 @@ def test_tls_facts_are_in_the_log(start_gateway, backend):
     assert len(ends) == 1 and ends[0] > 1.7e9
 
 
+def test_a_route_may_be_left_out_of_the_log(start_gateway, backend):
+    port = free_port()
+    quiet = route("quiet", rule("app", matches=[{"path": {"value": "/quiet"}}]))
+    name = "gateway.nantian.dev/access-log-enabled"
+
+    def apply(value):
+        quiet["metadata"]["annotations"] = {name: value}
+        return [gateway_of(listener("http", port)), quiet, route("all", rule("app")),
+                service("app", backend.port)]
+
+    gateway = start_gateway(*apply("false"))
+    for path in ("/quiet", "/loud", "/quiet/more", "/loud"):
+        assert request(port, path).status == 200
+    assert [line["route"] for line in gateway.log_lines(2)] == ["all"] * 2
+    wait_for(lambda: metric_sum(gateway.metrics(), "http_server_request_duration_seconds_count",
+                                route="HTTPRoute/default/quiet/0") == 2, "they are counted")
+    gateway.apply("config.yaml", *apply("true"))
+    assert request(port, "/quiet").status == 200
+    assert [line["route"] for line in gateway.log_lines(3)].count("quiet") == 1
+    gateway.write("config.yaml", *apply("off"))  # what is served stays the same
+    warnings = wait_for(lambda: [fault for fault in gateway.status()["faults"]
+                                 if name in fault["what"]], "the value is told to be none")
+    assert len(warnings) == 1 and warnings[0]["level"] == "warning", warnings
+    assert request(port, "/quiet").status == 200
+    assert len(gateway.log_lines(4)) == 4
+
+
 def test_the_log_follows_a_rotation(app):
     gateway, port, _ = app
     request(port, "/one")

@@ -28,6 +28,9 @@ struct kind_pair {
     struct text key, value;
 };
 
+/* On a route: "false" keeps what it serves out of the access log. */
+#define KIND_ANNOTATION_ACCESS_LOG "gateway.nantian.dev/access-log-enabled"
+
 /* Labels, annotations, options; sorted by key. */
 struct kind_pairs {
     struct kind_pair *items;

@@ -21,6 +21,19 @@ static enum capability need_of(enum kind_id kind)
     }
 }
 
+static void check_annotations(struct route_build *build)
+{
+    const struct kind_object *object = build->object;
+    struct text value = kind_pairs_get(&object->meta.annotations, KIND_ANNOTATION_ACCESS_LOG);
+    if (value.data == NULL || text_is(value, "true") || text_is(value, "false"))
+        return;
+    struct piece_spot spot = {FAULT_WARNING, "InvalidAnnotation", object->meta.place,
+                              TEXT("metadata.annotations"), TEXT("Write \"true\" or \"false\".")};
+    piece_fault(build->piece, object, &spot,
+                TEXT("The annotation " KIND_ANNOTATION_ACCESS_LOG
+                     " is not \"false\"; the route is logged."));
+}
+
 void route_begin(struct route_build *build, struct translation *t, const struct kind_object *object,
                  const struct kind_parents *parents, const struct kind_texts *hostnames)
 {
@@ -31,6 +44,7 @@ void route_begin(struct route_build *build, struct translation *t, const struct 
         .hostnames = arena_array(&t->scratch, struct text, hostnames->count),
         .hostname_count = hostnames->count,
     };
+    check_annotations(build);
     for (size_t i = 0; i < hostnames->count; i++)
         build->hostnames[i] = hostname_lower(&t->scratch, hostnames->items[i]);
     enum capability need = need_of(object->id);
@@ -63,6 +77,8 @@ Nantian__Config__V1__Route *route_new_rule(struct route_build *build, size_t ind
     rule->rule = (uint32_t)index;
     rule->rule_name = arena_string(arena, name);
     rule->created = meta->created;
+    rule->no_access_log =
+        text_is(kind_pairs_get(&meta->annotations, KIND_ANNOTATION_ACCESS_LOG), "false");
     return rule;
 }
 

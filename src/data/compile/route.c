@@ -83,6 +83,7 @@ static void take_names(struct work *work, const Nantian__Config__V1__Route *mess
     route->rule = message->rule;
     route->created = message->created;
     route->is_grpc = text_is(route->kind, "GRPCRoute");
+    route->is_unlogged = message->no_access_log;
     if (!route->is_grpc && !text_is(route->kind, "HTTPRoute") &&
         !text_is(route->kind, "TLSRoute") && !text_is(route->kind, "TCPRoute") &&
         !text_is(route->kind, "UDPRoute"))

@@ -407,7 +407,8 @@ static void put_text(struct access_log *log, struct line *line,
 
 void access_log_write(struct access_log *log, const struct access_log_entry *entry)
 {
-    if (log->fd < 0)
+    const struct route *route = entry->x->hit.route;
+    if (log->fd < 0 || (route != NULL && UNLIKELY(route->is_unlogged)))
         return;
     if (UNLIKELY(!reserve(log))) {
         metrics_add(&log->metrics->log_dropped, 1);

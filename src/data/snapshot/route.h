@@ -73,6 +73,7 @@ struct route {
     struct retry_policy retry;
     const struct session_config *session; /* NULL: none */
     bool is_grpc;
+    bool is_unlogged; /* what it serves has no line in the access log */
     /* Set by who made it: gives back what its filters hold outside the arena. NULL: nothing. */
     void (*release)(struct route *route);
 };
