@@ -83,6 +83,8 @@ static void on_connected(struct http_link *link)
 {
     const struct http_settings *settings = link->connection.settings;
     bool serving = link->connection.serving;
+    if (serving && link->connection.events->on_connected != NULL)
+        link->connection.events->on_connected(link->connection.owner, &link->connection);
     if (settings->version != HTTP_AUTO)
         start(link, settings->version == HTTP_2);
     else if (http_link_is_tls(link))

@@ -25,6 +25,8 @@ struct http_settings {
 };
 
 struct http_connection_events {
+    /* Serving: the transport is up, TLS with it. May be NULL. */
+    void (*on_connected)(void *owner, struct http_connection *connection);
     /* Serving: a new stream; its events and owner must be set before returning. The head follows
      * at once by on_head. */
     void (*on_stream)(void *owner, struct http_stream *stream);

@@ -1,9 +1,11 @@
 """What an operator sees: access log, metrics, health, logs."""
 # SPDX-License-Identifier: Apache-2.0
+import contextlib
 import json
 import re
 import shutil
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -78,6 +80,38 @@ def test_tls_facts_are_in_the_log(start_gateway, backend):
     ends = [value for name, value in gateway.metrics().items()
             if name.startswith("nantian_certificate_not_after_timestamp_seconds")]
     assert len(ends) == 1 and ends[0] > 1.7e9
+
+
+def test_handshakes_are_counted(start_gateway, backend):
+    """Of an HTTPS listener, and of TLS that ends here for a TLSRoute."""
+    authority, ports = Authority(), (free_port(), free_port())
+    certificate = {"certificateRefs": [{"name": "c"}]}
+    tls_route = {**route("t", rule("app")), "kind": "TLSRoute"}
+    tls_route["spec"]["parentRefs"] = [{"name": "web", "sectionName": "tls"}]
+    tls_route["spec"]["hostnames"] = ["one.example"]
+    gateway = start_gateway(
+        gateway_of(listener("s", ports[0], "HTTPS", tls=certificate),
+                   listener("tls", ports[1], "TLS", tls={"mode": "Terminate", **certificate})),
+        authority.secret("c", "one.example"), tls_route, service("app", backend.port),
+        {**route("r", rule("app")), "spec": {"parentRefs": [{"name": "web", "sectionName": "s"}],
+                                             "rules": [rule("app")]}})
+    for port in ports:
+        for _ in range(3):
+            assert request(port, host="one.example", tls=authority.context(),
+                           server_name="one.example").status == 200
+        with socket.create_connection(("127.0.0.1", port), DEADLINE) as sock:
+            sock.sendall(b"\x16\x03\x01\x00\x05this is no hello")
+            sock.settimeout(DEADLINE)
+            with contextlib.suppress(ConnectionError):
+                while sock.recv(100):
+                    pass
+
+        def counted(name, port=port):
+            return metric_sum(gateway.metrics(), name, listener=f"127.0.0.1:{port}")
+
+        wait_for(lambda: counted("nantian_tls_handshake_duration_seconds_count") == 3, "good ones")
+    wait_for(lambda: metric_sum(gateway.metrics(), "nantian_tls_handshake_errors_total") >= 1,
+             "bad ones")
 
 
 def test_a_route_may_be_left_out_of_the_log(start_gateway, backend):

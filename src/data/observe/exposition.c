@@ -480,8 +480,14 @@ static void door_line(struct builder *out, const char *name, struct text address
     builder_printf(out, "} %llu\n", (unsigned long long)value);
 }
 
-static uint64_t sum_refused(const struct exposition *exposition, struct text address,
-                            const char *reason)
+/* One of a door's two lists. */
+static struct metrics_reason *reasons_of(struct metrics_door *door, bool is_handshake)
+{
+    return is_handshake ? door->failed_handshakes : door->refused;
+}
+
+static uint64_t sum_reason(const struct exposition *exposition, bool is_handshake,
+                           struct text address, const char *reason)
 {
     uint64_t total = 0;
     for (uint32_t i = 0; i < exposition->worker_count; i++) {
@@ -490,10 +496,10 @@ static uint64_t sum_refused(const struct exposition *exposition, struct text add
             if (!text_equal(door->address, address))
                 continue;
             for (int j = 0; j < METRICS_REASONS; j++) {
-                const char *known =
-                    atomic_load_explicit(&door->refused[j].reason, memory_order_acquire);
+                struct metrics_reason *at = &reasons_of(door, is_handshake)[j];
+                const char *known = atomic_load_explicit(&at->reason, memory_order_acquire);
                 if (known != NULL && strcmp(known, reason) == 0)
-                    total += metrics_read(&door->refused[j].count);
+                    total += metrics_read(&at->count);
             }
         }
     }
@@ -501,36 +507,53 @@ static uint64_t sum_refused(const struct exposition *exposition, struct text add
 }
 
 /* Each (address, reason) once: when an earlier door has had it, it is skipped. */
-static void write_refused(const struct exposition *exposition, struct builder *out)
+static void write_reasons(const struct exposition *exposition, bool is_handshake, const char *name,
+                          struct builder *out)
 {
     struct map seen;
     struct arena arena;
     map_init(&seen);
     arena_init(&arena, 0);
-    family(out, "nantian_requests_refused_total", "counter",
-           "Requests refused before routing, by reason.");
     for (uint32_t i = 0; i < exposition->worker_count; i++) {
         struct metrics_door *door = doors_of(exposition->workers[i]);
         for (; door != NULL; door = next_door(door)) {
             for (int j = 0; j < METRICS_REASONS; j++) {
-                const char *reason =
-                    atomic_load_explicit(&door->refused[j].reason, memory_order_acquire);
+                const char *reason = atomic_load_explicit(&reasons_of(door, is_handshake)[j].reason,
+                                                          memory_order_acquire);
                 if (reason == NULL)
                     break;
                 struct text key =
                     arena_printf(&arena, TEXT_FMT " %s", TEXT_ARG(door->address), reason);
                 if (map_put(&seen, key, door) != NULL)
                     continue;
-                builder_add(out, TEXT("nantian_requests_refused_total{"));
+                uint64_t total = sum_reason(exposition, is_handshake, door->address, reason);
+                builder_printf(out, "%s{", name);
                 label(out, "listener", door->address);
                 label(out, ",reason", text_of(reason));
-                builder_printf(out, "} %llu\n",
-                               (unsigned long long)sum_refused(exposition, door->address, reason));
+                builder_printf(out, "} %llu\n", (unsigned long long)total);
             }
         }
     }
     map_fini(&seen);
     arena_fini(&arena);
+}
+
+static void write_handshakes(const struct exposition *exposition, struct text address,
+                             struct builder *out)
+{
+    struct builder labels = {0};
+    struct sums sums = {0};
+    for (uint32_t i = 0; i < exposition->worker_count; i++) {
+        struct metrics_door *door = doors_of(exposition->workers[i]);
+        for (; door != NULL; door = next_door(door))
+            if (text_equal(door->address, address))
+                sum_duration(&sums, &door->handshakes);
+    }
+    label(&labels, "listener", address);
+    if (sums.count > 0)
+        histogram(out, "nantian_tls_handshake_duration_seconds", builder_text(&labels), &sums,
+                  DURATION_LABELS, METRICS_DURATIONS);
+    builder_fini(&labels);
 }
 
 static void write_doors(const struct exposition *exposition, struct builder *out)
@@ -544,8 +567,17 @@ static void write_doors(const struct exposition *exposition, struct builder *out
     family(out, "nantian_downstream_connections_total", "counter", "Client connections accepted.");
     for (size_t i = 0; i < count; i++)
         door_line(out, "nantian_downstream_connections_total", sums[i].address, sums[i].opened);
+    family(out, "nantian_tls_handshake_duration_seconds", "histogram",
+           "From accepting a client's connection to the end of its TLS handshake.");
+    for (size_t i = 0; i < count; i++)
+        write_handshakes(exposition, sums[i].address, out);
     free(sums);
-    write_refused(exposition, out);
+    family(out, "nantian_tls_handshake_errors_total", "counter",
+           "TLS handshakes of clients that failed, by reason.");
+    write_reasons(exposition, true, "nantian_tls_handshake_errors_total", out);
+    family(out, "nantian_requests_refused_total", "counter",
+           "Requests refused before routing, by reason.");
+    write_reasons(exposition, false, "nantian_requests_refused_total", out);
 }
 
 /* -- the process -- */

@@ -249,19 +249,32 @@ struct metrics_door *metrics_door_of(struct metrics *metrics, struct text addres
     return door;
 }
 
-void metrics_door_refused(struct metrics_door *door, const char *reason)
+static void count_reason(struct metrics_reason list[METRICS_REASONS], const char *reason)
 {
     for (uint32_t i = 0; i < METRICS_REASONS; i++) {
-        const char *known = atomic_load_explicit(&door->refused[i].reason, memory_order_relaxed);
+        const char *known = atomic_load_explicit(&list[i].reason, memory_order_relaxed);
         bool is_last = i == METRICS_REASONS - 1;
         if (known == NULL)
-            atomic_store_explicit(&door->refused[i].reason, is_last ? "other" : reason,
+            atomic_store_explicit(&list[i].reason, is_last ? "other" : reason,
                                   memory_order_release);
         if (known == NULL || is_last || strcmp(known, reason) == 0) {
-            metrics_add(&door->refused[i].count, 1);
+            metrics_add(&list[i].count, 1);
             return;
         }
     }
+}
+
+void metrics_door_refused(struct metrics_door *door, const char *reason)
+{
+    count_reason(door->refused, reason);
+}
+
+void metrics_door_handshake(struct metrics_door *door, uint64_t took_ns, const char *reason)
+{
+    if (reason == NULL)
+        duration_add(&door->handshakes, took_ns);
+    else
+        count_reason(door->failed_handshakes, reason);
 }
 
 /* -- what the proxy tells -- */

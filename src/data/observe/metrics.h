@@ -13,7 +13,7 @@
 #define METRICS_DURATIONS 14
 #define METRICS_SIZES     8
 #define METRICS_RPC       17 /* gRPC's status codes */
-#define METRICS_REASONS   16 /* refused requests: different reasons kept per door */
+#define METRICS_REASONS   16 /* different ones kept per door and list */
 
 typedef _Atomic uint64_t metrics_counter;
 
@@ -67,14 +67,18 @@ struct metrics_route {
     struct metrics_route *next_limbo;
 };
 
+struct metrics_reason {
+    const char *_Atomic reason; /* static words */
+    metrics_counter count;
+};
+
 /* One listening address. */
 struct metrics_door {
     struct text address; /* owns */
     metrics_counter opened, closed;
-    struct {
-        const char *_Atomic reason; /* static words */
-        metrics_counter count;
-    } refused[METRICS_REASONS];
+    struct metrics_reason refused[METRICS_REASONS];
+    struct metrics_duration handshakes; /* of TLS, since the connection was accepted */
+    struct metrics_reason failed_handshakes[METRICS_REASONS];
     struct metrics_door *_Atomic next;
 };
 
@@ -116,6 +120,8 @@ void metrics_adopted(struct metrics *metrics);
 
 struct metrics_door *metrics_door_of(struct metrics *metrics, struct text address);
 void metrics_door_refused(struct metrics_door *door, const char *reason);
+/* A client's TLS handshake ended; `reason` NULL: well. */
+void metrics_door_handshake(struct metrics_door *door, uint64_t took_ns, const char *reason);
 
 void metrics_request_begin(struct metrics *metrics, const struct listener_config *listener);
 /* `status` 0: no response was begun. x->listener and x->hit.route may be NULL. */

@@ -58,6 +58,17 @@ static void unlink_connection(struct proxy *proxy, struct proxy_connection *conn
     proxy->connection_count--;
 }
 
+static void on_connected(void *owner, struct http_connection *http)
+{
+    struct proxy_connection *connection = owner;
+    (void)http;
+    if (!connection->is_handshaking)
+        return;
+    connection->is_handshaking = false;
+    uint64_t now_ns = loop_now_ns(connection->door->proxy->loop);
+    metrics_door_handshake(connection->door->metrics, now_ns - connection->begun_ns, NULL);
+}
+
 static void on_stream(void *owner, struct http_stream *stream)
 {
     transfer_begin(owner, stream);
@@ -72,9 +83,11 @@ static void on_refused(void *owner, struct http_connection *http, int status, co
 
 static void on_closed(void *owner, struct http_connection *http, enum err err)
 {
-    (void)http, (void)err;
+    (void)err;
     struct proxy_connection *connection = owner;
     struct proxy_door *door = connection->door;
+    if (connection->is_handshaking)
+        metrics_door_handshake(door->metrics, 0, http->why == NULL ? "closed" : http->why);
     unlink_connection(door->proxy, connection);
     free(connection->peer);
     free(connection->local);
@@ -83,6 +96,7 @@ static void on_closed(void *owner, struct http_connection *http, enum err err)
 }
 
 static const struct http_connection_events CONNECTION_EVENTS = {
+    .on_connected = on_connected,
     .on_stream = on_stream,
     .on_refused = on_refused,
     .on_closed = on_closed,
@@ -93,6 +107,7 @@ static struct proxy_connection *connection_new(struct proxy_door *door)
     struct proxy_connection *connection = memory_new(struct proxy_connection);
     connection->door = door;
     connection->begun_ns = loop_now_ns(door->proxy->loop);
+    connection->is_handshaking = door->binding->tls != NULL;
     return connection;
 }
 

@@ -63,6 +63,7 @@ struct proxy_connection {
     char *peer, *local;    /* own; made with the first request */
     struct text peer_host; /* in `peer` */
     uint64_t begun_ns;
+    bool is_handshaking; /* TLS is not up yet */
 };
 
 struct proxy_options {

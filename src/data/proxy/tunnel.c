@@ -226,15 +226,24 @@ static void find_backend(struct tunnel *t)
     connect_backend(t);
 }
 
+static void count_handshake(struct tunnel *t, const char *reason)
+{
+    if (t->listener->tls != NULL)
+        metrics_door_handshake(t->door->metrics, loop_now_ns(t->x.loop) - t->x.started_ns, reason);
+}
+
 static void on_client(void *owner, uint32_t events)
 {
     struct tunnel *t = owner;
     if ((events & STREAM_FAILED) != 0) {
         t->termination = t->client.why;
         t->x.listener = t->listener;
+        if (t->state == TUNNEL_CLIENT)
+            count_handshake(t, t->client.why == NULL ? "failed" : t->client.why);
         metrics_session_begin(t->door->proxy->metrics, &t->x);
         fail(t, FLAG_DPE, "downstream_protocol_error");
     } else if (t->state == TUNNEL_CLIENT && (events & STREAM_CONNECTED) != 0) {
+        count_handshake(t, NULL);
         find_backend(t);
     } else if (t->state == TUNNEL_OPEN) {
         move(t);
