@@ -33,7 +33,7 @@ function(module name)
         if(unit/${folder}/${stem} IN_LIST NANTIAN_THREAD_TESTS)
             list(APPEND labels threads)
         endif()
-        set_tests_properties(unit/${folder}/${stem} PROPERTIES LABELS "${labels}" TIMEOUT 120)
+        set_tests_properties(unit/${folder}/${stem} PROPERTIES LABELS "${labels}" TIMEOUT 600)
     endforeach()
 endfunction()
 
