@@ -3,6 +3,8 @@
 #include "net/stream.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 
 #include "base/limits.h"
@@ -316,6 +318,12 @@ void stream_set_abort(struct stream *stream)
     struct linger at_once = {.l_onoff = 1};
     if (stream->loop != NULL && stream->watch.fd >= 0)
         (void)setsockopt(stream->watch.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+}
+
+void stream_set_silence(struct stream *stream, uint32_t ms)
+{
+    if (stream->loop != NULL && stream->watch.fd >= 0)
+        (void)setsockopt(stream->watch.fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
 }
 
 void stream_end_write(struct stream *stream)

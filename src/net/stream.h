@@ -66,6 +66,9 @@ MUST_USE enum err stream_connect(struct stream *stream, struct loop *loop, const
 void stream_close(struct stream *stream);
 /* When it is closed the peer will be told of a reset (RST) instead of an end. */
 void stream_set_abort(struct stream *stream);
+/* Bytes that the peer does not acknowledge for so long end the connection, and are not delivered
+ * later (TCP_USER_TIMEOUT; LIMIT_SILENT_MS otherwise). While it is open or connecting. */
+void stream_set_silence(struct stream *stream, uint32_t ms);
 /* No more bytes from us (FIN, close_notify). */
 void stream_end_write(struct stream *stream);
 

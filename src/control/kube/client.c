@@ -25,6 +25,8 @@ struct client_call {
     struct client *client;
     const struct client_events *events; /* NULL: over, waits for its stream's end */
     void *owner;
+    bool (*may_start)(void *guard);
+    void *guard;
     const char *method, *content_type;
     char *path, *body; /* owns */
     size_t body_len, sent;
@@ -378,6 +380,8 @@ static void connect_one(struct client *client)
         on_failure(client, "the kernel refused a socket");
         return;
     }
+    /* What was written as the holder of the lease must not arrive when another one has it. */
+    stream_set_silence(&wire->connection->stream, LIMIT_LEASE_MS - LIMIT_LEASE_HOLD_MS);
     wire->next = client->wires;
     client->wires = wire;
     client->wire_count++;
@@ -411,10 +415,14 @@ static void on_dispatch(void *owner)
     if (client->closing)
         return;
     while (client->first != NULL) {
+        struct client_call *call = client->first;
+        if (call->may_start != NULL && !call->may_start(call->guard)) {
+            fail(call, "it is not ours to send any more");
+            continue;
+        }
         struct http_stream *stream = open_stream(client);
         if (stream == NULL)
             break;
-        struct client_call *call = client->first;
         unqueue(call);
         call->next = NULL;
         send_call(call, stream);
@@ -441,6 +449,8 @@ struct client_call *client_start(struct client *client, const struct client_requ
     call->client = client;
     call->events = events;
     call->owner = owner;
+    call->may_start = request->may_start;
+    call->guard = request->guard;
     call->method = request->method;
     call->path = path.data;
     if (request->content_type != NULL) {

@@ -31,6 +31,9 @@ struct client_request {
     struct text path;         /* with its query */
     struct text body;
     uint32_t timeout_ms; /* 0: none */
+    /* Asked when it goes out, which may be later than now; NULL: yes. After a no it fails. */
+    bool (*may_start)(void *guard);
+    void *guard;
 };
 
 /* Borrows the config. NULL: its TLS material cannot be used; *ret_why says why (static). */

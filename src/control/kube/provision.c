@@ -132,6 +132,8 @@ static void start_step(struct site *site)
         .content_type = is_removal ? NULL : "application/apply-patch+yaml",
         .body = manifest->json,
         .timeout_ms = LIMIT_KUBE_CALL_MS,
+        .may_start = site->provision->options.may_write,
+        .guard = site->provision->options.owner,
     };
     site->call = client_start(site->provision->options.client, &request, &EVENTS, site);
     arena_fini(&arena);

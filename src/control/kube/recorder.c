@@ -74,6 +74,8 @@ static void start(struct told *told, const char *method, struct text path, struc
         .content_type = is_patch ? "application/merge-patch+json" : "application/json",
         .body = body,
         .timeout_ms = LIMIT_KUBE_CALL_MS,
+        .may_start = told->recorder->options.may_write,
+        .guard = told->recorder->options.owner,
     };
     told->written = told->count;
     told->written_ms = loop_now_ms(told->recorder->options.loop);

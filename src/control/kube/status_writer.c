@@ -282,6 +282,8 @@ static void start(struct entry *entry, const struct value *differs, struct arena
         .content_type = "application/merge-patch+json",
         .body = builder_text(&body),
         .timeout_ms = LIMIT_KUBE_CALL_MS,
+        .may_start = writer->options.may_write,
+        .guard = writer->options.owner,
     };
     free(entry->before);
     entry->before = entry->live == NULL ? NULL : memory_string(text_of(entry->live));
