@@ -200,6 +200,7 @@
 /* Draining. */
 #define LIMIT_DRAIN_DELAY_MS   0
 #define LIMIT_DRAIN_TIMEOUT_MS 60000
+#define LIMIT_POD_DELAY_MS     5000  /* a pod that ends is sent to until every node has heard */
 #define LIMIT_DRAIN_IDLE_MS    500   /* an idle HTTP/1 client may have sent a request just now */
 #define LIMIT_TAKE_OVER_ASK_MS  5000  /* a step of the talk between two data planes */
 #define LIMIT_TAKE_OVER_MS      60000 /* until the one that follows serves; else the old stays */

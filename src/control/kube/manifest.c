@@ -258,6 +258,8 @@ static void add_arguments(struct making *making, struct arena *arena)
         TEXT("0.0.0.0"),
         TEXT("--xds-server-name"),
         options->server_name,
+        TEXT("--drain-delay"),
+        arena_printf(arena, "%d", LIMIT_POD_DELAY_MS),
     };
     json_array_begin(&making->json, "args");
     for (size_t i = 0; i < ARRAY_LEN(words); i++)
@@ -381,7 +383,8 @@ static struct manifest make_deployment(struct making *making, struct arena *aren
     json_object_begin(json, "spec");
     json_text(json, "serviceAccountName", making->name);
     json_bool(json, "automountServiceAccountToken", false);
-    json_int(json, "terminationGracePeriodSeconds", LIMIT_DRAIN_TIMEOUT_MS / 1000 + 10);
+    json_int(json, "terminationGracePeriodSeconds",
+             (LIMIT_POD_DELAY_MS + LIMIT_DRAIN_TIMEOUT_MS) / 1000 + 10);
     json_raw(json, "securityContext",
              TEXT("{\"runAsNonRoot\":true,\"runAsUser\":65532,\"runAsGroup\":65532,"
                   "\"fsGroup\":65532,\"seccompProfile\":{\"type\":\"RuntimeDefault\"},"
