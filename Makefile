@@ -1,5 +1,5 @@
 # The newcomer's door: `make demo` and `make test`. Everything else is CMake (CMakePresets.json).
-.PHONY: all demo test check bench soak fuzz cluster conformance install clean
+.PHONY: all demo test check bench soak fuzz cluster conformance chaos install clean
 JOBS ?= $(shell nproc)
 
 all: build/release/build.ninja
@@ -47,6 +47,12 @@ cluster: all
 conformance: all
 	@tools/install cluster
 	@$$(tools/install venv)/bin/python test/cluster/cluster.py conformance $(CONFORMANCE)
+
+# What stands around a Gateway under load is broken, one after the other; CHAOS=--long for an hour.
+chaos: all
+	@ninja -C build/release judge
+	@tools/install cluster
+	@$$(tools/install venv)/bin/python test/cluster/cluster.py chaos $(CHAOS)
 
 install: all
 	@cmake --install build/release --prefix $(or $(PREFIX),/usr/local)

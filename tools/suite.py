@@ -87,7 +87,7 @@ def pytest(preset, *options):
     note(f"pytest {preset} {' '.join(options)}".strip(), counts.get("passed", 0), failed, began)
 
 
-def in_cluster(mode):
+def in_cluster(mode, *options):
     """A run of test/cluster on the release build; left out where no network namespace can be."""
     began = time.monotonic()
     rig = [sys.executable, ROOT / "test/cluster/cluster.py"]
@@ -100,7 +100,7 @@ def in_cluster(mode):
     if code == 0:
         code, _ = run([ROOT / "tools/install", "cluster"])
     if code == 0:
-        code, output = run([*rig, mode], env={**os.environ, "NANTIAN_BUILD": ROOT / "build/release"})
+        code, output = run([*rig, mode, *options], env={**os.environ, "NANTIAN_BUILD": ROOT / "build/release"})
         count = re.search(r"^(\d+) passed, (\d+) failed$", output, re.M)
         passed, failed = (int(count[1]), int(count[2])) if count else (0, 0)
         findings.extend(f"{mode}: {line[:300]}" for line in re.findall(r"^failed: .*$", output, re.M))
@@ -187,6 +187,7 @@ def main():
         os.environ["SOAK"] = "1"
         if build("release"):
             pytest("release", "test/e2e", "-m", "soak or not soak")
+            in_cluster("chaos", "--long")
     else:
         print(__doc__)
         return 2

@@ -4,6 +4,7 @@
 cluster.py up [--bare]           starts a cluster with our install in it and stays; --bare without
 cluster.py exec -- COMMAND...    runs a command inside of it (kubectl, curl, ...)
 cluster.py conformance [FLAG...] starts one, runs the conformance suite (flags go to it), ends it
+cluster.py chaos [--long] [NAME...] starts one, breaks what stands around a Gateway, ends it
 cluster.py obstacle              says why this machine can have none (exit code 3), or nothing
 
 NANTIAN_BUILD is the build whose programs run in it (build/release); RIG the folder of its state and
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import time
 
+import chaos
 import rig
 from rig import HERE, ROOT
 
@@ -38,6 +40,8 @@ def images(folder):
     table = {"registry.k8s.io/gateway-api/conformance/echo-basic": echo}
     for name in ("nantian", "nantian-control", "nantian-proxy"):
         table[name] = {"files": programs, "entrypoint": [f"/usr/local/bin/{name}"], "user": 65532}
+    table["judge"] = {"files": {"/judge": str(BUILD / "peers/judge")}, "entrypoint": ["/judge"],
+                      "user": 65532}
     return table
 
 
@@ -147,6 +151,20 @@ def conformance(binaries, flags):
     return 0 if passed and not failed else 1
 
 
+def disorder(binaries, words):
+    cluster = started(binaries, False)
+    names = [word for word in words if not word.startswith("-")]
+    passed, failed = chaos.run(cluster, BUILD / "peers/judge", "--long" in words, names)
+    for each in failed:
+        print(f"failed: {each}")
+    if failed:
+        cluster.say_logs("nantian-system_*")
+    cluster.check()
+    cluster.stop()
+    print(f"{passed} passed, {len(failed)} failed")
+    return 0 if passed and not failed else 1
+
+
 def main():
     mode, rest = (sys.argv[1] if len(sys.argv) > 1 else ""), sys.argv[2:]
     if mode == "exec":
@@ -155,13 +173,15 @@ def main():
         why = rig.obstacle()
         print(why, end="")
         return 3 if why else 0
-    if mode not in ("up", "conformance"):
+    if mode not in ("up", "conformance", "chaos"):
         print(__doc__)
         return 2
     binaries = rig.enter(built)
     # The first process of a namespace has no default actions.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    return up(binaries, "--bare" in rest) if mode == "up" else conformance(binaries, rest)
+    if mode == "up":
+        return up(binaries, "--bare" in rest)
+    return conformance(binaries, rest) if mode == "conformance" else disorder(binaries, rest)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,11 @@ CONTROLLERS = ["deployment-controller", "replicaset-controller", "daemonset-cont
                "root-ca-certificate-publisher-controller", "clusterrole-aggregation-controller"]
 
 AUDIT = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
-         "rules": [{"level": "Metadata", "verbs": ["create", "update", "patch", "delete"]},
+         "rules": [{"level": "RequestResponse", "verbs": ["create", "update", "patch", "delete"],
+                    "users": ["system:serviceaccount:nantian-system:nantian-control"],
+                    "resources": [{"group": "gateway.networking.k8s.io"},
+                                  {"group": "coordination.k8s.io"}]},
+                   {"level": "Metadata", "verbs": ["create", "update", "patch", "delete"]},
                    {"level": "None"}]}
 
 
