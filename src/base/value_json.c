@@ -14,6 +14,7 @@ struct walk {
     struct faults *faults;
     size_t nodes;
     int depth;
+    bool prunes; /* what is nested too deeply is null */
 };
 
 /* Columns count characters, as YAML's do: continuation bytes of UTF-8 stand still. */
@@ -59,6 +60,20 @@ static void skip_scalar(struct walk *walk)
     while (walk->at < walk->end && !is_blank_or(*walk->at, ',') && *walk->at != ']' &&
            *walk->at != '}')
         step(walk);
+}
+
+static void skip_container(struct walk *walk)
+{
+    int open = 0;
+    do {
+        if (*walk->at == '"') {
+            skip_string(walk);
+            continue;
+        }
+        open += *walk->at == '[' || *walk->at == '{';
+        open -= *walk->at == ']' || *walk->at == '}';
+        step(walk);
+    } while (open > 0 && walk->at < walk->end);
 }
 
 static bool refuse(struct walk *walk, const char *code, struct text key, const char *what)
@@ -140,14 +155,19 @@ static bool walk_map(struct walk *walk, yyjson_val *from, struct value_build *bu
 
 static struct value *walk_value(struct walk *walk, yyjson_val *from)
 {
-    if (++walk->nodes > LIMIT_YAML_NODES || walk->depth >= LIMIT_YAML_DEPTH) {
+    bool too_deep = walk->depth >= LIMIT_YAML_DEPTH;
+    if (++walk->nodes > LIMIT_YAML_NODES || (too_deep && !walk->prunes)) {
         refuse(walk, "DocumentTooLarge", TEXT_NONE,
-               walk->depth >= LIMIT_YAML_DEPTH ? "nested too deeply" : "too many values");
+               too_deep ? "nested too deeply" : "too many values");
         return NULL;
     }
     struct value *value = arena_new(walk->arena, struct value);
     value->line = walk->line;
     value->column = walk->column;
+    if (too_deep && yyjson_is_ctn(from)) {
+        skip_container(walk);
+        return value;
+    }
     if (!yyjson_is_ctn(from)) {
         set_scalar(value, from);
         if (value->kind == VALUE_STRING)
@@ -175,8 +195,8 @@ static void syntax_fault(struct walk *walk, const yyjson_read_err *error)
     refuse(walk, "JsonSyntax", TEXT_NONE, error->msg);
 }
 
-bool value_parse_json(struct text input, struct text file, struct arena *arena,
-                      struct value **ret_value, struct faults *faults)
+static bool parse(struct text input, struct text file, struct arena *arena,
+                  struct value **ret_value, struct faults *faults, bool prunes)
 {
     struct walk walk = {.at = input.data,
                         .end = input.data + input.len,
@@ -184,7 +204,8 @@ bool value_parse_json(struct text input, struct text file, struct arena *arena,
                         .column = 1,
                         .file = file,
                         .arena = arena,
-                        .faults = faults};
+                        .faults = faults,
+                        .prunes = prunes};
     if (input.len > LIMIT_FILE_BYTES)
         return refuse(&walk, "DocumentTooLarge", TEXT_NONE, "the document is too large");
     yyjson_read_err error = {0};
@@ -205,4 +226,16 @@ bool value_parse_json(struct text input, struct text file, struct arena *arena,
         return false;
     *ret_value = value;
     return true;
+}
+
+bool value_parse_json(struct text input, struct text file, struct arena *arena,
+                      struct value **ret_value, struct faults *faults)
+{
+    return parse(input, file, arena, ret_value, faults, false);
+}
+
+bool value_parse_json_pruned(struct text input, struct text file, struct arena *arena,
+                             struct value **ret_value, struct faults *faults)
+{
+    return parse(input, file, arena, ret_value, faults, true);
 }

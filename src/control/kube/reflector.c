@@ -182,7 +182,7 @@ static const struct value *parse(struct arena *arena, struct text text)
     struct faults faults;
     struct value *value = NULL;
     faults_init(&faults, arena);
-    bool good = value_parse_json(text, TEXT_NONE, arena, &value, &faults);
+    bool good = value_parse_json_pruned(text, TEXT_NONE, arena, &value, &faults);
     faults_fini(&faults);
     if (!good || value->kind != VALUE_MAP)
         return NULL;

@@ -129,6 +129,32 @@ static void depth_is_bounded(void **state)
     done(&parsed);
 }
 
+static void what_is_too_deep_of_a_list_is_pruned(void **state)
+{
+    (void)state;
+    struct arena arena;
+    struct faults faults;
+    struct value *value = NULL;
+    struct builder text CLEANUP(builder_fini) = {0};
+    arena_init(&arena, 0);
+    faults_init(&faults, &arena);
+    builder_add_string(&text, "{\"items\": [");
+    for (int i = 0; i < 1000; i++)
+        builder_add_string(&text, "{\"]\\\"\": [");
+    for (int i = 0; i < 1000; i++)
+        builder_add_string(&text, i == 0 ? "1]}" : "]}");
+    builder_add_string(&text, ", {\"b\":\n2}]}");
+    assert_true(value_parse_json_pruned(builder_text(&text), TEXT("f"), &arena, &value, &faults));
+    const struct value *items = value_get(value, "items");
+    assert_int_equal(items->list.count, 2);
+    const struct value *last = value_get(items->list.items[1], "b");
+    assert_int_equal(value_int(last, 0), 2);
+    assert_int_equal(last->line, 2);
+    assert_int_equal(last->column, 1);
+    faults_fini(&faults);
+    arena_fini(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -137,6 +163,7 @@ int main(void)
         cmocka_unit_test(strings_may_hold_any_character),
         cmocka_unit_test(what_is_wrong_is_said_with_its_place),
         cmocka_unit_test(depth_is_bounded),
+        cmocka_unit_test(what_is_too_deep_of_a_list_is_pruned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
