@@ -143,7 +143,7 @@
 #define LIMIT_KUBE_SILENCE_MS  120000 /* a watch without a line: bookmarks come each minute */
 #define LIMIT_KUBE_IDLE_MS     300000
 #define LIMIT_KUBE_WATCH_S     300    /* asked for; then the server ends it, up to twice as long */
-#define LIMIT_KUBE_RELIST_MS   600000 /* between two consistent lists, should an event get lost */
+#define LIMIT_KUBE_RELIST_MS   600000 /* at most, between two lists, should an event get lost */
 #define LIMIT_KUBE_MISSING_MS  5000   /* between two looks for a kind that is not installed */
 #define LIMIT_KUBE_RETRY_MAX_MS 30000
 #define LIMIT_KUBE_GATHER_MS   5      /* changes that come so close to the first are one run */
@@ -162,7 +162,13 @@
 #define LIMIT_STATUS_ANCESTORS 16
 #define LIMIT_LEASE_MS         10000 /* a follower takes over after so long without a renewal */
 #define LIMIT_LEASE_HOLD_MS    7000  /* a leader that could not renew for so long writes no more */
-#define LIMIT_LEASE_TRY_MS     1500
+#define LIMIT_KUBE_COVER_MS    5000  /* between two lists because a data plane holds more */
+#define LIMIT_KUBE_BACK_MS     20000 /* no cache lags so long: the state went back */
+#define LIMIT_RELAY_MS         30000 /* between two words of a replica without news */
+#define LIMIT_RELAY_GONE_MS    600000 /* a replica that said nothing for so long is gone */
+#define LIMIT_RELAY_BYTES      (192u << 10) /* of one: annotations of an object have 256 KiB */
+#define LIMIT_RELAY_REFUSALS   64    /* refused resources in it, the newest */
+#define LIMIT_RELAY_PEERS      64
 #define LIMIT_GATEWAY_PORTS    512   /* of one Gateway with all its ListenerSets */
 #define LIMIT_KUBE_APPLY_MS    300000 /* then what was provisioned is applied again */
 #define LIMIT_AUTHORITY_S 315360000 /* ten years: of the control plane's own authority */

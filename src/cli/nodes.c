@@ -5,6 +5,19 @@
 #include "cli/ask.h"
 #include "cli/table.h"
 
+/* Other control planes of the cluster that have data planes of their own. */
+static void show_replicas(const struct value *replicas)
+{
+    size_t count = replicas != NULL && replicas->kind == VALUE_LIST ? replicas->list.count : 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct value *one = replicas->list.items[i];
+        int64_t nodes = value_int(value_get(one, "nodes"), 0);
+        if (!value_bool(value_get(one, "this"), false) && nodes > 0)
+            printf("%lld more at the replica " TEXT_FMT "\n", (long long)nodes,
+                   TEXT_ARG(value_string(value_get(one, "name"))));
+    }
+}
+
 static int show(const struct value *answer, struct arena *arena)
 {
     const struct value *nodes = value_get(answer, "nodes");
@@ -35,6 +48,7 @@ static int show(const struct value *answer, struct arena *arena)
     printf("snapshot " TEXT_FMT "\n", TEXT_ARG(current));
     table_print(&table);
     table_fini(&table);
+    show_replicas(value_get(answer, "replicas"));
     for (size_t i = 0; i < count; i++) {
         const struct value *node = nodes->list.items[i];
         struct text why = value_string(value_get(node, "refusal"));

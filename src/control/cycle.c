@@ -9,8 +9,39 @@
 #include "base/log.h"
 #include "base/memory.h"
 
+static void publish_cluster(struct cycle *cycle, const struct outcome_edits *edits)
+{
+    struct publish_label label;
+    label.is_raised = kube_versions(cycle->kube, &label.version, &label.seen);
+    publish_push(cycle->publish, cycle->outcome, edits, &label);
+    kube_take(cycle->kube, cycle->outcome, edits);
+    kube_retell(cycle->kube); /* perhaps what others' data planes run is what we have now */
+}
+
+/* A takeover does not take back what stands: a Gateway whose status says Programmed, of its newest
+ * generation, was confirmed to whoever led before. True: some are. */
+static bool inherit(struct cycle *cycle)
+{
+    struct store_list gateways = store_list(cycle->store, KIND_GATEWAY);
+    bool is_any = false;
+    for (size_t i = 0; i < gateways.count; i++) {
+        const struct kind_meta *meta = &gateways.items[i]->meta;
+        struct store_key key = {KIND_GATEWAY, meta->namespace, meta->name};
+        if (!outcome_wants_programmed(cycle->outcome, meta->namespace, meta->name) ||
+            !kube_says(cycle->kube, key, "Programmed"))
+            continue;
+        outcome_set_programmed(cycle->outcome, meta->namespace, meta->name,
+                               outcome_revision(cycle->outcome));
+        is_any = true;
+    }
+    cycle->inherits = false;
+    return is_any;
+}
+
 void cycle_run(struct cycle *cycle)
 {
+    if (cycle->kube != NULL && !kube_is_ready(cycle->kube))
+        return; /* on_change comes when it is */
     uint64_t began = clock_monotonic_ns();
     const struct outcome_edits *edits = NULL;
     if (cycle->outcome == NULL) {
@@ -24,12 +55,15 @@ void cycle_run(struct cycle *cycle)
         edits = translate_apply(cycle->outcome, cycle->store, &changes);
     }
     store_changes_clear(cycle->store);
-    publish_push(cycle->publish, cycle->outcome, edits);
-    if (cycle->kube != NULL)
-        kube_take(cycle->kube, cycle->outcome, edits);
-    cycle->runs++;
     cycle->translated += edits->translated;
+    if (cycle->kube != NULL)
+        publish_cluster(cycle, edits);
+    else
+        publish_push(cycle->publish, cycle->outcome, edits, NULL);
+    cycle->runs++;
     cycle->last_us = (clock_monotonic_ns() - began) / 1000;
+    if (cycle->inherits && inherit(cycle))
+        cycle_run(cycle); /* before a status is written */
 }
 
 static void log_faults(struct cycle *cycle)
@@ -87,10 +121,65 @@ static void on_bundle(void *owner, struct text version)
     loop_defer(cycle->loop, &cycle->again);
 }
 
-/* Who writes statuses must hear who acknowledged what. */
-static void on_lost(void *owner)
+/* True: that is news, and it is enough. */
+static bool program_one(struct cycle *cycle, struct text namespace, struct text name,
+                        uint64_t revision)
 {
-    publish_drop(((struct cycle *)owner)->publish);
+    if (!outcome_wants_programmed(cycle->outcome, namespace, name))
+        return false;
+    outcome_set_programmed(cycle->outcome, namespace, name, revision);
+    return !outcome_wants_programmed(cycle->outcome, namespace, name);
+}
+
+/* A data plane of `gateway` ("namespace/name"; empty: of all) runs what was made at `revision`.
+ * True: that is news. */
+static bool program(struct cycle *cycle, struct text gateway, uint64_t revision)
+{
+    struct store_list gateways = store_list(cycle->store, KIND_GATEWAY);
+    struct text name = gateway, namespace = TEXT_NONE;
+    bool is_news = false;
+    if (gateway.len > 0)
+        is_news =
+            text_split(&name, '/', &namespace) && program_one(cycle, namespace, name, revision);
+    for (size_t i = 0; gateway.len == 0 && i < gateways.count; i++) {
+        const struct kind_meta *meta = &gateways.items[i]->meta;
+        is_news |= program_one(cycle, meta->namespace, meta->name, revision);
+    }
+    if (is_news) /* the statuses that now say Programmed come out of the next run */
+        loop_defer(cycle->loop, &cycle->again);
+    return is_news;
+}
+
+static void on_held(void *owner)
+{
+    struct cycle *cycle = owner;
+    cycle->inherits = true;
+    if (cycle->outcome != NULL)
+        cycle_run(cycle);
+}
+
+static void on_statement(void *owner, const struct statement *statement)
+{
+    struct cycle *cycle = owner;
+    for (size_t i = 0; cycle->outcome != NULL && i < statement->cut_count; i++) {
+        const struct statement_cut *cut = &statement->cuts[i];
+        uint64_t revision;
+        if (!publish_covered(cycle->publish, &cut->seen, cut->digest, &revision))
+            continue;
+        for (size_t k = 0; k < cut->gateway_count; k++)
+            (void)program(cycle, cut->gateways[k], revision);
+    }
+    for (size_t i = 0; cycle->outcome != NULL && i < statement->refusal_count; i++) {
+        const struct statement_refusal *refusal = &statement->refusals[i];
+        if (outcome_refuse(cycle->outcome, refusal->type, refusal->name, refusal->why,
+                           &refusal->digest))
+            loop_defer(cycle->loop, &cycle->again);
+    }
+}
+
+static uint64_t count_nodes(void *owner)
+{
+    return delta_server_streams(publish_server(((struct cycle *)owner)->publish));
 }
 
 static void on_parameters_refused(void *owner, struct text gateway, struct text why)
@@ -110,21 +199,22 @@ static void on_identity(void *owner, uint64_t ticket, struct text gateway, const
 
 static void on_stranger(void *owner, uint64_t ticket, struct text token)
 {
-    struct cycle *cycle = owner;
-    if (kube_is_leader(cycle->kube))
-        kube_ask(cycle->kube, ticket, token);
-    else
-        publish_answer(cycle->publish, ticket, TEXT_NONE,
-                       "this replica does not lead: try another");
+    kube_ask(((struct cycle *)owner)->kube, ticket, token);
 }
 
 static void on_refused(void *owner, enum resource_type type, struct text name, struct text why)
 {
     struct cycle *cycle = owner;
+    struct statement_refusal refusal = {.type = type, .name = name, .why = why};
     const struct store_key *about = outcome_owner(cycle->outcome, type, name);
     if (cycle->kube != NULL && about != NULL)
         kube_tell(cycle->kube, *about, true, "SnapshotRejected", why);
-    cycle->refused |= outcome_refuse(cycle->outcome, type, name, why);
+    if (!outcome_resource_digest(cycle->outcome, type, name, &refusal.digest) ||
+        !outcome_refuse(cycle->outcome, type, name, why, &refusal.digest))
+        return;
+    cycle->refused = true;
+    if (cycle->kube != NULL)
+        kube_refused(cycle->kube, &refusal);
 }
 
 static void on_refusals_end(void *owner)
@@ -141,31 +231,17 @@ static void on_again(void *owner)
     cycle_run(cycle);
 }
 
-/* "namespace/name" */
-static bool is_path_of(struct text path, const struct kind_meta *meta)
-{
-    size_t slash = meta->namespace.len;
-    return path.len == slash + 1 + meta->name.len && path.data[slash] == '/' &&
-           text_equal(text_slice(path, 0, slash), meta->namespace) &&
-           text_equal(text_slice(path, slash + 1, path.len), meta->name);
-}
-
-static void on_applied(void *owner, struct text gateway, uint64_t revision)
+static void on_applied(void *owner, const struct publish_applied *applied)
 {
     struct cycle *cycle = owner;
-    struct store_list gateways = store_list(cycle->store, KIND_GATEWAY);
-    bool is_news = false;
-    for (size_t i = 0; i < gateways.count; i++) {
-        const struct kind_meta *meta = &gateways.items[i]->meta;
-        if (gateway.len > 0 && !is_path_of(gateway, meta))
-            continue;
-        if (!outcome_wants_programmed(cycle->outcome, meta->namespace, meta->name))
-            continue;
-        outcome_set_programmed(cycle->outcome, meta->namespace, meta->name, revision);
-        is_news = true;
-    }
-    if (is_news) /* the statuses that now say Programmed come out of the next run */
-        loop_defer(cycle->loop, &cycle->again);
+    bool is_news = program(cycle, applied->gateway, applied->revision);
+    if (cycle->kube != NULL)
+        kube_applied(cycle->kube, applied->gateway, &applied->seen, applied->digest, is_news);
+}
+
+static void on_behind(void *owner, const struct snapshot_version *held)
+{
+    kube_refused_older(((struct cycle *)owner)->kube, held);
 }
 
 static void on_node(void *owner, struct text gateway, struct text node, bool joined)
@@ -181,9 +257,10 @@ static void on_node(void *owner, struct text gateway, struct text node, bool joi
 bool cycle_init(struct cycle *cycle, const struct cycle_options *options)
 {
     static const struct kube_events kube_events = {
-        on_cluster_change,     on_stopped, on_credentials, on_bundle, on_lost,
-        on_parameters_refused, on_identity};
-    static const struct publish_events events = {on_refused, on_refusals_end, on_applied, on_node};
+        on_cluster_change, on_stopped,  on_credentials,        on_bundle,  on_held,
+        on_statement,      count_nodes, on_parameters_refused, on_identity};
+    static const struct publish_events events = {on_refused, on_refusals_end, on_applied, on_behind,
+                                                 on_node};
     *cycle = (struct cycle){
         .loop = options->loop,
         .translate = options->translate,
@@ -193,7 +270,7 @@ bool cycle_init(struct cycle *cycle, const struct cycle_options *options)
     cycle->store = store_new();
     cycle->publish = publish_new(&(struct publish_options){
         .loop = options->loop,
-        .state_dir = options->state_dir,
+        .state_dir = options->directory.len > 0 ? options->state_dir : TEXT_NONE,
         .per_gateway = options->directory.len == 0,
         .events = &events,
         .owner = cycle,
@@ -211,6 +288,8 @@ bool cycle_init(struct cycle *cycle, const struct cycle_options *options)
         .proxy_image = options->proxy_image,
         .xds_port = options->xds_port,
         .certificate_s = options->certificate_s,
+        .relist_ms = options->relist_ms,
+        .lease_ms = options->lease_ms,
         .controller = options->translate->controller.len > 0 ? options->translate->controller
                                                              : TEXT(TRANSLATE_CONTROLLER),
         .store = cycle->store,

@@ -20,6 +20,8 @@ struct cycle {
     char *bundle;       /* owns: the release of Gateway API in the cluster; NULL: not known */
     struct defer again; /* a refusal asks for another run, once it is told completely */
     bool refused;
+    bool
+        inherits; /* of a cluster: we lead since a moment; what statuses say so far is to be kept */
     uint64_t runs, translated, last_us;
 };
 
@@ -28,6 +30,7 @@ struct cycle_options {
     struct text directory, state_dir;
     struct text kubeconfig, context; /* when there is no directory; may be empty, see kube.h */
     struct text proxy_image;
+    uint32_t relist_ms, lease_ms;
     uint16_t xds_port;
     uint32_t certificate_s;
     /* Of a cluster: see kube.h. */

@@ -79,6 +79,15 @@ static void source_kinds(void *owner, struct json *json)
         json_null(json, NULL);
 }
 
+static void source_replicas(void *owner, struct json *json)
+{
+    const struct control *control = owner;
+    if (control->cycle.kube != NULL)
+        kube_replicas_json(control->cycle.kube, json);
+    else
+        json_null(json, NULL);
+}
+
 static void source_work(void *owner, uint64_t *ret_runs, uint64_t *ret_translated,
                         uint64_t *ret_last_us)
 {
@@ -202,6 +211,8 @@ static bool start(struct control *control)
         .kubeconfig = options->kubeconfig,
         .context = options->context,
         .proxy_image = options->proxy_image,
+        .relist_ms = options->relist_ms,
+        .lease_ms = options->lease_ms,
         .xds_port = xds_port(options),
         .certificate_s = options->certificate_s,
         .on_credentials = on_credentials,
@@ -220,6 +231,7 @@ static bool start(struct control *control)
         .faults = source_faults,
         .files = source_files,
         .kinds = source_kinds,
+        .replicas = source_replicas,
         .work = source_work,
     };
     control->admin = admin_new(control->loop, &control->source);

@@ -14,6 +14,10 @@ static const char USAGE[] =
     "  --kubeconfig FILE  --context NAME\n"
     "                          the cluster is the configuration; in a pod neither flag is needed\n"
     "  --proxy-image IMAGE     each Gateway of the cluster gets data planes of its own\n"
+    "  --lease SECONDS         of replicas, another one writes so long after the one that writes\n"
+    "                          was heard of last (10)\n"
+    "  --relist SECONDS        every kind of the cluster is listed again so often (600), in case\n"
+    "                          the API server lost an event\n"
     "  --state-dir DIR         keeps the version counter over restarts\n"
     "  --xds ADDR              where data planes come: unix:PATH or IP:PORT (repeatable)\n"
     "  --xds-cert FILE  --xds-key FILE  --xds-client-ca FILE\n"
@@ -64,6 +68,15 @@ static int read_life(struct options *options, const char *flag, struct text text
     return -1;
 }
 
+static int read_seconds(const char *flag, struct text text, uint32_t *ret_ms)
+{
+    uint64_t seconds = 0;
+    if (!text_to_u64(text, &seconds) || seconds == 0 || seconds > 86400)
+        return complain(flag, "wants seconds, 1 to 86400");
+    *ret_ms = (uint32_t)seconds * 1000;
+    return -1;
+}
+
 static int read_flag(struct options *options, const char *flag, const char *value)
 {
     struct text name = text_of(flag + 2), text = text_of(value);
@@ -91,6 +104,10 @@ static int read_flag(struct options *options, const char *flag, const char *valu
         return read_file(options, flag, value, &options->client_ca);
     else if (text_is(name, "session-key"))
         return read_file(options, flag, value, &options->session_key);
+    else if (text_is(name, "relist"))
+        return read_seconds(flag, text, &options->relist_ms);
+    else if (text_is(name, "lease"))
+        return read_seconds(flag, text, &options->lease_ms);
     else if (text_is(name, "default-address"))
         options->default_address = text;
     else if (text_is(name, "controller-name"))
@@ -136,7 +153,8 @@ static int check(const struct options *options)
 
 int control_options_read(struct options *options, int argc, char **argv)
 {
-    *options = (struct options){.log_level = LOG_INFO};
+    *options = (struct options){
+        .log_level = LOG_INFO, .relist_ms = LIMIT_KUBE_RELIST_MS, .lease_ms = LIMIT_LEASE_MS};
     arena_init(&options->arena, 0);
     for (int i = 1; i < argc; i++) {
         struct text flag = text_of(argv[i]);

@@ -13,6 +13,8 @@ struct options {
     struct text directory, state_dir, controller, default_address;
     struct text proxy_image;         /* of the data planes of a cluster */
     struct text kubeconfig, context; /* instead of a directory; both empty as well: in a pod */
+    uint32_t relist_ms;              /* between two lists of a kind of the cluster, at most */
+    uint32_t lease_ms;               /* a follower takes over after so long without a renewal */
     struct address xds[OPTIONS_ADDRESSES], admin[OPTIONS_ADDRESSES];
     size_t xds_count, admin_count;
     struct text certificate, key, client_ca; /* PEM, of xDS over TCP */

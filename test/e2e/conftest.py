@@ -12,6 +12,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "peers"), str(HERE.parent / "hostil
 # pylint: disable=wrong-import-position
 import harness
 from http_backend import Backend
+from kube_cluster import provisioned, start_cluster  # noqa: F401  fixtures of test_kube*.py
 
 
 def pytest_collection_modifyitems(items):

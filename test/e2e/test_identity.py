@@ -11,8 +11,7 @@ import pytest
 from certificates import Authority
 from harness import free_port, gateway_of, listener, route, rule, service, wait_for
 from kube_server import status_of
-# pylint: disable=unused-import
-from test_kube import account, plain, provisioned, start_cluster
+from kube_cluster import account, plain
 from xds_client import TYPES, URL, Client, Schema
 
 pytestmark = [pytest.mark.sanitized]

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import contextlib
 import copy
-import http.client
 import json
 import re
 import signal
@@ -15,106 +14,9 @@ import pytest
 import yaml
 
 from certificates import Authority, secret_of
-from harness import BIN, ROOT, Plane, free_port, gateway_of, listener, nantian, route, rule, wait_for
-from kube_server import Cut, KubeServer, status_of
-
-CONTROLLER = "nantian.dev/gateway-controller"
-
-
-class Cluster:
-    """The API server with one Gateway in it, and control planes over it."""
-
-    def __init__(self, folder, **options):
-        self.server = KubeServer(token="secret", **options)
-        self.folder, self.planes, self.flags = folder, [], []
-        self.kubeconfig = self.server.kubeconfig(folder / "kubeconfig")
-        self.server.put({"kind": "GatewayClass", "metadata": {"name": "nantian"},
-                         "spec": {"controllerName": CONTROLLER}})
-        self.server.put({"kind": "Namespace", "metadata": {"name": "default"}})
-        self.server.put(gateway_of(listener("http", 80)))
-
-    def control(self):
-        number = len(self.planes)
-        plane = Plane(f"nantian-control-{number}", [
-            BIN / "nantian-control", "--kubeconfig", self.kubeconfig, "--state-dir",
-            self.folder / f"state-{number}", "--xds", f"unix:{self.folder}/xds-{number}.sock",
-            "--admin", f"unix:{self.folder}/admin-{number}.sock", *self.flags],
-            self.folder / f"control-{number}.log")
-        self.planes.append(plane)
-        plane.start()
-        return plane
-
-    def ask(self, path="/v1/status", number=0):
-        connection = http.client.HTTPConnection("localhost", timeout=10)
-        connection.sock = socket.socket(socket.AF_UNIX)
-        try:
-            connection.sock.settimeout(10)
-            connection.sock.connect(str(self.folder / f"admin-{number}.sock"))
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            text = answer.read()
-            return answer.status, json.loads(text) if path.startswith("/v1/") else text
-        except (OSError, http.client.HTTPException):
-            return 0, None
-        finally:
-            connection.close()
-
-    def kind(self, name, number=0):
-        kinds = (self.ask(number=number)[1] or {}).get("kinds") or []
-        return next((kind for kind in kinds if kind["name"] == name), None)
-
-    def condition(self, kind, name, wanted, number=0):
-        """The status of a condition, of the first parent or of the object."""
-        status = (self.server.get(kind, name) or {}).get("status") or {}
-        place = status["parents"][number] if status.get("parents") else status
-        return next((c for c in place.get("conditions", []) if c["type"] == wanted), None)
-
-    def accepted(self, name, kind="HTTPRoute"):
-        """The route's Accepted is there, and of its newest generation."""
-        item = self.server.get(kind, name)
-        condition = self.condition(kind, name, "Accepted")
-        return condition if condition and \
-            condition["observedGeneration"] == item["metadata"]["generation"] else None
-
-    def wait_accepted(self, name):
-        return wait_for(lambda: self.accepted(name), f"{name} has its status")
-
-    def stop(self):
-        for plane in self.planes:
-            if plane.running():
-                plane.signal(signal.SIGCONT)
-            plane.stop()
-        self.server.stop()
-        return [problem for plane in self.planes for problem in plane.judge()]
-
-
-@pytest.fixture
-def start_cluster(tmp_path):
-    started = []
-
-    def start(control=True, **options):
-        started.append(Cluster(tmp_path, **options))
-        if control:
-            started[-1].control()
-        return started[-1]
-
-    yield start
-    problems = [problem for cluster in started for problem in cluster.stop()]
-    assert not problems, "\n".join(problems)
-
-
-def plain(name, **more):
-    return route(name, rule("app"), **more)
-
-
-def settled(cluster, seconds=1.0):
-    """Waits until no write but those of the Lease came for a while; returns all of them."""
-    def quiet():
-        writes = [w for w in cluster.server.writes() if w.plural != "leases"]
-        return (writes or [None]) if not writes or time.monotonic() - writes[-1].at > seconds \
-            else None
-    found = wait_for(quiet, "the writes come to an end")
-    return [w for w in found if w]
+from harness import ROOT, free_port, gateway_of, listener, nantian, route, rule, wait_for
+from kube_cluster import CONTROLLER, address, plain, settled
+from kube_server import Cut, status_of
 
 
 def test_objects_come_by_list_and_watch_and_statuses_go_back(start_cluster):
@@ -132,7 +34,7 @@ def test_objects_come_by_list_and_watch_and_statuses_go_back(start_cluster):
     wait_for(lambda: cluster.condition("HTTPRoute", "first", "ResolvedRefs")["status"] == "False",
              "the Service is missed")
     # Before anything is published all of it was there: nothing was said and taken back.
-    assert all(w.fields["Authorization"] == "Bearer secret" for w in server.audit)
+    assert all(w.fields["Authorization"] == "Bearer secret-0" for w in server.audit)
 
 
 def test_what_others_wrote_stays_and_what_does_not_turn_keeps_its_time(start_cluster):
@@ -475,55 +377,6 @@ PARTS = ("ServiceAccount", "ConfigMap", "Service", "Deployment", "HorizontalPodA
          "PodDisruptionBudget")
 
 
-def account(name, namespace="default"):
-    return {"username": f"system:serviceaccount:{namespace}:{name}", "groups": []}
-
-
-@pytest.fixture
-def provisioned(start_cluster, tmp_path):
-    """A cluster with provisioning; `proxy(gateway, token)` starts a data plane as its pod would."""
-    cluster = start_cluster(control=False)
-    cluster.server.reviews = {"token-of-web": account("web-nantian"),
-                              "token-of-other": account("other-nantian"),
-                              "token-of-nobody": account("default")}
-    port = free_port()
-    cluster.flags = ["--xds", f"127.0.0.1:{port}", "--proxy-image", "nantian-proxy:test"]
-    cluster.server.put(gateway_of(listener("http", free_port()), name="other"))
-    cluster.control()
-    config = wait_for(lambda: cluster.server.get("ConfigMap", "web-nantian"), "the CA is there")
-    (tmp_path / "ca.crt").write_text(config["data"]["ca.crt"], encoding="ascii")
-    planes = []
-
-    def proxy(gateway, token, start=True):
-        name = f"proxy-{len(planes)}"
-        (tmp_path / f"{name}.token").write_text(token + "\n", encoding="ascii")
-        admin = free_port()
-        plane = Plane(name, [
-            BIN / "nantian-proxy", "--xds", f"127.0.0.1:{port}", "--xds-ca", tmp_path / "ca.crt",
-            "--xds-server-name", "nantian-control.default.svc", "--xds-token",
-            tmp_path / f"{name}.token", "--gateway", gateway, "--node", name, "--state-dir",
-            tmp_path / f"state-{name}", "--admin", f"127.0.0.1:{admin}", "--default-address",
-            "127.0.0.1"], tmp_path / f"{name}.log")
-        plane.admin = admin
-        planes.append(plane)
-        if start:
-            plane.start()
-        return plane
-
-    cluster.proxy = proxy
-    yield cluster
-    for plane in planes:
-        plane.stop()
-    assert not [problem for plane in planes for problem in plane.judge()]
-
-
-def address(cluster, gateway, ip):
-    """The load balancer gives the Service its address."""
-    service = wait_for(lambda: cluster.server.get("Service", f"{gateway}-nantian"), "its Service")
-    cluster.server.put({**service, "status": {"loadBalancer": {"ingress": [{"ip": ip}]}}},
-                       status=True)
-
-
 def test_each_gateway_gets_objects_that_go_with_it(provisioned):
     server = provisioned.server
     wait_for(lambda: server.get("PodDisruptionBudget", "web-nantian"), "the last of the objects")
@@ -700,34 +553,6 @@ def test_a_data_plane_proves_by_its_token_which_gateway_it_is_of(provisioned):
     provisioned.proxy("default/other", "token-of-other")
     wait_for(lambda: provisioned.condition("Gateway", "other", "Programmed")["status"] == "True",
              "other is programmed")
-
-
-def test_a_replica_that_does_not_lead_sends_data_planes_on_and_takes_them_when_it_does(
-        provisioned):
-    server, leader = provisioned.server, provisioned.planes[0]
-    old = provisioned.flags[1]
-    provisioned.flags[1] = f"127.0.0.1:{free_port()}"
-    provisioned.control()
-    wait_for(lambda: provisioned.ask("/readyz", 1)[0] == 200, "the follower is ready")
-    web = server.get("Gateway", "web")
-    web["spec"]["listeners"][0]["port"] = free_port()
-    server.put(web)
-    address(provisioned, "web", "10.250.0.7")
-    # A data plane that knows both, as the Service would lead it now here, now there.
-    plane = provisioned.proxy("default/web", "token-of-web", start=False)
-    plane.command[1:1] = ["--xds", provisioned.flags[1]]
-    plane.start()
-    wait_for(lambda: (provisioned.condition("Gateway", "web", "Programmed") or {}).get("status")
-             == "True", "the leader hears of it")
-    assert f"--xds {old}" in " ".join(plane.command)
-    assert not provisioned.ask("/v1/nodes", 1)[1]["nodes"]
-    leader.stop()
-    server.put({**server.get("Gateway", "web"), "spec": {
-        **web["spec"], "listeners": [listener("http", free_port())]}})
-    wait_for(lambda: provisioned.condition("Gateway", "web", "Programmed")
-             ["observedGeneration"] == server.get("Gateway", "web")["metadata"]["generation"]
-             and provisioned.condition("Gateway", "web", "Programmed")["status"] == "True",
-             "the new leader hears of it")
 
 
 def events(cluster, reason):

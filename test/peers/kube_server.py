@@ -100,7 +100,8 @@ def status_of(code, reason, message=""):
 
 
 class KubeServer:
-    """Starts at once; `url` is where. `token` empty: anybody may come."""
+    """Starts at once; `url` is where. `token` empty: anybody may come; else who has it, or has
+    "TOKEN-anything": so one can tell who asked."""
 
     def __init__(self, token="", context=None, missing=()):
         self.lock = threading.RLock()
@@ -114,6 +115,8 @@ class KubeServer:
         self.audit = []
         self.token = token
         self.reviews = {}  # token -> user, for TokenReview
+        self.lagging = set()  # (user, plural): no event and no bookmark of these is told
+        self.frozen = {}  # user -> (objects, revision): what it sees of the world
         self.watch_epoch = 0
         self.bookmark_every = 0.3
         outer = self
@@ -201,14 +204,47 @@ class KubeServer:
         with self.lock:
             self.watch_epoch += 1
             self.watch_end = how
-            for news in self.news.values():
-                news.notify_all()
+            self._wake()
 
     def compact(self):
         """Nothing before now can be watched from."""
         with self.lock:
             self.compacted = self.revision
             self.log.clear()
+
+    def _wake(self):
+        for news in self.news.values():
+            news.notify_all()
+
+    def lag(self, user, plural, on=True):
+        """This user's watches of a kind tell nothing until it is taken back."""
+        with self.lock:
+            (self.lagging.add if on else self.lagging.discard)((user, plural))
+            self._wake()
+
+    def freeze(self, user, state):
+        """This user lists what `state()` was, and hears no events; None: as everybody again."""
+        with self.lock:
+            if state is None:
+                self.frozen.pop(user, None)
+                self.watch_end = "expired"
+                self.watch_epoch += 1
+            else:
+                self.frozen[user] = state
+            self._wake()
+
+    def state(self):
+        with self.lock:
+            return copy.deepcopy(self.objects), self.revision
+
+    def restore(self, state):
+        """What etcdctl snapshot restore does: the world is as it was, revisions go back."""
+        with self.lock:
+            self.objects, self.revision = copy.deepcopy(state[0]), state[1]
+            self.log.clear()
+            self.watch_end = "end"
+            self.watch_epoch += 1
+            self._wake()
 
     def writes(self, plural=None, sub=None, name=None):
         return [r for r in list(self.audit) if r.verb not in ("get", "list", "watch")
@@ -332,7 +368,7 @@ class KubeServer:
         self.reply(handler, code, status_of(code, reason, message))
 
     def serve(self, request, handler):
-        if self.token and request.user() != self.token:
+        if self.token and request.user().split("-")[0] != self.token:
             self.fail(handler, 401, "Unauthorized")
             return
         if request.plural == "tokenreviews":
@@ -370,10 +406,14 @@ class KubeServer:
         _, version, kind, _ = RESOURCES[request.plural]
         group = RESOURCES[request.plural][0]
         with self.lock:
-            everything = sorted(self.objects[request.plural].items())
+            objects, revision = self.frozen.get(request.user(), (self.objects, self.revision))
+            everything = sorted(objects[request.plural].items())
             items = [copy.deepcopy(item) for key, item in everything
                      if request.namespace in (None, key[0])]
-            revision = self.revision
+        label = request.query.get("labelSelector", "").split("=")
+        if len(label) == 2:
+            items = [item for item in items
+                     if item["metadata"].get("labels", {}).get(label[0]) == label[1]]
         start = int(request.query.get("continue", "0").split("-")[0])
         limit = int(request.query.get("limit", "0")) or len(items)
         meta = {"resourceVersion": str(revision)}
@@ -412,8 +452,15 @@ class KubeServer:
             with self.lock:
                 if sent >= len(log):
                     self.news[request.plural].wait(0.1)
-                batch, sent = log[sent:], max(sent, len(log))
                 over, revision = self.watch_epoch != epoch, self.revision
+                is_silent = (request.user(), request.plural) in self.lagging or \
+                    request.user() in self.frozen
+                batch = [] if is_silent else log[sent:]
+                sent = sent if is_silent else max(sent, len(log))
+            if is_silent:
+                marked = time.monotonic()
+                if not over:
+                    time.sleep(0.02)
             for _, plural, kind, item in batch:
                 if plural == request.plural:
                     send(kind, item)

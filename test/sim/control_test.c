@@ -357,7 +357,7 @@ static struct digest expected(struct sim *sim)
         for (size_t i = 0; i < edits->resource_count; i++)
             if (edits->resources[i].bytes.data != NULL && is_poisoned(edits->resources[i].bytes))
                 again |= outcome_refuse(outcome, edits->resources[i].type, edits->resources[i].name,
-                                        TEXT("tastes bad"));
+                                        TEXT("tastes bad"), NULL);
         store_changes_clear(store);
         struct store_changes none = store_changes(store);
         if (again)

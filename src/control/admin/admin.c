@@ -70,6 +70,7 @@ static void write_node(struct json *json, const struct delta_node *node,
     json_object_end(json);
 }
 
+/* Each replica lists its own data planes; who has others stands beside them. */
 static void write_nodes(const struct admin *admin, struct json *json, struct text current)
 {
     const struct delta_node *node = NULL;
@@ -78,6 +79,8 @@ static void write_nodes(const struct admin *admin, struct json *json, struct tex
     for (size_t i = 0; (node = delta_server_node(server, i)) != NULL; i++)
         write_node(json, node, publish_reports(admin->source->publish), current);
     json_array_end(json);
+    json_key(json, TEXT("replicas"));
+    admin->source->replicas(admin->source->owner, json);
 }
 
 static void write_fault(struct json *json, const struct fault *fault)

@@ -22,6 +22,8 @@ struct admin_source {
     void (*files)(void *owner, struct json *json);
     /* The watched kinds of a cluster as a JSON array, or null. */
     void (*kinds)(void *owner, struct json *json);
+    /* The control planes of a cluster as a JSON array, this one first, or null. */
+    void (*replicas)(void *owner, struct json *json);
     /* For /metrics: cycles run, pieces translated, and the last one's time. */
     void (*work)(void *owner, uint64_t *ret_runs, uint64_t *ret_translated, uint64_t *ret_last_us);
 };

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/kube/election.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -11,6 +12,7 @@
 
 #define LEASES "/apis/coordination.k8s.io/v1/namespaces/"
 #define NAME   "nantian-control"
+#define EPOCH  "nantian.dev/epoch"
 
 struct election {
     struct loop *loop;
@@ -22,20 +24,29 @@ struct election {
     struct timer timer;
     /* what was read last */
     char *version, *holder, *acquired; /* owns */
-    uint64_t seen_ms;                  /* when this version was first seen */
+    uint32_t lease_ms;
+    uint64_t seen_ms; /* when this version was first seen */
     uint64_t duration_ms;
     int64_t transitions;
     bool exists;
+    uint64_t epoch; /* 0: none was seen */
     /* ours */
     uint64_t asked_ms; /* when the write in flight began */
     uint64_t held_until_ms;
+    uint64_t raised; /* what the epoch shall be, if it is not yet; 0: nothing */
     bool is_held, is_releasing;
 };
 
+/* How long what was renewed is held; what is left of the lease is for clocks that differ. */
+static uint32_t hold_ms(const struct election *election)
+{
+    return election->lease_ms / 10 * 7;
+}
+
 static void try_later(struct election *election)
 {
-    uint64_t wait = LIMIT_LEASE_TRY_MS / 2 +
-                    random_below(loop_random(election->loop), LIMIT_LEASE_TRY_MS / 2 + 1);
+    uint64_t most = election->lease_ms * 15ull / 100;
+    uint64_t wait = most / 2 + random_below(loop_random(election->loop), most / 2 + 1);
     loop_arm(election->loop, &election->timer, wait);
 }
 
@@ -69,24 +80,43 @@ static bool is_ours(const struct election *election)
 static void remember(struct election *election, const struct value *object)
 {
     const struct value *spec = value_get(object, "spec");
+    const struct value *notes = value_get(value_get(object, "metadata"), "annotations");
+    struct text holder = value_string(value_get(spec, "holderIdentity"));
+    uint64_t epoch = 0;
+    if (!text_to_u64(value_string(value_get(notes, EPOCH)), &epoch) || epoch < election->epoch)
+        epoch = election->epoch; /* a Lease of before: what we write says it again */
+    bool is_changed =
+        election->holder == NULL || !text_is(holder, election->holder) || epoch != election->epoch;
+    election->epoch = epoch;
     struct text version = value_string(value_get(value_get(object, "metadata"), "resourceVersion"));
     if (election->version == NULL || !text_is(version, election->version))
         election->seen_ms = loop_now_ms(election->loop);
     set(&election->version, version);
-    set(&election->holder, value_string(value_get(spec, "holderIdentity")));
+    set(&election->holder, holder);
     set(&election->acquired, value_string(value_get(spec, "acquireTime")));
-    int64_t seconds = value_int(value_get(spec, "leaseDurationSeconds"), LIMIT_LEASE_MS / 1000);
+    int64_t seconds = value_int(value_get(spec, "leaseDurationSeconds"), election->lease_ms / 1000);
     election->duration_ms = (uint64_t)MIN(MAX(seconds, (int64_t)1), (int64_t)3600) * 1000;
     election->transitions = value_int(value_get(spec, "leaseTransitions"), 0);
     election->exists = true;
+    if (is_changed)
+        election->events->on_changed(election->owner);
 }
 
 /* ---- writing ---- */
 
+/* Seconds of the wall clock make sure that an epoch is above one that was lost with its Lease. */
+static uint64_t next_epoch(const struct election *election)
+{
+    uint64_t now_s = loop_wall_ns(election->loop) / 1000000000u;
+    if (election->epoch == 0 || election->raised > election->epoch)
+        return MAX(now_s, election->raised);
+    return election->epoch;
+}
+
 static void add_body(struct election *election, struct builder *body, bool is_release)
 {
     struct json json;
-    char now[25], micro[28];
+    char now[25], micro[28], epoch[24];
     clock_format(loop_wall_ns(election->loop), now);
     memcpy(micro, now, 23);
     memcpy(micro + 23, "000Z", 5);
@@ -100,10 +130,14 @@ static void add_body(struct election *election, struct builder *body, bool is_re
     json_string(&json, "namespace", election->namespace);
     if (election->exists)
         json_string(&json, "resourceVersion", election->version);
+    json_object_begin(&json, "annotations");
+    (void)snprintf(epoch, sizeof(epoch), "%llu", (unsigned long long)next_epoch(election));
+    json_string(&json, EPOCH, epoch);
+    json_object_end(&json);
     json_object_end(&json);
     json_object_begin(&json, "spec");
     json_string(&json, "holderIdentity", is_release ? "" : election->identity);
-    json_int(&json, "leaseDurationSeconds", is_release ? 1 : LIMIT_LEASE_MS / 1000);
+    json_int(&json, "leaseDurationSeconds", is_release ? 1 : election->lease_ms / 1000);
     json_string(&json, "acquireTime", is_renewal ? election->acquired : micro);
     json_string(&json, "renewTime", micro);
     json_int(&json, "leaseTransitions",
@@ -136,7 +170,7 @@ static void on_written(void *owner, const struct client_answer *answer)
         remember(election, object);
     arena_fini(&arena);
     bool was_held = election->is_held;
-    election->held_until_ms = election->asked_ms + LIMIT_LEASE_HOLD_MS;
+    election->held_until_ms = election->asked_ms + hold_ms(election);
     election->is_held = now_ms(election) < election->held_until_ms;
     if (election->is_held && !was_held)
         election->events->on_held(election->owner);
@@ -154,7 +188,7 @@ static void send_body(struct election *election, bool is_release,
         .path = builder_text(&path),
         .content_type = "application/json",
         .body = builder_text(&body),
-        .timeout_ms = is_release ? LIMIT_LEASE_RELEASE_MS : LIMIT_LEASE_HOLD_MS / 2,
+        .timeout_ms = is_release ? LIMIT_LEASE_RELEASE_MS : hold_ms(election) / 2,
     };
     election->asked_ms = now_ms(election);
     election->call = client_start(election->client, &request, events, election);
@@ -210,21 +244,20 @@ static void on_due(void *owner)
     (void)election_is_held(election);
     builder_printf(&path, LEASES "%s/leases/" NAME, election->namespace);
     const struct client_request request = {
-        .method = "GET", .path = builder_text(&path), .timeout_ms = LIMIT_LEASE_HOLD_MS / 2};
+        .method = "GET", .path = builder_text(&path), .timeout_ms = hold_ms(election) / 2};
     election->call = client_start(election->client, &request, &EVENTS, election);
 }
 
-struct election *election_new(struct loop *loop, struct client *client, struct text namespace,
-                              struct text identity, const struct election_events *events,
-                              void *owner)
+struct election *election_new(const struct election_options *options)
 {
     struct election *election = memory_new(struct election);
-    election->loop = loop;
-    election->client = client;
-    election->namespace = memory_string(namespace);
-    election->identity = memory_string(identity);
-    election->events = events;
-    election->owner = owner;
+    election->loop = options->loop;
+    election->client = options->client;
+    election->namespace = memory_string(options->namespace);
+    election->identity = memory_string(options->identity);
+    election->lease_ms = options->lease_ms;
+    election->events = options->events;
+    election->owner = options->owner;
     timer_init(&election->timer, election, on_due);
     return election;
 }
@@ -281,7 +314,17 @@ void election_release(struct election *election)
     }
 }
 
+uint64_t election_epoch(const struct election *election)
+{
+    return election->epoch;
+}
+
+void election_raise(struct election *election, uint64_t epoch)
+{
+    election->raised = MAX(election->raised, epoch + 1);
+}
+
 struct text election_holder(const struct election *election)
 {
-    return text_of(election->holder);
+    return election->holder == NULL ? TEXT_NONE : text_of(election->holder);
 }

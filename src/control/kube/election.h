@@ -12,12 +12,22 @@ struct election_events {
     void (*on_held)(void *owner);
     void (*on_lost)(void *owner);
     void (*on_released)(void *owner); /* after election_release, or in vain after a while */
+    /* Another one holds it, or another epoch stands in it, than was seen before. */
+    void (*on_changed)(void *owner);
 };
 
-/* The Lease "nantian-control" of `namespace`; `identity` is unique among all who try. */
-struct election *election_new(struct loop *loop, struct client *client, struct text namespace,
-                              struct text identity, const struct election_events *events,
-                              void *owner);
+struct election_options {
+    struct loop *loop;
+    struct client *client;           /* borrows */
+    struct text namespace, identity; /* copied; unique among all who try */
+    /* A follower takes over after so long without a renewal; a leader that could not renew for 7
+     * tenths of it writes no more. */
+    uint32_t lease_ms;
+    const struct election_events *events;
+    void *owner;
+};
+/* The Lease "nantian-control" of `namespace`. */
+struct election *election_new(const struct election_options *options);
 void election_free(struct election *election);
 void election_start(struct election *election);
 /* Reads the clock: false as soon as the last renewal that succeeded began too long ago, even if
@@ -26,5 +36,10 @@ bool election_is_held(struct election *election);
 /* Gives it back, so that another one need not wait. on_released follows, never before this returns.
  */
 void election_release(struct election *election);
+/* The epoch of the cluster's state, an annotation of the Lease; 0: not known yet. It rises when the
+ * state was set back, and never falls while we can help it. */
+uint64_t election_epoch(const struct election *election);
+/* We lead, and the epoch must be above this: with the next renewal it will be. */
+void election_raise(struct election *election, uint64_t epoch);
 /* Who holds it, as it was seen last; may be empty. */
 struct text election_holder(const struct election *election);

@@ -15,14 +15,18 @@
 #include "control/kube/mirror.h"
 #include "control/kube/provision.h"
 #include "control/kube/recorder.h"
+#include "control/kube/relay.h"
 #include "control/kube/review.h"
 #include "control/kube/status_writer.h"
+#include "control/kube/versions.h"
 
 struct kube {
     struct loop *loop;
     struct kube_config config;
     struct client *client;
     struct mirror *mirror;
+    struct versions *versions;
+    struct relay *relay;
     struct election *election;
     struct status_writer *writer;
     struct reviews *reviews;
@@ -35,6 +39,8 @@ struct kube {
     struct store *store;                /* borrows */
     const struct outcome *outcome;      /* borrows; of the last run */
     struct text proxy_image, server_name, xds_address;
+    bool is_raised; /* versions_get says more of the same */
+    struct defer raised;
     const struct kube_events *events;
     void *owner;
 };
@@ -57,10 +63,66 @@ static void on_removed(void *owner, struct store_key key)
     status_writer_forget(kube->writer, key);
 }
 
+static void on_listed(void *owner)
+{
+    versions_listed(((struct kube *)owner)->versions);
+}
+
+/* Not at once: this comes in the midst of what a data plane says. */
+static void on_raised(void *owner)
+{
+    struct kube *kube = owner;
+    kube->is_raised = true;
+    loop_defer(kube->loop, &kube->raised);
+}
+
+static void on_gone_back(void *owner, uint64_t epoch)
+{
+    struct kube *kube = owner;
+    if (!election_is_held(kube->election))
+        return;
+    log_warn("data planes hold what the API server does not know any more",
+             log_int("epoch", (int64_t)epoch));
+    election_raise(kube->election, epoch);
+}
+
+static void on_statement(void *owner, const struct statement *statement)
+{
+    struct kube *kube = owner;
+    if (statement->claim != NULL)
+        versions_refused(kube->versions, statement->claim);
+    kube->events->on_statement(kube->owner, statement);
+}
+
+static uint64_t count_nodes(void *owner)
+{
+    struct kube *kube = owner;
+    return kube->events->nodes(kube->owner);
+}
+
+static const struct snapshot_version *claim_of(void *owner)
+{
+    return versions_claim(((struct kube *)owner)->versions);
+}
+
+static bool is_there(void *owner, struct text gateway)
+{
+    const struct kube *kube = owner;
+    struct text rest = gateway, namespace = TEXT_NONE;
+    return text_split(&rest, '/', &namespace) &&
+           store_get(kube->store, KIND_GATEWAY, namespace, rest) != NULL;
+}
+
 static bool may_write(void *owner)
 {
     struct kube *kube = owner;
     return election_is_held(kube->election);
+}
+
+static bool may_say(void *owner)
+{
+    const struct kube *kube = owner;
+    return versions_are_known(kube->versions) && election_is_held(kube->election);
 }
 
 static const char *api_version(void *owner, enum kind_id kind)
@@ -86,6 +148,14 @@ static void on_held(void *owner)
     status_writer_begin(kube->writer);
     if (kube->provision != NULL)
         provision_begin(kube->provision);
+    kube->events->on_held(kube->owner);
+}
+
+static void on_election_changed(void *owner)
+{
+    struct kube *kube = owner;
+    versions_epoch(kube->versions, election_epoch(kube->election));
+    relay_hurry(kube->relay); /* who leads now shall hear it all */
 }
 
 static void on_lost(void *owner)
@@ -93,7 +163,6 @@ static void on_lost(void *owner)
     struct kube *kube = owner;
     log_warn("this control plane leads no more",
              log_text("holder", election_holder(kube->election)));
-    kube->events->on_lost(kube->owner);
 }
 
 static void on_released(void *owner)
@@ -216,28 +285,68 @@ static void expect_data_planes(struct kube *kube, const struct kube_options *opt
     });
 }
 
+static void watch_and_tell(struct kube *kube, const struct kube_options *options,
+                           struct text identity)
+{
+    static const struct mirror_events MIRROR_EVENTS = {on_change, on_object, on_removed, on_listed};
+    static const struct versions_events VERSIONS_EVENTS = {on_raised, on_gone_back};
+    static const struct relay_events RELAY_EVENTS = {on_statement, count_nodes, claim_of, is_there,
+                                                     may_write};
+    kube->mirror = mirror_new(&(struct mirror_options){
+        .loop = kube->loop,
+        .client = kube->client,
+        .store = kube->store,
+        .relist_ms = options->relist_ms,
+        .events = &MIRROR_EVENTS,
+        .owner = kube,
+    });
+    kube->versions = versions_new(kube->loop, kube->mirror, &VERSIONS_EVENTS, kube);
+    kube->relay = relay_new(&(struct relay_options){
+        .loop = kube->loop,
+        .client = kube->client,
+        .namespace = kube->config.namespace,
+        .identity = identity,
+        .events = &RELAY_EVENTS,
+        .owner = kube,
+    });
+}
+
+static void on_raised_later(void *owner)
+{
+    struct kube *kube = owner;
+    kube->events->on_change(kube->owner);
+}
+
 struct kube *kube_new(const struct kube_options *options)
 {
-    static const struct mirror_events MIRROR_EVENTS = {on_change, on_object, on_removed};
-    static const struct election_events ELECTION_EVENTS = {on_held, on_lost, on_released};
+    static const struct election_events ELECTION_EVENTS = {on_held, on_lost, on_released,
+                                                           on_election_changed};
     struct kube *kube = memory_new(struct kube);
     kube->loop = options->loop;
     kube->events = options->events;
     kube->owner = options->owner;
     kube->store = options->store;
+    defer_init(&kube->raised, kube, on_raised_later);
     if (!load(kube, options)) {
         kube_free(kube);
         return NULL;
     }
-    kube->mirror = mirror_new(kube->loop, kube->client, options->store, &MIRROR_EVENTS, kube);
     struct text self = identity(&kube->config.arena);
-    kube->election = election_new(kube->loop, kube->client, kube->config.namespace, self,
-                                  &ELECTION_EVENTS, kube);
+    kube->election = election_new(&(struct election_options){
+        .loop = kube->loop,
+        .client = kube->client,
+        .namespace = kube->config.namespace,
+        .identity = self,
+        .lease_ms = options->lease_ms,
+        .events = &ELECTION_EVENTS,
+        .owner = kube,
+    });
+    watch_and_tell(kube, options, self);
     kube->writer = status_writer_new(&(struct status_writer_options){
         .loop = kube->loop,
         .client = kube->client,
         .controller = options->controller,
-        .may_write = may_write,
+        .may_write = may_say,
         .api_version = api_version,
         .on_written = on_status_written,
         .owner = kube,
@@ -268,7 +377,10 @@ void kube_free(struct kube *kube)
     bundle_free(kube->bundle);
     status_writer_free(kube->writer);
     election_free(kube->election);
+    relay_free(kube->relay);
+    versions_free(kube->versions);
     mirror_free(kube->mirror);
+    loop_undefer(kube->loop, &kube->raised);
     client_free(kube->client);
     kube_config_fini(&kube->config);
     free(kube);
@@ -278,6 +390,7 @@ void kube_start(struct kube *kube)
 {
     election_start(kube->election);
     bundle_start(kube->bundle);
+    relay_start(kube->relay);
     if (kube->credentials != NULL)
         credentials_start(kube->credentials);
     else
@@ -315,9 +428,58 @@ void kube_ask(struct kube *kube, uint64_t ticket, struct text token)
         review_ask(kube->reviews, ticket, token);
 }
 
+bool kube_is_ready(const struct kube *kube)
+{
+    return versions_are_known(kube->versions);
+}
+
+bool kube_versions(struct kube *kube, struct snapshot_version *ret_label,
+                   struct snapshot_version *ret_seen)
+{
+    bool is_raised = kube->is_raised;
+    kube->is_raised = false;
+    versions_get(kube->versions, ret_label, ret_seen);
+    return is_raised;
+}
+
+void kube_refused_older(struct kube *kube, const struct snapshot_version *held)
+{
+    versions_refused(kube->versions, held);
+    if (versions_claim(kube->versions) != NULL)
+        relay_hurry(kube->relay);
+}
+
+void kube_applied(struct kube *kube, struct text gateway, const struct snapshot_version *seen,
+                  struct digest digest, bool is_news)
+{
+    relay_applied(kube->relay, gateway, seen, digest);
+    if (is_news && !election_is_held(kube->election))
+        relay_hurry(kube->relay);
+}
+
+void kube_refused(struct kube *kube, const struct statement_refusal *refusal)
+{
+    relay_refused(kube->relay, refusal);
+}
+
+void kube_retell(struct kube *kube)
+{
+    relay_retell(kube->relay);
+}
+
+bool kube_says(const struct kube *kube, struct store_key key, const char *condition)
+{
+    return status_writer_says(kube->writer, key, condition);
+}
+
 bool kube_is_leader(struct kube *kube)
 {
     return election_is_held(kube->election);
+}
+
+void kube_replicas_json(const struct kube *kube, struct json *json)
+{
+    relay_json(kube->relay, election_holder(kube->election), json);
 }
 
 void kube_json(const struct kube *kube, struct json *json)

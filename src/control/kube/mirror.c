@@ -16,9 +16,12 @@ struct shelf {
     enum kind_id kind;
     struct reflector *reflector; /* owns; NULL: a number that is no kind */
     struct arena arena;          /* of the names in `seen` */
-    struct map seen;             /* "namespace/name" of the list in hand */
-    uint64_t version;
+    struct map listed;           /* "namespace/name" of the list in hand */
+    uint64_t label, seen;        /* see mirror_versions */
+    uint64_t gaps;               /* changes that only a list told */
     bool is_listing;
+    bool is_changed; /* by the list in hand */
+    bool is_asked;   /* a list that is to come was asked for */
     bool is_counted; /* among those that were listed */
 };
 
@@ -30,6 +33,7 @@ struct mirror {
     struct vault *vault; /* owns: which Secrets are kept */
     bool is_vault_open;  /* what names Secrets was listed, so they are, too */
     bool is_sweep_due;   /* something may name other Secrets than before */
+    uint32_t relist_ms;
     struct shelf shelves[KIND_COUNT];
     size_t kind_count, listed_count;
     struct timer gather;     /* armed: a change waits for others */
@@ -47,6 +51,8 @@ static void touch(struct mirror *mirror)
 static void on_gathered(void *owner)
 {
     struct mirror *mirror = owner;
+    if (!mirror_is_whole(mirror))
+        return; /* the end of the list comes here again */
     uint64_t now = MAX(loop_now_ms(mirror->loop), (uint64_t)1);
     if (mirror->waits_since_ms == 0)
         mirror->waits_since_ms = now;
@@ -74,19 +80,20 @@ static struct text path_of(struct arena *arena, struct store_key key)
     return arena_printf(arena, TEXT_FMT "/" TEXT_FMT, TEXT_ARG(key.namespace), TEXT_ARG(key.name));
 }
 
-static void end_seen(struct shelf *shelf)
+static void end_list(struct shelf *shelf)
 {
-    map_fini(&shelf->seen);
+    map_fini(&shelf->listed);
     arena_fini(&shelf->arena);
-    map_init(&shelf->seen);
+    map_init(&shelf->listed);
     arena_init(&shelf->arena, 0);
 }
 
 static void on_list(void *owner)
 {
     struct shelf *shelf = owner;
-    end_seen(shelf);
+    end_list(shelf);
     shelf->is_listing = true;
+    shelf->is_changed = false;
 }
 
 static void log_errors(const struct faults *faults)
@@ -117,9 +124,10 @@ static void on_put(struct mirror *mirror, const struct kind_object *object)
 }
 
 /* An object with errors keeps its last good form, as in files; the API server's schemas let hardly
- * any through. */
-static void put(struct mirror *mirror, const struct value *object)
+ * any through. True: something changed. */
+static bool put(struct mirror *mirror, const struct value *object)
 {
+    bool is_changed = false;
     struct kind_objects objects = {0};
     struct faults faults;
     struct arena arena;
@@ -130,12 +138,15 @@ static void put(struct mirror *mirror, const struct value *object)
     for (size_t i = 0; i < objects.count; i++) {
         if (objects.items[i]->error_count > 0)
             log_errors(&faults);
-        else if (store_put(mirror->store, kind_object_ref(objects.items[i]), now))
+        else if (store_put(mirror->store, kind_object_ref(objects.items[i]), now)) {
             on_put(mirror, objects.items[i]);
+            is_changed = true;
+        }
     }
     kind_objects_fini(&objects);
     faults_fini(&faults);
     arena_fini(&arena);
+    return is_changed;
 }
 
 static uint64_t version_of(struct text version)
@@ -151,20 +162,25 @@ static void on_secret(void *owner, const struct value *secret)
     const struct kind_object *held = store_get(mirror->store, key.kind, key.namespace, key.name);
     struct text version = value_string(value_get(value_get(secret, "metadata"), "resourceVersion"));
     if (held == NULL || version_of(held->meta.resource_version) < version_of(version))
-        put(mirror, secret);
+        (void)put(mirror, secret);
 }
 
 static void on_object(void *owner, const struct value *object, uint64_t version)
 {
-    (void)version;
     struct shelf *shelf = owner;
     struct mirror *mirror = shelf->mirror;
     struct store_key key = key_of(shelf, object);
-    if (shelf->is_listing)
-        map_put(&shelf->seen, path_of(&shelf->arena, key), shelf);
-    if (shelf->kind == KIND_SECRET && !vault_is_named(mirror->vault, key))
+    bool is_kept = shelf->kind != KIND_SECRET || vault_is_named(mirror->vault, key);
+    bool is_changed = is_kept && put(mirror, object);
+    if (shelf->is_listing) {
+        map_put(&shelf->listed, path_of(&shelf->arena, key), shelf);
+        shelf->gaps += shelf->is_counted && is_changed && version <= shelf->seen;
+        shelf->is_changed |= is_changed || version > shelf->label;
+    } else if (version != 0) {
+        shelf->label = shelf->seen = version;
+    }
+    if (!is_kept)
         return;
-    put(mirror, object);
     if (mirror->events->on_object != NULL)
         mirror->events->on_object(mirror->owner, shelf->kind, object);
 }
@@ -180,9 +196,11 @@ static void take_out(struct mirror *mirror, struct store_key key)
         touch(mirror);
 }
 
-static void on_removed(void *owner, const struct value *object)
+static void on_removed(void *owner, const struct value *object, uint64_t version)
 {
     struct shelf *shelf = owner;
+    if (version != 0)
+        shelf->label = shelf->seen = version;
     take_out(shelf->mirror, key_of(shelf, object));
 }
 
@@ -203,7 +221,7 @@ static void count(struct shelf *shelf)
     loop_arm(mirror->loop, &mirror->gather, 1);
 }
 
-static void on_listed(void *owner)
+static void on_listed(void *owner, uint64_t version)
 {
     struct shelf *shelf = owner;
     struct mirror *mirror = shelf->mirror;
@@ -215,21 +233,30 @@ static void on_listed(void *owner)
     for (size_t i = 0; i < list.count; i++) {
         const struct kind_meta *meta = &list.items[i]->meta;
         struct store_key key = {shelf->kind, meta->namespace, meta->name};
-        if (map_get(&shelf->seen, path_of(&arena, key)) == NULL)
+        if (map_get(&shelf->listed, path_of(&arena, key)) == NULL)
             gone[gone_count++] = (struct store_key){shelf->kind, arena_text(&arena, key.namespace),
                                                     arena_text(&arena, key.name)};
     }
     for (size_t i = 0; i < gone_count; i++)
         take_out(mirror, gone[i]);
     arena_fini(&arena);
-    end_seen(shelf);
-    shelf->is_listing = false;
+    end_list(shelf);
+    bool is_changed = gone_count > 0 || shelf->is_changed || version < shelf->seen;
+    shelf->gaps += shelf->is_counted && version == shelf->seen ? gone_count : 0;
+    if (version != 0 && (is_changed || shelf->label == 0))
+        shelf->label = version;
+    if (version != 0)
+        shelf->seen = version;
+    shelf->is_listing = shelf->is_asked = false;
     count(shelf);
+    touch(mirror); /* a burst may have waited for the end of this */
+    if (mirror->events->on_listed != NULL)
+        mirror->events->on_listed(mirror->owner);
 }
 
 static void on_version(void *owner, uint64_t version)
 {
-    ((struct shelf *)owner)->version = version;
+    ((struct shelf *)owner)->seen = version;
 }
 
 static const char *selector_of(enum kind_id kind)
@@ -251,7 +278,7 @@ static void add_kind(struct mirror *mirror, struct client *client, const struct 
     struct shelf *shelf = &mirror->shelves[kind->id];
     shelf->mirror = mirror;
     shelf->kind = kind->id;
-    map_init(&shelf->seen);
+    map_init(&shelf->listed);
     arena_init(&shelf->arena, 0);
     shelf->reflector = reflector_new(&(struct reflector_options){
         .loop = mirror->loop,
@@ -261,6 +288,7 @@ static void add_kind(struct mirror *mirror, struct client *client, const struct 
         .version_count = ARRAY_LEN(kind->versions),
         .plural = reflector_plural(&arena, kind->name).data,
         .selector = selector_of(kind->id),
+        .relist_ms = mirror->relist_ms,
         .events = &EVENTS,
         .owner = shelf,
     });
@@ -268,21 +296,24 @@ static void add_kind(struct mirror *mirror, struct client *client, const struct 
     arena_fini(&arena);
 }
 
-struct mirror *mirror_new(struct loop *loop, struct client *client, struct store *store,
-                          const struct mirror_events *events, void *owner)
+struct mirror *mirror_new(const struct mirror_options *options)
 {
     struct mirror *mirror = memory_new(struct mirror);
-    mirror->loop = loop;
-    mirror->store = store;
-    mirror->events = events;
-    mirror->owner = owner;
-    mirror->vault = vault_new(&(struct vault_options){
-        .loop = loop, .client = client, .store = store, .on_secret = on_secret, .owner = mirror});
+    mirror->loop = options->loop;
+    mirror->store = options->store;
+    mirror->relist_ms = options->relist_ms;
+    mirror->events = options->events;
+    mirror->owner = options->owner;
+    mirror->vault = vault_new(&(struct vault_options){.loop = options->loop,
+                                                      .client = options->client,
+                                                      .store = options->store,
+                                                      .on_secret = on_secret,
+                                                      .owner = mirror});
     timer_init(&mirror->gather, mirror, on_gathered);
     for (int id = KIND_NONE + 1; id < KIND_COUNT; id++) {
         const struct registry_kind *kind = registry_get((enum kind_id)id);
         if (kind != NULL)
-            add_kind(mirror, client, kind);
+            add_kind(mirror, options->client, kind);
     }
     return mirror;
 }
@@ -294,7 +325,7 @@ void mirror_free(struct mirror *mirror)
     for (size_t i = 0; i < KIND_COUNT; i++) {
         struct shelf *shelf = &mirror->shelves[i];
         reflector_free(shelf->reflector);
-        map_fini(&shelf->seen);
+        map_fini(&shelf->listed);
         if (shelf->mirror != NULL)
             arena_fini(&shelf->arena);
     }
@@ -311,14 +342,74 @@ void mirror_start(struct mirror *mirror)
             reflector_start(mirror->shelves[i].reflector);
 }
 
-bool mirror_is_synced(const struct mirror *mirror)
+bool mirror_is_whole(const struct mirror *mirror)
 {
+    for (size_t i = 0; i < KIND_COUNT; i++)
+        if (mirror->shelves[i].is_listing)
+            return false;
     return mirror->synced;
 }
 
-uint64_t mirror_version(const struct mirror *mirror, enum kind_id kind)
+void mirror_versions(const struct mirror *mirror, struct snapshot_version *ret_label,
+                     struct snapshot_version *ret_seen)
 {
-    return mirror->shelves[kind].version;
+    *ret_label = *ret_seen = (struct snapshot_version){0};
+    for (size_t i = 0; i < KIND_COUNT; i++) {
+        const struct shelf *shelf = &mirror->shelves[i];
+        struct text name = shelf->label == 0 ? TEXT_NONE : text_of(kind_name(shelf->kind));
+        if (shelf->label != 0)
+            CHECK(version_set(ret_label, name, shelf->label) &&
+                  version_set(ret_seen, name, shelf->seen));
+    }
+}
+
+static struct shelf *shelf_of(struct mirror *mirror, const char *kind)
+{
+    for (size_t i = 0; i < KIND_COUNT; i++)
+        if (mirror->shelves[i].reflector != NULL &&
+            strcmp(kind_name(mirror->shelves[i].kind), kind) == 0)
+            return &mirror->shelves[i];
+    return NULL;
+}
+
+static void ask(struct shelf *shelf)
+{
+    if (shelf->is_asked)
+        return;
+    shelf->is_asked = true;
+    reflector_relist(shelf->reflector);
+}
+
+bool mirror_cover(struct mirror *mirror, const struct snapshot_version *held, bool asks)
+{
+    bool is_covered = true;
+    for (uint32_t i = 0; i < held->count; i++) {
+        const struct version_component *component = &held->vector[i];
+        struct shelf *shelf = shelf_of(mirror, component->kind);
+        if (shelf != NULL && component->revision <= shelf->seen) {
+            shelf->label = MAX(shelf->label, component->revision);
+            continue;
+        }
+        is_covered = false;
+        if (shelf != NULL && asks)
+            ask(shelf);
+    }
+    return is_covered;
+}
+
+void mirror_relist(struct mirror *mirror)
+{
+    for (size_t i = 0; i < KIND_COUNT; i++)
+        if (mirror->shelves[i].reflector != NULL)
+            ask(&mirror->shelves[i]);
+}
+
+bool mirror_is_asking(const struct mirror *mirror)
+{
+    for (size_t i = 0; i < KIND_COUNT; i++)
+        if (mirror->shelves[i].is_asked)
+            return true;
+    return false;
 }
 
 const char *mirror_api_version(const struct mirror *mirror, enum kind_id kind)
@@ -339,12 +430,13 @@ void mirror_json(const struct mirror *mirror, struct json *json)
         json_string(json, "name", kind_name(shelf->kind));
         json_string(json, "version", reflector_version(shelf->reflector));
         json_int(json, "objects", (int64_t)store_count(mirror->store, shelf->kind));
-        json_int(json, "revision", (int64_t)shelf->version);
+        json_int(json, "revision", (int64_t)shelf->seen);
         json_bool(json, "listed", reflector_is_listed(shelf->reflector));
         json_bool(json, "missing", reflector_is_missing(shelf->reflector));
         json_int(json, "lists", (int64_t)counters->lists);
         json_int(json, "watches", (int64_t)counters->watches);
         json_int(json, "expired", (int64_t)counters->expired);
+        json_int(json, "gaps", (int64_t)shelf->gaps);
         json_int(json, "failures", (int64_t)counters->failures);
         if (why != NULL)
             json_string(json, "why", why);

@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "control/kube/reflector.h"
 #include "control/store/store.h"
+#include "schema/version.h"
 
 struct mirror;
 
@@ -16,18 +17,37 @@ struct mirror_events {
     void (*on_object)(void *owner, enum kind_id kind, const struct value *object);
     /* It is gone. May be NULL. */
     void (*on_removed)(void *owner, struct store_key key);
+    /* A kind was listed again, to its end. May be NULL. */
+    void (*on_listed)(void *owner);
 };
 
-/* Borrows the client and the store. */
-struct mirror *mirror_new(struct loop *loop, struct client *client, struct store *store,
-                          const struct mirror_events *events, void *owner);
+struct mirror_options {
+    struct loop *loop;
+    struct client *client; /* borrows, as the store */
+    struct store *store;
+    uint32_t relist_ms; /* see reflector.h */
+    const struct mirror_events *events;
+    void *owner;
+};
+struct mirror *mirror_new(const struct mirror_options *options);
 void mirror_free(struct mirror *mirror);
 void mirror_start(struct mirror *mirror);
 
-/* Every kind was listed: the store is whole. */
-bool mirror_is_synced(const struct mirror *mirror);
-/* The last resourceVersion told of a kind, bookmarks included; 0: none. */
-uint64_t mirror_version(const struct mirror *mirror, enum kind_id kind);
+/* The store is a cut: every kind was listed, and no list is half told. */
+bool mirror_is_whole(const struct mirror *mirror);
+/* What the store is as of, a component a kind. `label`: when anything of the kind changed last, as
+ * far as we can know (after a list: the list's revision). `seen`: up to where we were told all,
+ * bookmarks included. Two replicas that hear the same events have the same labels; that one of them
+ * saw a bookmark more makes no difference. */
+void mirror_versions(const struct mirror *mirror, struct snapshot_version *ret_label,
+                     struct snapshot_version *ret_seen);
+/* Somebody holds a state with this label. Raises ours to it where we have seen as much; where we
+ * have not, `asks` has the kind listed again. False: some component of ours is still lower. */
+bool mirror_cover(struct mirror *mirror, const struct snapshot_version *held, bool asks);
+/* Lists every kind again. */
+void mirror_relist(struct mirror *mirror);
+/* A list that mirror_cover or mirror_relist asked for is not there yet. */
+bool mirror_is_asking(const struct mirror *mirror);
 /* "v1": what is asked for; for paths. */
 const char *mirror_api_version(const struct mirror *mirror, enum kind_id kind);
 /* An array with one object a kind: how it is doing. */

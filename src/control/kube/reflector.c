@@ -122,7 +122,7 @@ static void miss(struct reflector *reflector)
     (void)snprintf(reflector->why, sizeof(reflector->why), "the API server has no such kind");
     options->events->on_list(options->owner);
     reflector->listed = true;
-    options->events->on_listed(options->owner);
+    options->events->on_listed(options->owner, 0);
 }
 
 /* ---- documents ---- */
@@ -203,13 +203,10 @@ static void end_list(struct reflector *reflector, struct text version)
     reflector->is_listing = false;
     reflector->attempt = reflector->missing = 0;
     reflector->why[0] = '\0';
-    reflector->relist_ms =
-        loop_now_ms(options->loop) + jitter(reflector, 2u * LIMIT_KUBE_RELIST_MS);
+    reflector->relist_ms = loop_now_ms(options->loop) + jitter(reflector, options->relist_ms);
     again_after(reflector, 1);
     reflector->listed = true;
-    options->events->on_listed(options->owner);
-    if (reflector->told != 0)
-        options->events->on_version(options->owner, reflector->told);
+    options->events->on_listed(options->owner, reflector->told);
 }
 
 static bool take_page(struct reflector *reflector, struct arena *arena, struct text body)
@@ -268,7 +265,7 @@ static void on_page(void *owner, const struct client_answer *answer)
 static struct text base_path(const struct reflector *reflector, struct arena *arena)
 {
     return reflector_path(arena, reflector->options.group, reflector_version(reflector),
-                          reflector->plural, TEXT_NONE, TEXT_NONE);
+                          reflector->plural, reflector->options.namespace, TEXT_NONE);
 }
 
 static void add_selector(const struct reflector *reflector, struct builder *path)
@@ -334,16 +331,21 @@ static void take_event(struct reflector *reflector, struct text type, const stru
     const struct reflector_options *options = &reflector->options;
     struct text version = version_of(object);
     uint64_t number = number_of(version);
+    bool is_bookmark = text_is(type, "BOOKMARK");
+    if (is_bookmark && number != 0 && number < reflector->told) {
+        reflector_relist(reflector);
+        return;
+    }
     if (number != 0 && number <= reflector->told)
         return; /* told already: a duplicate, or an older form of what we have */
     if (text_is(type, "DELETED"))
-        options->events->on_removed(options->owner, object);
+        options->events->on_removed(options->owner, object, number);
     else if (text_is(type, "ADDED") || text_is(type, "MODIFIED"))
         options->events->on_object(options->owner, object, number);
     if (version.len > 0)
         set(&reflector->resource_version, version);
     reflector->told = MAX(reflector->told, number);
-    if (number != 0)
+    if (is_bookmark && number != 0)
         options->events->on_version(options->owner, number);
 }
 
@@ -417,17 +419,20 @@ static void watch(struct reflector *reflector)
     const struct client_request request = {.method = "GET", .path = builder_text(&path)};
     reflector->call = client_start(reflector->options.client, &request, &EVENTS, reflector);
     loop_arm(loop, &reflector->silence, LIMIT_KUBE_SILENCE_MS);
+    if (reflector->relist_ms > loop_now_ms(loop)) /* a watch may outlast the time of a list */
+        again_after(reflector, reflector->relist_ms - loop_now_ms(loop));
     arena_fini(&arena);
 }
 
 static void step(void *owner)
 {
     struct reflector *reflector = owner;
-    if (reflector->call != NULL)
+    bool is_due = reflector->resource_version != NULL &&
+                  loop_now_ms(reflector->options.loop) >= reflector->relist_ms;
+    if (is_due)
+        reflector_relist(reflector);
+    if (is_due || reflector->call != NULL)
         return;
-    if (reflector->resource_version != NULL &&
-        loop_now_ms(reflector->options.loop) >= reflector->relist_ms)
-        forget(reflector);
     if (reflector->resource_version == NULL)
         list(reflector);
     else
@@ -460,6 +465,15 @@ void reflector_free(struct reflector *reflector)
 void reflector_start(struct reflector *reflector)
 {
     step(reflector);
+}
+
+void reflector_relist(struct reflector *reflector)
+{
+    client_cancel(reflector->call);
+    reflector->call = NULL;
+    loop_disarm(reflector->options.loop, &reflector->silence);
+    forget(reflector);
+    again_after(reflector, 1);
 }
 
 bool reflector_is_listed(const struct reflector *reflector)

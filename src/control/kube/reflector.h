@@ -2,9 +2,10 @@
  * enough to hold a copy; it holds none itself.
  *
  * A list is consistent (no resourceVersion is given), so that what a lagging cache says is never
- * taken for the state; a watch resumes where the last event or bookmark was; 410 lists again; and a
- * list is made now and then anyway, in case an event was lost. A kind that the server does not have
- * counts as listed and empty, and is asked for again. */
+ * taken for the state; a watch resumes where the last event or bookmark was; 410 lists again, and
+ * so does a bookmark from before what was told (the store went back); and a list is made now and
+ * then anyway, in case an event was lost. A kind that the server does not have counts as listed and
+ * empty, and is asked for again. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
@@ -19,10 +20,11 @@ struct reflector_events {
     /* The object is there now, like this. `version` is the resourceVersion as a number, 0 if it is
      * none. The document lives for this call. */
     void (*on_object)(void *owner, const struct value *object, uint64_t version);
-    void (*on_removed)(void *owner, const struct value *object);
-    /* What was not told since on_list is gone. */
-    void (*on_listed)(void *owner);
-    /* The server says that all up to here was told (a list's end, an event, a bookmark). */
+    void (*on_removed)(void *owner, const struct value *object, uint64_t version);
+    /* What was not told since on_list is gone; the list is as of `version`, 0: there is no such
+     * kind. */
+    void (*on_listed)(void *owner, uint64_t version);
+    /* A bookmark: all up to here was told. */
     void (*on_version)(void *owner, uint64_t version);
 };
 
@@ -34,6 +36,8 @@ struct reflector_options {
     size_t version_count;        /* at most */
     const char *plural;          /* "httproutes"; copied */
     const char *selector;        /* "fieldSelector=..." or NULL */
+    struct text namespace;       /* whose objects; empty: of all; borrowed for good */
+    uint32_t relist_ms;          /* at most so long between two lists, should an event get lost */
     const struct reflector_events *events;
     void *owner;
 };
@@ -42,6 +46,8 @@ struct reflector_options {
 struct reflector *reflector_new(const struct reflector_options *options);
 void reflector_free(struct reflector *reflector);
 void reflector_start(struct reflector *reflector);
+/* Lists again, now: what is told then is no older than this call. */
+void reflector_relist(struct reflector *reflector);
 
 /* A whole list was told once, or the kind is not there. */
 bool reflector_is_listed(const struct reflector *reflector);

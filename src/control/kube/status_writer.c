@@ -442,6 +442,26 @@ void status_writer_take(struct status_writer *writer, const struct outcome *outc
     loop_defer(writer->options.loop, &writer->pump);
 }
 
+bool status_writer_says(const struct status_writer *writer, struct store_key key,
+                        const char *condition)
+{
+    const struct entry *entry = find(writer, key);
+    bool is_true = false;
+    struct arena arena;
+    if (entry == NULL || entry->live == NULL)
+        return false;
+    arena_init(&arena, 0);
+    const struct value *all = value_get(parse(&arena, text_of(entry->live)), "conditions");
+    for (size_t i = 0; all != NULL && all->kind == VALUE_LIST && i < all->list.count; i++) {
+        const struct value *one = all->list.items[i];
+        is_true |= text_is(value_string(value_get(one, "type")), condition) &&
+                   text_is(value_string(value_get(one, "status")), "True") &&
+                   value_int(value_get(one, "observedGeneration"), -1) == entry->generation;
+    }
+    arena_fini(&arena);
+    return is_true;
+}
+
 void status_writer_begin(struct status_writer *writer)
 {
     struct map_entry *item;

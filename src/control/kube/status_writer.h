@@ -13,7 +13,7 @@ struct status_writer_options {
     struct loop *loop;
     struct client *client;
     struct text controller;
-    bool (*may_write)(void *owner); /* asked right before each write */
+    bool (*may_write)(void *owner); /* asked before each write is made, and before it is sent */
     const char *(*api_version)(void *owner, enum kind_id kind);
     /* A status was written over `before` (NULL: there was none). */
     void (*on_written)(void *owner, struct store_key key, const struct value *before,
@@ -31,6 +31,9 @@ void status_writer_forget(struct status_writer *writer, struct store_key key);
 /* What a run came to. The outcome is kept and asked until the next one. */
 void status_writer_take(struct status_writer *writer, const struct outcome *outcome,
                         const struct outcome_edits *edits);
+/* The live status has this condition True, of the object's newest generation. */
+bool status_writer_says(const struct status_writer *writer, struct store_key key,
+                        const char *condition);
 /* We lead from now on: everything is compared once. */
 void status_writer_begin(struct status_writer *writer);
 

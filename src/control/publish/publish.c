@@ -17,7 +17,8 @@
 #define REMEMBERED 256 /* pushes whose outcome revision is known */
 
 struct pushed {
-    struct snapshot_version version;
+    struct snapshot_version version, seen;
+    struct digest digest;
     uint64_t revision; /* of the outcome */
 };
 
@@ -25,6 +26,7 @@ struct publish {
     struct loop *loop;
     const struct publish_events *events;
     void *owner;
+    bool has_ledger;
     struct ledger ledger;
     struct delta_server *server;
     struct scopes *scopes; /* NULL: every data plane serves all Gateways */
@@ -63,6 +65,35 @@ static void on_turned(void *owner, struct text gateway, enum resource_type type,
     delta_server_turn(publish->server, gateway, type, name);
 }
 
+/* The newest push that is no newer than `version`, or that has this digest. */
+static const struct pushed *find_pushed(const struct publish *publish,
+                                        const struct snapshot_version *version,
+                                        const struct digest *digest)
+{
+    size_t oldest = publish->pushed_count > REMEMBERED ? publish->pushed_count - REMEMBERED : 0;
+    for (size_t i = publish->pushed_count; i > oldest; i--) {
+        const struct pushed *pushed = &publish->pushed[(i - 1) % REMEMBERED];
+        enum version_order order = version_compare(version, &pushed->version);
+        if (order == VERSION_EQUAL || order == VERSION_NEWER ||
+            (digest != NULL && digest_equal(*digest, pushed->digest)))
+            return pushed;
+    }
+    return NULL;
+}
+
+static struct pushed *newest(struct publish *publish)
+{
+    return publish->pushed_count == 0 ? NULL
+                                      : &publish->pushed[(publish->pushed_count - 1) % REMEMBERED];
+}
+
+static void note(struct publish *publish, const struct snapshot_version *version,
+                 const struct snapshot_version *seen, uint64_t revision)
+{
+    publish->pushed_count++;
+    *newest(publish) = (struct pushed){*version, *seen, publish->digest, revision};
+}
+
 static void on_ack(void *owner, const struct delta_node *node,
                    const struct snapshot_version *version, uint64_t apply_us)
 {
@@ -70,15 +101,12 @@ static void on_ack(void *owner, const struct delta_node *node,
     log_info("snapshot applied", log_str("node", node->id),
              log_str("version", node->applied == NULL ? "" : node->applied),
              log_int("apply_us", (int64_t)apply_us));
-    size_t oldest = publish->pushed_count > REMEMBERED ? publish->pushed_count - REMEMBERED : 0;
-    for (size_t i = publish->pushed_count; i > oldest; i--) {
-        const struct pushed *pushed = &publish->pushed[(i - 1) % REMEMBERED];
-        enum version_order order = version_compare(version, &pushed->version);
-        if (order != VERSION_EQUAL && order != VERSION_NEWER)
-            continue;
-        publish->events->on_applied(publish->owner, gateway_of(node), pushed->revision);
+    const struct pushed *pushed = find_pushed(publish, version, NULL);
+    if (pushed == NULL)
         return;
-    }
+    const struct publish_applied applied = {gateway_of(node), pushed->revision, pushed->seen,
+                                            pushed->digest};
+    publish->events->on_applied(publish->owner, &applied);
 }
 
 static void tell_faults(struct publish *publish, const Nantian__Config__V1__Refusal *refusal)
@@ -102,6 +130,10 @@ static void overtake(struct publish *publish, const Nantian__Config__V1__Refusal
     struct snapshot_version held;
     if (!version_from_message(refusal->held, &held))
         return;
+    if (!publish->has_ledger) {
+        publish->events->on_behind(publish->owner, &held);
+        return;
+    }
     struct snapshot_version before = ledger_version(&publish->ledger);
     enum version_order order = version_compare(&held, &before);
     if (order == VERSION_OLDER || order == VERSION_EQUAL)
@@ -112,10 +144,7 @@ static void overtake(struct publish *publish, const Nantian__Config__V1__Refusal
     log_warn("a data plane holds a newer version; the counter moves above it",
              log_int("epoch", (int64_t)version.epoch),
              log_int("revision", (int64_t)publish->ledger.revision));
-    uint64_t revision = publish->pushed_count == 0
-                            ? 0
-                            : publish->pushed[(publish->pushed_count - 1) % REMEMBERED].revision;
-    publish->pushed[publish->pushed_count++ % REMEMBERED] = (struct pushed){version, revision};
+    note(publish, &version, &version, publish->pushed_count == 0 ? 0 : newest(publish)->revision);
     delta_server_publish(publish->server, NULL, 0, &version);
 }
 
@@ -161,7 +190,10 @@ struct publish *publish_new(const struct publish_options *options)
     publish->events = options->events;
     publish->owner = options->owner;
     publish->pushed = memory_alloc(REMEMBERED * sizeof(struct pushed));
-    ledger_open(&publish->ledger, options->state_dir, loop_wall_ns(options->loop) / 1000000000u);
+    publish->has_ledger = options->state_dir.len > 0;
+    if (publish->has_ledger)
+        ledger_open(&publish->ledger, options->state_dir,
+                    loop_wall_ns(options->loop) / 1000000000u);
     publish->scopes = options->per_gateway ? scopes_new(on_turned, publish) : NULL;
     publish->server =
         delta_server_new(options->loop, options->per_gateway ? &to_each : &to_all, publish);
@@ -205,13 +237,6 @@ void publish_answer(struct publish *publish, uint64_t ticket, struct text identi
     xds_server_answer(publish->doors, ticket, identity, why);
 }
 
-void publish_drop(struct publish *publish)
-{
-    const struct delta_node *node;
-    for (size_t i = 0; (node = delta_server_node(publish->server, i)) != NULL; i++)
-        delta_server_drop(publish->server, text_of(node->id));
-}
-
 static struct digest content_digest(const struct outcome *outcome)
 {
     struct schema_type_digest types[RESOURCE_TYPES];
@@ -226,16 +251,37 @@ static struct digest content_digest(const struct outcome *outcome)
     return schema_digest_snapshot(types, count);
 }
 
-void publish_push(struct publish *publish, const struct outcome *outcome,
-                  const struct outcome_edits *edits)
+static struct snapshot_version next_version(struct publish *publish,
+                                            const struct publish_label *label)
 {
-    if (edits->resource_count == 0 && publish->pushed_count > 0)
-        return;
-    publish->digest = content_digest(outcome);
+    if (!publish->has_ledger)
+        return label->version;
     if (!ledger_advance(&publish->ledger, publish->digest))
         log_error("the version counter cannot be written; a restart would resend everything",
                   log_str("path", publish->ledger.path), log_str("err", strerrordesc_np(errno)));
-    struct snapshot_version version = ledger_version(&publish->ledger);
+    return ledger_version(&publish->ledger);
+}
+
+/* Nothing changed, and what is there needs no other name. */
+static bool is_told(struct publish *publish, const struct outcome_edits *edits,
+                    const struct publish_label *label)
+{
+    struct pushed *last = newest(publish);
+    if (last == NULL || edits->resource_count > 0)
+        return false;
+    if (label == NULL)
+        return true;
+    last->seen = label->seen;
+    return !label->is_raised || version_compare(&label->version, &last->version) == VERSION_EQUAL;
+}
+
+void publish_push(struct publish *publish, const struct outcome *outcome,
+                  const struct outcome_edits *edits, const struct publish_label *label)
+{
+    if (is_told(publish, edits, label))
+        return;
+    publish->digest = content_digest(outcome);
+    struct snapshot_version version = next_version(publish, label);
     struct delta_edit *changes = memory_alloc((edits->resource_count + 1) * sizeof(*changes));
     for (size_t i = 0; i < edits->resource_count; i++)
         changes[i] = (struct delta_edit){
@@ -244,15 +290,23 @@ void publish_push(struct publish *publish, const struct outcome *outcome,
             .bytes = edits->resources[i].bytes,
             .removed = edits->resources[i].bytes.data == NULL,
         };
-    publish->pushed[publish->pushed_count++ % REMEMBERED] =
-        (struct pushed){version, outcome_revision(outcome)};
+    note(publish, &version, label == NULL ? &version : &label->seen, outcome_revision(outcome));
     if (publish->scopes != NULL)
         scopes_take(publish->scopes, changes, edits->resource_count);
     delta_server_publish(publish->server, changes, edits->resource_count, &version);
-    log_info("published", log_int("revision", (int64_t)publish->ledger.revision),
+    log_info("published", log_int("revision", (int64_t)outcome_revision(outcome)),
              log_int("changed", (int64_t)edits->resource_count),
              log_int("resources", (int64_t)resource_set_total(delta_server_set(publish->server))));
     free(changes);
+}
+
+bool publish_covered(const struct publish *publish, const struct snapshot_version *seen,
+                     struct digest digest, uint64_t *ret_revision)
+{
+    const struct pushed *pushed = find_pushed(publish, seen, &digest);
+    if (pushed != NULL)
+        *ret_revision = pushed->revision;
+    return pushed != NULL;
 }
 
 const struct delta_server *publish_server(const struct publish *publish)

@@ -12,21 +12,30 @@ struct reports;
 struct tls_context;
 struct publish;
 
+/* A data plane runs what was published at this outcome_revision (or later). */
+struct publish_applied {
+    struct text gateway; /* "namespace/name": it is one of this Gateway; empty: of all there are */
+    uint64_t revision;
+    struct snapshot_version seen; /* as publish_push was told */
+    struct digest digest;         /* of all that was published, not only to this one */
+};
+
 struct publish_events {
     /* A data plane refused a snapshot because of these resources: leave them out and come again. */
     void (*on_refused)(void *owner, enum resource_type type, struct text name, struct text why);
     /* The refusal is told completely. */
     void (*on_refusals_end)(void *owner);
-    /* A data plane runs what was published at this outcome_revision (or later). It is one of
-     * `gateway` ("namespace/name"); empty: of all that there are. */
-    void (*on_applied)(void *owner, struct text gateway, uint64_t revision);
+    void (*on_applied)(void *owner, const struct publish_applied *applied);
+    /* Of a cluster: a data plane refused what we have because it holds this, which is newer or
+     * cannot be compared. */
+    void (*on_behind)(void *owner, const struct snapshot_version *held);
     /* A data plane came, or its last stream ended; `gateway` as above. */
     void (*on_node)(void *owner, struct text gateway, struct text node, bool joined);
 };
 
 struct publish_options {
     struct loop *loop;
-    struct text state_dir; /* of the version ledger */
+    struct text state_dir; /* of the version ledger; empty: versions are told with each push */
     /* A data plane that says it is one of a Gateway gets what that one needs, and nothing else. */
     bool per_gateway;
     const struct publish_events *events;
@@ -50,12 +59,20 @@ void publish_guard(struct publish *publish, guard_ask ask, void *owner);
 void publish_answer(struct publish *publish, uint64_t ticket, struct text identity,
                     const char *why);
 
-/* Ends the streams of every data plane: each comes back, to whoever takes it then. */
-void publish_drop(struct publish *publish);
-
-/* Brings the data planes to what the outcome is after this run's edits. */
+/* What an outcome is called that came from a cluster. */
+struct publish_label {
+    struct snapshot_version version;
+    struct snapshot_version seen; /* it might be called as much as this */
+    bool is_raised;               /* to be told even if nothing else changed */
+};
+/* Brings the data planes to what the outcome is after this run's edits. `label` is NULL when there
+ * is a ledger. */
 void publish_push(struct publish *publish, const struct outcome *outcome,
-                  const struct outcome_edits *edits);
+                  const struct outcome_edits *edits, const struct publish_label *label);
+/* Some replica's data plane runs a state with this digest, which was whole up to `seen`: that is
+ * no less than what was published here at *ret_revision of the outcome. False: nothing was. */
+MUST_USE bool publish_covered(const struct publish *publish, const struct snapshot_version *seen,
+                              struct digest digest, uint64_t *ret_revision);
 
 const struct reports *publish_reports(const struct publish *publish);
 const struct delta_server *publish_server(const struct publish *publish);

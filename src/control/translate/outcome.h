@@ -71,10 +71,13 @@ void outcome_set_bundle(struct outcome *outcome, struct text version);
 bool outcome_wants_programmed(const struct outcome *outcome, struct text namespace,
                               struct text name);
 /* A data plane refused this resource: it is left out, and what it was made from says so, until its
- * bytes differ. False: there is no such resource. Takes effect in the next translate_apply, which
- * may have no changes. */
+ * bytes differ. False: there is no such resource with bytes of this digest (NULL: any). Takes
+ * effect in the next translate_apply, which may have no changes. */
 bool outcome_refuse(struct outcome *outcome, enum resource_type type, struct text name,
-                    struct text why);
+                    struct text why, const struct digest *digest);
+/* False: there is no such resource. */
+bool outcome_resource_digest(const struct outcome *outcome, enum resource_type type,
+                             struct text name, struct digest *ret_digest);
 
 /* [{"kind":..., "name":..., "status":{...}}, ...] in Kubernetes form, sorted. */
 void outcome_status_json(const struct outcome *outcome, struct json *json);

@@ -204,12 +204,22 @@ const struct store_key *outcome_owner(const struct outcome *outcome, enum resour
     return find_resource(piece, type, name) == NULL ? NULL : &piece->key;
 }
 
-bool outcome_refuse(struct outcome *outcome, enum resource_type type, struct text name,
-                    struct text why)
+bool outcome_resource_digest(const struct outcome *outcome, enum resource_type type,
+                             struct text name, struct digest *ret_digest)
 {
     const struct outcome_resource *resource =
         find_resource(owner_of(outcome, type, name), type, name);
-    if (resource == NULL)
+    if (resource != NULL)
+        *ret_digest = resource->digest;
+    return resource != NULL;
+}
+
+bool outcome_refuse(struct outcome *outcome, enum resource_type type, struct text name,
+                    struct text why, const struct digest *digest)
+{
+    const struct outcome_resource *resource =
+        find_resource(owner_of(outcome, type, name), type, name);
+    if (resource == NULL || (digest != NULL && !digest_equal(*digest, resource->digest)))
         return false;
     struct refusal_entry *entry = memory_new(struct refusal_entry);
     arena_init(&entry->arena, 256);

@@ -526,7 +526,7 @@ static void a_refused_route_is_left_out_until_it_differs(void **state)
     world_init(&world, 1);
     make_many(&world, 2);
     struct text name = TEXT("a/g/l|HTTPRoute/a/r1/0");
-    assert_true(outcome_refuse(world.outcome, RESOURCE_ROUTE, name, TEXT("it smells")));
+    assert_true(outcome_refuse(world.outcome, RESOURCE_ROUTE, name, TEXT("it smells"), NULL));
     const struct outcome_edits *edits = apply(&world);
     assert_int_equal(edits->resource_count, 1);
     assert_null(edits->resources[0].bytes.data);
@@ -541,7 +541,8 @@ static void a_refused_route_is_left_out_until_it_differs(void **state)
     edits = apply(&world);
     assert_int_equal(edits->resource_count, 1);
     assert_non_null(edits->resources[0].bytes.data);
-    assert_false(outcome_refuse(world.outcome, RESOURCE_ROUTE, TEXT("no|such/a/b/0"), TEXT("x")));
+    assert_false(
+        outcome_refuse(world.outcome, RESOURCE_ROUTE, TEXT("no|such/a/b/0"), TEXT("x"), NULL));
     world_fini(&world);
 }
 
@@ -551,7 +552,8 @@ static void a_refused_listener_takes_its_routes_along(void **state)
     struct world world;
     world_init(&world, 1);
     make_many(&world, 3);
-    assert_true(outcome_refuse(world.outcome, RESOURCE_LISTENER, TEXT("a/g/l"), TEXT("no port")));
+    assert_true(
+        outcome_refuse(world.outcome, RESOURCE_LISTENER, TEXT("a/g/l"), TEXT("no port"), NULL));
     apply(&world);
     uint64_t listeners, routes, backends;
     outcome_digest(world.outcome, RESOURCE_LISTENER, &listeners);
@@ -569,11 +571,11 @@ static void refused_backends_and_endpoints_are_replaced(void **state)
     world_init(&world, 1);
     make_many(&world, 1);
     struct text name = TEXT("a/v:80");
-    assert_true(outcome_refuse(world.outcome, RESOURCE_ENDPOINTS, name, TEXT("too many")));
+    assert_true(outcome_refuse(world.outcome, RESOURCE_ENDPOINTS, name, TEXT("too many"), NULL));
     const struct outcome_edits *edits = apply(&world);
     assert_int_equal(edits->resource_count, 1);
     assert_int_equal(edits->resources[0].bytes.len, 0);
-    assert_true(outcome_refuse(world.outcome, RESOURCE_BACKEND, name, TEXT("odd")));
+    assert_true(outcome_refuse(world.outcome, RESOURCE_BACKEND, name, TEXT("odd"), NULL));
     edits = apply(&world);
     assert_int_equal(edits->resource_count, 1);
     assert_non_null(edits->resources[0].bytes.data);
