@@ -9,7 +9,7 @@
  *   --rate R         requests a second (1000)      --requests N   in all (1000)
  *   --connections N  of each kind kept open from the start (8)
  *   --streams N      at a time (0)                 --items N      of each, ten a second (20)
- *   --late MS        (5000)                        --end MS       patience at the end (30000)
+ *   --late MS        (20000)                       --end MS       patience at the end (30000)
  *   --kinds LIST     of h1,h2,new,grpc (all) */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <signal.h>
@@ -169,7 +169,7 @@ int main(int argc, char **argv)
         .requests = 1000,
         .connections = 8,
         .items = 20,
-        .late_ms = 5000,
+        .late_ms = 20000,
         .end_ms = 30000,
         .h1 = true,
         .h2 = true,
