@@ -64,7 +64,7 @@ MUST_USE bool value_parse_yaml(struct text input, struct text file, struct arena
 /* One JSON document, RFC 8259, depth-limited; positions as in YAML. */
 MUST_USE bool value_parse_json(struct text input, struct text file, struct arena *arena,
                                struct value **ret_value, struct faults *faults);
-/* The same, but what is nested too deeply is null: for a list, of which one object must not hide the
- * others. */
+/* The same, but what is nested too deeply is null: for a list, of which one object must not hide
+ * the others. */
 MUST_USE bool value_parse_json_pruned(struct text input, struct text file, struct arena *arena,
                                       struct value **ret_value, struct faults *faults);
