@@ -27,6 +27,7 @@ static const struct http_settings SETTINGS = {
     .body_ms = UINT32_MAX, /* a call may be silent for as long as it wants */
     .version = HTTP_2,
     .stream_window = LIMIT_GRPC_WINDOW,
+    .any_authority = true, /* over a Unix socket some clients name its path there */
 };
 
 static bool is_allowed(struct grpc_peer *peer)

@@ -20,6 +20,7 @@ struct http_settings {
     enum http_version_want version;
     bool allow_h2;       /* serving, HTTP_AUTO: preface or ALPN h2 is taken */
     bool merge_slashes;  /* serving */
+    bool any_authority;  /* serving, HTTP/2: it routes nothing, and need not be a host */
     bool proxy_protocol; /* serving: its header comes first, even before TLS, within header_ms */
     void *chooser;       /* serving: what tls_pick is asked with; NULL: the connection */
 };

@@ -95,8 +95,9 @@ static enum h2_code on_head(void *owner, void *user, bool end)
     h2->head_ms = 0;
     if (stream->over)
         return H2_NO_ERROR;
-    struct h2_facts facts = {http_link_is_tls(h2->link),
-                             h2->link->connection.settings->merge_slashes, end};
+    const struct http_settings *settings = h2->link->connection.settings;
+    struct h2_facts facts = {http_link_is_tls(h2->link), settings->merge_slashes, end,
+                             settings->any_authority};
     if (!h2_message_end(&stream->reading, reading_into(stream), &stream->stream.arena, &facts))
         return malformed(stream, stream->reading.reason);
     stream->read_at_ms = now_ms(h2);

@@ -234,7 +234,8 @@ static void set_framing(const struct h2_head *head, struct message *message, boo
         message->framing = end ? FRAMING_NONE : FRAMING_CHUNKED;
 }
 
-static bool set_authority(struct h2_head *head, struct message *message, struct arena *arena)
+static bool set_authority(struct h2_head *head, struct message *message, struct arena *arena,
+                          const struct h2_facts *facts)
 {
     const char *why = NULL;
     if (!head->has_authority && !head->has_host)
@@ -242,18 +243,21 @@ static bool set_authority(struct h2_head *head, struct message *message, struct 
     if (head->has_authority && head->has_host && !text_equal_nocase(head->authority, head->host))
         return refuse(head, 400, "host_differs");
     struct text authority = head->has_authority ? head->authority : head->host;
-    if (!url_parse_authority(arena, authority, message, &why))
+    if (facts->any_authority)
+        message->authority = message->host = arena_text(arena, authority);
+    else if (!url_parse_authority(arena, authority, message, &why))
         return refuse(head, 400, why);
     return true;
 }
 
-static bool end_connect(struct h2_head *head, struct message *message, struct arena *arena)
+static bool end_connect(struct h2_head *head, struct message *message, struct arena *arena,
+                        const struct h2_facts *facts)
 {
     if (head->has_scheme || head->has_path || !head->has_authority || head->has_length)
         return malformed(head, "connect"); /* RFC 9113 8.5 */
     message->framing = FRAMING_TUNNEL;
     message->path = message->query = TEXT("");
-    return set_authority(head, message, arena);
+    return set_authority(head, message, arena, facts);
 }
 
 /* What a client of HTTP/1 puts there; a peer of ours never sees it, nor its answer. */
@@ -308,7 +312,7 @@ static bool end_request(struct h2_head *head, struct message *message, struct ar
             return true;
     }
     if (message->method == METHOD_CONNECT)
-        return end_connect(head, message, arena);
+        return end_connect(head, message, arena, facts);
     if (!head->has_scheme || !head->has_path)
         return malformed(head, "pseudo_missing");
     if (!text_equal_nocase(head->scheme, TEXT("http")) &&
@@ -324,7 +328,7 @@ static bool end_request(struct h2_head *head, struct message *message, struct ar
     if (head->cookies > 1)
         join_cookies(message, arena);
     set_framing(head, message, facts->end || message->wants_upgrade);
-    return set_authority(head, message, arena);
+    return set_authority(head, message, arena, facts);
 }
 
 static bool end_response(struct h2_head *head, struct message *message,

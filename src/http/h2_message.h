@@ -27,7 +27,8 @@ MUST_USE bool h2_message_field(struct h2_head *head, struct message *message, st
                                struct text name, struct text value);
 struct h2_facts {
     bool tls, merge_slashes;
-    bool end; /* END_STREAM came with the head */
+    bool end;           /* END_STREAM came with the head */
+    bool any_authority; /* as in struct http_settings */
 };
 /* False: malformed. head->refuse may be set though true is returned. */
 MUST_USE bool h2_message_end(struct h2_head *head, struct message *message, struct arena *arena,

@@ -52,14 +52,14 @@ class Schema:
 class Client:
     """One stream. Acknowledges by itself, unless a response's type stands in `refuse`."""
 
-    def __init__(self, schema, address, node="grpcio-1", ack=True, held=None, credentials=None, options=()):
+    def __init__(self, schema, address, node="grpcio-1", ack=True, held=None, credentials=None):
         self.schema, self.node, self.ack = schema, node, ack
         self.resources = held if held is not None else {kind: {} for kind in TYPES}  # name -> (version, bytes)
         self.refuse, self.responses, self.error = {}, [], None
         self.bytes = self.count = self.removed = 0
         self.requests, self.changed = queue.Queue(), threading.Condition()
-        self.channel = (grpc.insecure_channel(address, options) if credentials is None
-                        else grpc.secure_channel(address, credentials, options))
+        self.channel = (grpc.insecure_channel(address) if credentials is None
+                        else grpc.secure_channel(address, credentials))
         self.call = self.channel.stream_stream(
             METHOD, request_serializer=lambda m: m if isinstance(m, bytes) else m.SerializeToString(),
             response_deserializer=self._parse)(iter(self.requests.get, None))
