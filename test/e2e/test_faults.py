@@ -1,6 +1,5 @@
 """Faults of processes, files and time. The numbers are those of docs/FAULTS.md."""
 # SPDX-License-Identifier: Apache-2.0
-import asyncio
 import json
 import os
 import random
@@ -8,14 +7,13 @@ import shutil
 import signal
 import socket
 import subprocess
-import threading
 import time
 
 import pytest
 
 from harness import (free_port, gateway_of, listener, metric_sum, route, rule, sanitizer,
                      service, simple, wait_for)
-from http_backend import named
+from http_backend import Streams, named
 from http_client import Client, Load, request
 
 pytestmark = pytest.mark.sanitized
@@ -240,19 +238,6 @@ def test_f06_a_kill_in_the_middle_of_writing_leaves_a_whole_snapshot(start_gatew
 
 
 # ---- F43: draining ----
-
-class Streams:
-    """A backend whose answers go on until told to end."""
-
-    def __init__(self):
-        self.finish = threading.Event()
-
-    async def __call__(self, req):
-        await req.raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbegin\r\n")
-        while not self.finish.is_set():
-            await asyncio.sleep(0.01)
-        await req.raw(b"3\r\nend\r\n0\r\n\r\n")
-
 
 @pytest.mark.quick
 @pytest.mark.threads

@@ -1,11 +1,9 @@
 """A bound on memory: what is new is refused, what is old goes on, and it ends by itself. What the
 planes can be asked meanwhile says so."""
 # SPDX-License-Identifier: Apache-2.0
-import asyncio
 import contextlib
 import socket
 import subprocess
-import threading
 
 import h2.exceptions
 import pytest
@@ -13,22 +11,10 @@ import pytest
 from h2_client import H2Client
 from harness import (free_port, gateway_of, listener, metadata, metric_sum, route, rule, service,
                      wait_for)
+from http_backend import Streams
 from http_client import Client, request
 
 MAX = 48 << 20
-
-
-class Stuck:
-    """A backend that serves one request for as long as the test wants, and nobody else before."""
-
-    def __init__(self):
-        self.finish = threading.Event()
-
-    async def __call__(self, req):
-        await req.raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbegin\r\n")
-        while not self.finish.is_set():
-            await asyncio.sleep(0.01)
-        await req.raw(b"3\r\nend\r\n0\r\n\r\n")
 
 
 def config(port, backend, edit="0"):
@@ -67,7 +53,7 @@ def pressure(gateway):
 @pytest.mark.release
 def test_f39_at_the_bound_new_requests_are_refused_and_old_ones_finish(start_gateway,
                                                                         start_backend):
-    port, stuck = free_port(), Stuck()
+    port, stuck = free_port(), Streams()
     backend = start_backend(stuck)
     gateway = start_gateway(*config(port, backend), workers=1,
                             proxy_flags=("--memory-max", str(MAX)))

@@ -45,6 +45,19 @@ def named(name, headers=None):
     return answer
 
 
+class Streams:
+    """A backend whose answers go on until told to end."""
+
+    def __init__(self):
+        self.finish = threading.Event()
+
+    async def __call__(self, req):
+        await req.raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbegin\r\n")
+        while not self.finish.is_set():
+            await asyncio.sleep(0.01)
+        await req.raw(b"3\r\nend\r\n0\r\n\r\n")
+
+
 class Backend:
     """Runs in a thread of its own. `handler(request)` is called with the whole request; with
     `streaming`, when its head is there, and it reads request.reader itself."""
