@@ -169,8 +169,8 @@ def everything():
         ctest("tsan", "-L", "threads")
         pytest("tsan", "test/e2e", "-m", "threads and not soak")
     if build("release"):
+        in_cluster("conformance")  # first: test_references reads the schemas that come with it
         pytest("release", "test/e2e")
-        in_cluster("conformance")
     fuzz(int(os.environ.get("FUZZ", "60")))
 
 
