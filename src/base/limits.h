@@ -120,6 +120,7 @@
 #define LIMIT_RESOURCE_NAME    1024  /* four Kubernetes names of 253 and what stands between */
 #define LIMIT_VERSION_KINDS    32    /* watched kinds in a version vector */
 #define LIMIT_VERSION_KIND     63
+#define LIMIT_RECORD_TYPES     64 /* named by a commit record that changes followed */
 #define LIMIT_XDS_LOG          65536  /* changes remembered for slow streams; older: resync */
 #define LIMIT_XDS_ACK_MS       30000  /* an unanswered snapshot stops holding back the next */
 #define LIMIT_XDS_SUBSCRIBED   100000 /* names one stream may subscribe to one by one */

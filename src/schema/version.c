@@ -78,6 +78,24 @@ uint64_t version_get(const struct snapshot_version *version, struct text kind)
     return 0;
 }
 
+bool version_since(const struct snapshot_version *version, const struct snapshot_version *base,
+                   struct snapshot_version *ret_changes)
+{
+    struct snapshot_version changes = {.epoch = version->epoch, .hold = version->hold};
+    if (version->epoch != base->epoch || version->hold != base->hold)
+        return false;
+    uint32_t known = 0;
+    for (uint32_t i = 0; i < version->count; i++) {
+        const struct version_component *one = &version->vector[i];
+        bool is_known = known < base->count && strcmp(base->vector[known].kind, one->kind) == 0;
+        if (!is_known || base->vector[known].revision != one->revision)
+            changes.vector[changes.count++] = *one;
+        known += is_known;
+    }
+    *ret_changes = changes;
+    return known == base->count;
+}
+
 struct text version_format(const struct snapshot_version *version, struct arena *arena)
 {
     CLEANUP(builder_fini) struct builder out = {0};

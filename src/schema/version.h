@@ -30,6 +30,12 @@ const char *version_order_name(enum version_order order); /* "older", ... */
 MUST_USE bool version_set(struct snapshot_version *version, struct text kind, uint64_t revision);
 uint64_t version_get(const struct snapshot_version *version, struct text kind);
 
+/* The components of `version` that differ from those of `base`. False: more than components differ,
+ * or `base` has a kind that `version` lacks. */
+MUST_USE bool version_since(const struct snapshot_version *version,
+                            const struct snapshot_version *base,
+                            struct snapshot_version *ret_changes);
+
 /* "3.0.17" with one kind, "3.0.Gateway:4,HTTPRoute:17" with several, "3.0.0" with none. */
 struct text version_format(const struct snapshot_version *version, struct arena *arena);
 

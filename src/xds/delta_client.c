@@ -39,8 +39,9 @@ struct delta_client {
     struct snapshot_version held;
     struct commit pending; /* on the owner's table */
     struct snapshot_version pending_version;
-    struct commit waiting; /* came meanwhile; only the newest */
-    struct commit lame;    /* does not fit what was sent, yet */
+    struct commit waiting;  /* came meanwhile; only the newest */
+    struct commit lame;     /* does not fit what was sent, yet */
+    struct resource *heard; /* shares; the last record of this stream, whole; NULL: none */
     struct timer linger;
     struct commit refused;      /* by the owner: not offered again */
     struct arena offered_arena; /* of the last offer, until the next one */
@@ -330,6 +331,22 @@ static void on_linger(void *owner)
     link_restart(client->link, "the snapshot does not fit what was sent");
 }
 
+/* What cannot be made whole stays as it is, and is refused for that. */
+static void hear(struct delta_client *client, struct text bytes, struct text version)
+{
+    struct text before = client->heard == NULL ? TEXT_NONE : resource_bytes(client->heard);
+    struct text whole = TEXT_NONE;
+    struct arena arena;
+    arena_init(&arena, 0);
+    if (record_complete(bytes, before, &arena, &whole) != ERR_NONE)
+        whole = bytes;
+    struct resource *record =
+        resource_new(RESOURCE_SNAPSHOT, TEXT(TYPES_SNAPSHOT_NAME), whole, version);
+    resource_unref(client->heard);
+    client->heard = record;
+    arena_fini(&arena);
+}
+
 static void on_record(struct delta_client *client, const Response *response)
 {
     const Envoy__Service__Discovery__V3__Resource *one =
@@ -345,11 +362,8 @@ static void on_record(struct delta_client *client, const Response *response)
         return;
     }
     struct commit commit = {0};
-    struct resource *record =
-        resource_new(RESOURCE_SNAPSHOT, TEXT(TYPES_SNAPSHOT_NAME),
-                     unpack_bytes(&one->resource->value), text_of(one->version));
-    commit_set(&commit, record, response->nonce);
-    resource_unref(record);
+    hear(client, unpack_bytes(&one->resource->value), text_of(one->version));
+    commit_set(&commit, client->heard, response->nonce);
     consider(client, &commit);
     commit_drop(&commit);
 }
@@ -403,6 +417,8 @@ static void lose_stream(struct delta_client *client)
     client->pending.nonce[0] = '\0';
     commit_drop(&client->waiting);
     commit_drop(&client->lame);
+    resource_unref(client->heard);
+    client->heard = NULL;
     loop_disarm(client->loop, &client->linger);
 }
 
@@ -449,7 +465,8 @@ static void state_versions(struct delta_client *client, enum resource_type type,
 static void on_up(void *owner, struct grpc_channel *channel)
 {
     static const struct grpc_events EVENTS = {.on_message = on_message, .on_end = on_end};
-    static char agent[] = "nantian-proxy";
+    static char agent[] = "nantian-proxy", changes[] = DELTA_FEATURE_CHANGES;
+    static char *features[] = {changes};
     struct delta_client *client = owner;
     client->call = grpc_start(channel, DELTA_METHOD, &EVENTS, client);
     if (client->call == NULL) {
@@ -467,6 +484,8 @@ static void on_up(void *owner, struct grpc_channel *channel)
     node.cluster = client->cluster;
     node.user_agent_name = agent;
     node.user_agent_version = client->product_version;
+    node.client_features = features;
+    node.n_client_features = ARRAY_LEN(features);
     for (unsigned i = 0; i < RESOURCE_TYPES && client->call != NULL; i++) {
         enum resource_type type = types_push_order()[i];
         struct arena arena;

@@ -15,6 +15,9 @@
 #define DELTA_METHOD                                                                               \
     "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 
+/* Among a node's client_features: it reads records that name only what changed. */
+#define DELTA_FEATURE_CHANGES "nantian.record-changes"
+
 /* A snapshot to adopt. All of it is borrowed: until the owner has answered, but `next` only during
  * the call. */
 struct delta_offer {

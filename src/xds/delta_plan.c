@@ -201,6 +201,7 @@ void delta_plan_clear(struct delta_plan *plan)
         free(plan->items[i].removed);
     }
     free(plan->items);
+    delta_commit_unref(plan->commit);
     *plan = (struct delta_plan){0};
 }
 
@@ -330,6 +331,22 @@ static void renew_sums(struct delta_stream *stream)
     stream->sums_stale = false;
 }
 
+/* As it is sent: whole, or what differs from the one that this stream got before. */
+static void add_record(struct delta_stream *stream, struct resource *record,
+                       const struct resource_sums *sums)
+{
+    struct resource *sent = resource_ref(record);
+    if (stream->takes_changes && stream->offered != NULL) {
+        resource_unref(sent);
+        sent =
+            record_since(record, &(struct record_content){sums, &stream->plan.commit->version},
+                         &(struct record_content){&stream->told_sums, &stream->offered->version});
+    }
+    add_item(&stream->plan, RESOURCE_SNAPSHOT, sent, TEXT_NONE);
+    stream->told_sums = *sums;
+    resource_unref(sent);
+}
+
 static void plan_record(struct delta_stream *stream)
 {
     struct delta_server *server = stream->server;
@@ -342,7 +359,9 @@ static void plan_record(struct delta_stream *stream)
     if (!interest->wildcard && map_get(&interest->names, name) == NULL)
         return;
     struct resource *record;
+    const struct resource_sums *sums = &stream->sums;
     if (server->events->visible == NULL) {
+        sums = &server->set.sums;
         record = resource_ref(resource_set_get(&server->set, RESOURCE_SNAPSHOT, name));
     } else {
         if (stream->sums_stale)
@@ -359,7 +378,7 @@ static void plan_record(struct delta_stream *stream)
         struct text version = resource_version(record, hex);
         memset(stream->stated, 0, sizeof(stream->stated));
         memcpy(stream->stated, version.data, version.len);
-        add_item(&stream->plan, RESOURCE_SNAPSHOT, record, TEXT_NONE);
+        add_record(stream, record, sums);
     }
     stream->stated_itself = false;
     resource_unref(record);
@@ -368,7 +387,8 @@ static void plan_record(struct delta_stream *stream)
 bool delta_plan_make(struct delta_stream *stream)
 {
     struct delta_server *server = stream->server;
-    CHECK(stream->plan.count == 0);
+    CHECK(stream->plan.count == 0 && stream->plan.commit == NULL);
+    stream->plan.commit = delta_commit_ref(server->commit);
     for (unsigned i = 0; i < RESOURCE_CONTENT_TYPES; i++) {
         const struct delta_interest *interest = &stream->types[types_push_order()[i]];
         if (interest->known && interest->base < server->changes_since)

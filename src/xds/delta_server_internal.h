@@ -46,6 +46,7 @@ struct delta_plan_item {
 struct delta_plan {
     struct delta_plan_item *items; /* owns; in push order */
     size_t count, cap, sent;
+    struct delta_commit *commit; /* shares; what it leads to */
 };
 
 /* One type on one stream. */
@@ -75,13 +76,15 @@ struct delta_stream {
     bool sending;                          /* the last response waits in the connection */
     char stated[RESOURCE_VERSION_MAX + 1]; /* version of the commit record it has */
     bool stated_itself;                    /* by its own word, not by what was sent */
-    struct delta_commit *offered;          /* shares; of the last commit record sent */
+    struct delta_commit *offered;          /* shares; of the last commit record sent; NULL: none */
     uint64_t offered_nonce, offered_ns;
     bool awaiting; /* no answer to it yet: nothing else is pushed meanwhile */
     bool acked;
     struct resource_sums sums; /* of what it sees; kept only if the owner filters */
     bool sums_stale;
-    struct delta_early *early; /* owns; requests before the first publish */
+    bool takes_changes;             /* it reads records that name only what changed */
+    struct resource_sums told_sums; /* of the last commit record; its version is in `offered` */
+    struct delta_early *early;      /* owns; requests before the first publish */
     size_t early_count, early_cap, early_bytes;
     const char *end_why; /* set: the call ends at the end of this turn */
     enum grpc_status end_status;
@@ -127,6 +130,11 @@ void delta_node_nacked(struct delta_server *server, struct delta_node *node,
                        const struct snapshot_version *version, struct text words);
 void delta_node_free(struct delta_node *node);
 
+static inline struct delta_commit *delta_commit_ref(struct delta_commit *commit)
+{
+    commit->refs++;
+    return commit;
+}
 static inline void delta_commit_unref(struct delta_commit *commit)
 {
     if (commit != NULL && --commit->refs == 0)

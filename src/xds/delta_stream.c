@@ -81,6 +81,16 @@ static void fill_resource(const struct resource *resource, Resource *message, st
         (uint8_t *)(uintptr_t)resource_bytes(resource).data; /* only read */
 }
 
+/* For who debugs: all of it once a stream, then what changed. */
+static struct text system_version(const struct delta_stream *stream, struct arena *arena)
+{
+    const struct snapshot_version *version = &stream->plan.commit->version;
+    struct snapshot_version changes;
+    bool is_short =
+        stream->offered != NULL && version_since(version, &stream->offered->version, &changes);
+    return version_format(is_short ? &changes : version, arena);
+}
+
 /* The next items of one type, up to LIMIT_XDS_PUSH and at least one. */
 static size_t fill_response(struct delta_stream *stream, Response *response, struct arena *arena)
 {
@@ -112,8 +122,7 @@ static size_t fill_response(struct delta_stream *stream, Response *response, str
     response->type_url = arena_string(arena, text_of(types_url(type)));
     struct text nonce = arena_printf(arena, "%" PRIu64, stream->nonce + 1);
     response->nonce = arena_string(arena, nonce);
-    response->system_version_info =
-        arena_string(arena, version_format(&stream->server->commit->version, arena));
+    response->system_version_info = arena_string(arena, system_version(stream, arena));
     return end;
 }
 
@@ -132,9 +141,8 @@ static void count_response(struct delta_counters *counters, const Response *resp
 static void note_offer(struct delta_stream *stream)
 {
     struct delta_server *server = stream->server;
-    server->commit->refs++;
     delta_commit_unref(stream->offered);
-    stream->offered = server->commit;
+    stream->offered = delta_commit_ref(stream->plan.commit); /* a later one may be out by now */
     stream->offered_nonce = stream->nonce;
     stream->offered_ns = loop_tick(server->loop);
     stream->awaiting = true;
@@ -268,6 +276,13 @@ static void hold_early(struct delta_stream *stream, struct text message)
     stream->early_bytes += message.len;
 }
 
+static void join_node(struct delta_stream *stream, const Envoy__Service__Discovery__V3__Node *node)
+{
+    stream->node = delta_node_join(stream->server, node, stream->call->identity);
+    for (size_t i = 0; node != NULL && i < node->n_client_features; i++)
+        stream->takes_changes |= strcmp(node->client_features[i], DELTA_FEATURE_CHANGES) == 0;
+}
+
 static void take_message(struct delta_stream *stream, struct text message)
 {
     struct arena arena;
@@ -285,7 +300,7 @@ static void take_message(struct delta_stream *stream, struct text message)
         bool is_other = identity != NULL && stream->node == NULL &&
                         (request->node == NULL || strcmp(request->node->cluster, identity) != 0);
         if (stream->node == NULL && !is_other)
-            stream->node = delta_node_join(stream->server, request->node, identity);
+            join_node(stream, request->node);
         if (is_other)
             delta_stream_end(stream, GRPC_PERMISSION_DENIED, "the token is of another Gateway");
         else if (stream->server->generation == 0)

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 
+#include "base/limits.h"
 #include "schema/digest.h"
 #include "schema/pack.h"
 #include "schema/unpack.h"
@@ -22,29 +23,115 @@ static struct digest digest_value(const Nantian__Config__V1__Digest *message)
     return message == NULL ? (struct digest){0, 0} : (struct digest){message->high, message->low};
 }
 
+/* The types whose sums are not those of `base` (NULL: all), under that version. */
+static struct text write_record(const struct resource_sums *sums, const struct resource_sums *base,
+                                const struct snapshot_version *version, struct arena *arena)
+{
+    Nantian__Config__V1__Snapshot message = NANTIAN__CONFIG__V1__SNAPSHOT__INIT;
+    message.changes_only = base != NULL;
+    message.version = version_to_message(version, arena);
+    message.digest = digest_message(resource_sums_digest(sums), arena);
+    message.types = arena_array(arena, Nantian__Config__V1__TypeDigest *, RESOURCE_TYPES);
+    for (unsigned i = 0; i < RESOURCE_CONTENT_TYPES; i++) {
+        enum resource_type kind = types_push_order()[i];
+        if (base != NULL && base->count[kind] == sums->count[kind] &&
+            digest_equal(base->digest[kind], sums->digest[kind]))
+            continue;
+        Nantian__Config__V1__TypeDigest *type = arena_new(arena, Nantian__Config__V1__TypeDigest);
+        nantian__config__v1__type_digest__init(type);
+        type->type = arena_string(arena, text_of(types_full_name(kind)));
+        type->count = sums->count[kind];
+        type->digest = digest_message(sums->digest[kind], arena);
+        message.types[message.n_types++] = type;
+    }
+    return schema_pack(&message, arena);
+}
+
 struct resource *record_new(const struct resource_sums *sums,
                             const struct snapshot_version *version)
 {
     struct arena arena;
     arena_init(&arena, 0);
-    Nantian__Config__V1__Snapshot message = NANTIAN__CONFIG__V1__SNAPSHOT__INIT;
-    message.version = version_to_message(version, &arena);
-    message.digest = digest_message(resource_sums_digest(sums), &arena);
-    message.types = arena_array(&arena, Nantian__Config__V1__TypeDigest *, RESOURCE_TYPES);
-    for (unsigned i = 0; i < RESOURCE_CONTENT_TYPES; i++) {
-        enum resource_type kind = types_push_order()[i];
-        Nantian__Config__V1__TypeDigest *type = arena_new(&arena, Nantian__Config__V1__TypeDigest);
-        nantian__config__v1__type_digest__init(type);
-        type->type = arena_string(&arena, text_of(types_full_name(kind)));
-        type->count = sums->count[kind];
-        type->digest = digest_message(sums->digest[kind], &arena);
-        message.types[message.n_types++] = type;
-    }
-    struct text bytes = schema_pack(&message, &arena);
+    struct text bytes = write_record(sums, NULL, version, &arena);
     struct resource *resource =
         resource_new(RESOURCE_SNAPSHOT, TEXT(TYPES_SNAPSHOT_NAME), bytes, TEXT_NONE);
     arena_fini(&arena);
     return resource;
+}
+
+struct resource *record_since(struct resource *record, const struct record_content *content,
+                              const struct record_content *before)
+{
+    struct snapshot_version changes;
+    if (!version_since(content->version, before->version, &changes))
+        return resource_ref(record);
+    struct arena arena;
+    char hex[33];
+    arena_init(&arena, 0);
+    struct text bytes = write_record(content->sums, before->sums, &changes, &arena);
+    struct resource *resource = resource_new(RESOURCE_SNAPSHOT, TEXT(TYPES_SNAPSHOT_NAME), bytes,
+                                             resource_version(record, hex));
+    arena_fini(&arena);
+    return resource;
+}
+
+/* Type after type of `changes` into the place that `whole` has for it. */
+static bool lay_types(Nantian__Config__V1__Snapshot *whole,
+                      const Nantian__Config__V1__Snapshot *changes, struct arena *arena)
+{
+    size_t room = whole->n_types + changes->n_types;
+    Nantian__Config__V1__TypeDigest **types =
+        arena_array(arena, Nantian__Config__V1__TypeDigest *, room + 1);
+    for (size_t i = 0; i < whole->n_types; i++)
+        types[i] = whole->types[i];
+    whole->types = types;
+    for (size_t i = 0; i < changes->n_types; i++) {
+        size_t at = 0;
+        while (at < whole->n_types && strcmp(types[at]->type, changes->types[i]->type) != 0)
+            at++;
+        types[at] = changes->types[i];
+        whole->n_types += at == whole->n_types;
+        if (whole->n_types > LIMIT_RECORD_TYPES)
+            return false;
+    }
+    return true;
+}
+
+static bool lay_version(Nantian__Config__V1__Snapshot *whole,
+                        const Nantian__Config__V1__Snapshot *changes, struct arena *arena)
+{
+    struct snapshot_version base, over;
+    if (!version_from_message(whole->version, &base) ||
+        !version_from_message(changes->version, &over) || base.epoch != over.epoch ||
+        base.hold != over.hold)
+        return false;
+    for (uint32_t i = 0; i < over.count; i++)
+        if (!version_set(&base, text_of(over.vector[i].kind), over.vector[i].revision))
+            return false;
+    whole->version = version_to_message(&base, arena);
+    return true;
+}
+
+enum err record_complete(struct text bytes, struct text base, struct arena *arena,
+                         struct text *ret_whole)
+{
+    void *changes, *before;
+    const ProtobufCMessageDescriptor *shape = &nantian__config__v1__snapshot__descriptor;
+    enum err err = schema_unpack(shape, bytes, arena, &changes);
+    if (err != ERR_NONE)
+        return err;
+    Nantian__Config__V1__Snapshot *said = changes;
+    *ret_whole = bytes;
+    if (!said->changes_only)
+        return ERR_NONE;
+    if (base.len == 0 || schema_unpack(shape, base, arena, &before) != ERR_NONE)
+        return ERR_INVALID;
+    Nantian__Config__V1__Snapshot *whole = before;
+    if (!lay_version(whole, said, arena) || !lay_types(whole, said, arena))
+        return ERR_INVALID;
+    whole->digest = said->digest;
+    *ret_whole = schema_pack(whole, arena);
+    return ERR_NONE;
 }
 
 enum err record_read(struct text bytes, struct arena *arena, struct record *ret_record)
@@ -55,7 +142,7 @@ enum err record_read(struct text bytes, struct arena *arena, struct record *ret_
     if (err != ERR_NONE)
         return err;
     struct record record = {.message = message};
-    if (record.message->digest == NULL ||
+    if (record.message->digest == NULL || record.message->changes_only ||
         !version_from_message(record.message->version, &record.version))
         return ERR_INVALID;
     record.digest = digest_value(record.message->digest);

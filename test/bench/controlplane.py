@@ -30,7 +30,7 @@ from kube_server import PLURALS, RESOURCES, KubeServer  # noqa: E402
 from scale import wait_for  # noqa: E402
 
 CREATED = "2026-01-01T00:00:00Z"
-WIRE_MAX, GATEWAY_WRITES_MAX, WRITES_MAX = 2000, 80, 100
+WIRE_MAX, GATEWAY_WRITES_MAX, WRITES_MAX = 1000, 80, 100
 QUIET_S = 1.0  # no write for so long: settled
 CHURN_RATE = 250  # changes a second
 PROBE_EVERY_S = 0.1

@@ -72,6 +72,12 @@ static void read_record(struct text bytes, struct arena *arena)
     struct record record;
     struct faults faults;
     struct resource_sums sums = {0};
+    struct text whole, other;
+    struct resource *before =
+        record_new(&sums, &(struct snapshot_version){.epoch = bytes.len == 0 ? 0 : bytes.data[0]});
+    if (record_complete(bytes, resource_bytes(before), arena, &whole) == ERR_NONE)
+        CHECK(record_complete(whole, TEXT_NONE, arena, &other) == ERR_NONE);
+    resource_unref(before);
     if (record_read(bytes, arena, &record) != ERR_NONE)
         return;
     faults_init(&faults, arena);

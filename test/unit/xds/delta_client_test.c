@@ -345,6 +345,50 @@ static void a_hundred_stale_and_replayed_records_are_refused(void **state)
     scene_stop(&scene);
 }
 
+/* The record of `set` at `revision`, as what changed since `before` at `base`. */
+static int commit_changes(struct scene *scene, uint64_t revision,
+                          const struct resource_sums *before, uint64_t base)
+{
+    struct snapshot_version version = version_at(1, revision), from = version_at(1, base);
+    struct resource *record = record_new(&scene->set.sums, &version);
+    struct resource *changes =
+        record_since(record, &(struct record_content){&scene->set.sums, &version},
+                     &(struct record_content){before, &from});
+    int nonce =
+        say(&scene->server, RESOURCE_SNAPSHOT, "snapshot", "v1", resource_bytes(changes), false);
+    resource_unref(record);
+    resource_unref(changes);
+    return nonce;
+}
+
+static void changes_count_from_the_last_record_of_their_stream_and_move_nothing_back(void **state)
+{
+    (void)state;
+    struct scene scene;
+    scene_start(&scene);
+    first_snapshot(&scene);
+    struct resource_sums before = scene.set.sums;
+    serve(&scene, RESOURCE_ROUTE, "r", "2");
+    expect_ack(&scene.server, commit_changes(&scene, 12, &before, 10));
+    assert_int_equal(plane_holds(&scene.plane), 12);
+    before = scene.set.sums;
+    serve(&scene, RESOURCE_ROUTE, "r", "3");
+    expect_nack(&scene.server, commit_changes(&scene, 11, &before, 12), "older");
+    expect_ack(&scene.server, commit_changes(&scene, 13, &before, 11));
+    assert_true(text_is(plane_content(&scene.plane, RESOURCE_ROUTE, "r"), "3"));
+
+    /* A new stream begins with nothing: what it is a change of must be told there. */
+    scripted_cut(&scene.server);
+    next_stream(&scene, 2);
+    before = scene.set.sums;
+    serve(&scene, RESOURCE_ROUTE, "r", "4");
+    expect_nack(&scene.server, commit_changes(&scene, 14, &before, 13), "incomplete");
+    assert_true(text_is(plane_content(&scene.plane, RESOURCE_ROUTE, "r"), "3"));
+    expect_ack(&scene.server, commit(&scene.server, &scene.set, 1, 14));
+    assert_int_equal(plane_holds(&scene.plane), 14);
+    scene_stop(&scene);
+}
+
 static void unusable_responses_are_refused_by_name(void **state)
 {
     (void)state;
@@ -455,6 +499,7 @@ int main(void)
         cmocka_unit_test(resources_behind_their_record_mend_it),
         cmocka_unit_test(another_digest_than_announced_is_refused),
         cmocka_unit_test(a_hundred_stale_and_replayed_records_are_refused),
+        cmocka_unit_test(changes_count_from_the_last_record_of_their_stream_and_move_nothing_back),
         cmocka_unit_test(unusable_responses_are_refused_by_name),
         cmocka_unit_test(garbage_ends_the_stream_and_leaves_what_runs),
         cmocka_unit_test(a_server_that_cannot_take_the_statement_is_asked_for_everything),

@@ -305,6 +305,33 @@ static void a_client_that_does_not_answer_holds_the_newest_only(void **state)
     loop_free(loop);
 }
 
+static void who_does_not_say_that_it_reads_changes_gets_whole_records(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_new(NULL);
+    struct control control = {0};
+    struct caller caller;
+    struct arena arena;
+    struct record record;
+    arena_init(&arena, 0);
+    control_start(&control, loop, NULL);
+    control_put(&control, 1, RESOURCE_ROUTE, "a", "1");
+    caller_start(&caller, loop, &control.address);
+    subscribe_all(&caller);
+    WAIT_FOR(loop, caller.raw.count == 2);
+    ASK(&caller, RESOURCE_SNAPSHOT, .nonce = "2");
+    control_put(&control, 2, RESOURCE_ROUTE, "a", "2");
+    WAIT_FOR(loop, caller.raw.count == 4);
+    const Resource *one = raw_response(&caller.raw, 3, &arena)->resources[0];
+    struct text bytes = unpack_bytes(&one->resource->value);
+    assert_int_equal(record_read(bytes, &arena, &record), ERR_NONE);
+    assert_int_equal(record.message->n_types, RESOURCE_CONTENT_TYPES);
+    arena_fini(&arena);
+    caller_stop(&caller);
+    control_stop(&control);
+    loop_free(loop);
+}
+
 static void a_client_too_far_behind_must_come_back(void **state)
 {
     (void)state;
@@ -416,6 +443,7 @@ int main(void)
         cmocka_unit_test(an_unknown_type_is_told_to_the_owner_and_ignored),
         cmocka_unit_test(a_stock_client_refuses_in_words_only),
         cmocka_unit_test(a_client_that_does_not_answer_holds_the_newest_only),
+        cmocka_unit_test(who_does_not_say_that_it_reads_changes_gets_whole_records),
         cmocka_unit_test(a_client_too_far_behind_must_come_back),
         cmocka_unit_test(before_the_first_publish_nothing_is_sent_and_nothing_is_lost),
         cmocka_unit_test(garbage_costs_its_sender_the_stream_and_nobody_else),

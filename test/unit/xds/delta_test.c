@@ -488,6 +488,97 @@ static void what_a_node_begins_or_ceases_to_see_comes_and_goes_with_the_next_pub
     loop_free(loop);
 }
 
+/* What a cluster's replica publishes: a component for each of many kinds. */
+static struct snapshot_version version_of_kinds(uint64_t routes, uint64_t secrets)
+{
+    struct snapshot_version version = version_at(1, 1);
+    for (int i = 0; i < 20; i++) {
+        char kind[32];
+        (void)snprintf(kind, sizeof(kind), "SomeKindOfObject%02d", i);
+        assert_true(version_set(&version, text_of(kind), 1000000));
+    }
+    assert_true(version_set(&version, TEXT("HTTPRoute"), routes));
+    assert_true(version_set(&version, TEXT("Secret"), secrets));
+    return version;
+}
+
+static void put_at(struct control *control, struct snapshot_version version, const char *content)
+{
+    struct delta_edit edit = edit_of(RESOURCE_ROUTE, "r", content);
+    delta_server_publish(control->delta, &edit, 1, &version);
+}
+
+static void a_record_names_what_changed_and_what_is_held_is_whole(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_new(NULL);
+    struct control control = {0}, other = {0};
+    struct plane plane = {0};
+    control_start(&control, loop, NULL);
+    struct address address = control.address;
+    put_at(&control, version_of_kinds(10, 10), "1");
+    plane_start(&plane, loop, &address);
+    WAIT_FOR(loop, control.acks == 1);
+    uint64_t first = delta_server_counters(control.delta)->bytes;
+    put_at(&control, version_of_kinds(11, 10), "2");
+    WAIT_FOR(loop, control.acks == 2);
+    uint64_t second = delta_server_counters(control.delta)->bytes - first;
+    assert_true(first > 2000);
+    assert_true(second < 600);
+    struct snapshot_version held = version_of_kinds(11, 10);
+    assert_int_equal(version_compare(delta_client_version(plane.client), &held), VERSION_EQUAL);
+    struct resource *record = resource_set_get(delta_server_set(control.delta), RESOURCE_SNAPSHOT,
+                                               TEXT(TYPES_SNAPSHOT_NAME));
+    struct resource *kept = resource_set_get(delta_client_accepted(plane.client), RESOURCE_SNAPSHOT,
+                                             TEXT(TYPES_SNAPSHOT_NAME));
+    assert_true(text_equal(resource_bytes(record), resource_bytes(kept)));
+    link_restart(plane.link, "test"); /* it states the whole: nothing is sent again */
+    WAIT_FOR(loop, control.acks == 3);
+    assert_int_equal(delta_server_counters(control.delta)->bytes, first + second);
+
+    /* Another replica has newer routes and, in a kind that no change named, less. */
+    control_stop(&control);
+    control_start(&other, loop, &address);
+    put_at(&other, version_of_kinds(12, 9), "3");
+    WAIT_FOR(loop, other.nacks == 1);
+    assert_string_equal(other.nack_reason, "incomparable");
+    put_at(&other, version_of_kinds(13, 9), "4"); /* said short on this stream: no better */
+    WAIT_FOR(loop, other.nacks == 2);
+    assert_string_equal(other.nack_reason, "incomparable");
+    assert_true(text_is(plane_content(&plane, RESOURCE_ROUTE, "r"), "2"));
+    put_at(&other, version_of_kinds(13, 10), "4");
+    WAIT_FOR(loop, other.acks == 1);
+    assert_true(text_is(plane_content(&plane, RESOURCE_ROUTE, "r"), "4"));
+    held = version_of_kinds(13, 10);
+    assert_int_equal(version_compare(delta_client_version(plane.client), &held), VERSION_EQUAL);
+    plane_stop(&plane);
+    control_stop(&other);
+    loop_free(loop);
+}
+
+static void what_is_published_while_a_push_is_under_way_is_not_acknowledged_with_it(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_new(NULL);
+    struct control control = {0};
+    struct plane plane = {0};
+    control_start(&control, loop, NULL);
+    control_put_routes(&control, 1, 0, 100000, "first");
+    plane_start(&plane, loop, &control.address);
+    WAIT_FOR(loop, delta_server_counters(control.delta)->responses > 0);
+    assert_int_equal(delta_server_counters(control.delta)->snapshots, 0); /* it takes a while */
+    control_put(&control, 2, RESOURCE_ROUTE, "route-7", "second");
+    WAIT_FOR(loop, control.acks == 1);
+    assert_int_equal(control.acked_revision, 1);
+    WAIT_FOR(loop, control.acks == 2);
+    assert_int_equal(control.acked_revision, 2);
+    assert_int_equal(control.nacks, 0);
+    assert_true(text_is(plane_content(&plane, RESOURCE_ROUTE, "route-7"), "second"));
+    plane_stop(&plane);
+    control_stop(&control);
+    loop_free(loop);
+}
+
 static void a_unix_socket_is_private_and_a_dead_one_is_replaced(void **state)
 {
     (void)state;
@@ -534,6 +625,8 @@ int main(void)
         cmocka_unit_test(the_same_content_under_a_newer_version_is_only_noted),
         cmocka_unit_test(a_filtered_stream_gets_its_own_and_a_record_that_fits),
         cmocka_unit_test(what_a_node_begins_or_ceases_to_see_comes_and_goes_with_the_next_publish),
+        cmocka_unit_test(a_record_names_what_changed_and_what_is_held_is_whole),
+        cmocka_unit_test(what_is_published_while_a_push_is_under_way_is_not_acknowledged_with_it),
         cmocka_unit_test(a_unix_socket_is_private_and_a_dead_one_is_replaced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

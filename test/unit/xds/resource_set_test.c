@@ -142,6 +142,62 @@ static void a_commit_record_fits_only_its_set(void **state)
     resource_set_fini(&set);
 }
 
+static void a_record_of_changes_is_made_whole_by_the_one_before_it(void **state)
+{
+    (void)state;
+    struct resource_set before, after;
+    struct arena arena;
+    struct record record;
+    struct text whole;
+    resource_set_init(&before);
+    resource_set_init(&after);
+    arena_init(&arena, 0);
+    put(&before, RESOURCE_ROUTE, "a", "1");
+    put(&before, RESOURCE_LISTENER, "l", "1");
+    resource_set_copy(&after, &before);
+    put(&after, RESOURCE_ROUTE, "a", "2");
+    struct snapshot_version old = {.epoch = 7}, new;
+    assert_true(version_set(&old, TEXT("Gateway"), 4) && version_set(&old, TEXT("Secret"), 5));
+    new = old;
+    assert_true(version_set(&new, TEXT("HTTPRoute"), 1) && version_set(&new, TEXT("Secret"), 6));
+    struct resource *first = record_new(&before.sums, &old);
+    struct resource *second = record_new(&after.sums, &new);
+    const struct record_content from = {&before.sums, &old}, to = {&after.sums, &new};
+    struct resource *changes = record_since(second, &to, &from);
+    assert_true(changes->bytes_len * 2 < second->bytes_len);
+    char hex[33];
+    assert_true(resource_has_version(changes, resource_version(second, hex)));
+    assert_int_equal(
+        record_complete(resource_bytes(changes), resource_bytes(first), &arena, &whole), ERR_NONE);
+    assert_true(text_equal(whole, resource_bytes(second)));
+    assert_int_equal(record_complete(resource_bytes(second), TEXT_NONE, &arena, &whole), ERR_NONE);
+    assert_true(text_equal(whole, resource_bytes(second)));
+
+    assert_int_equal(record_read(resource_bytes(changes), &arena, &record), ERR_INVALID);
+    assert_int_equal(record_complete(resource_bytes(changes), TEXT_NONE, &arena, &whole),
+                     ERR_INVALID);
+    old.epoch = 6;
+    struct resource *other = record_new(&before.sums, &old);
+    assert_int_equal(
+        record_complete(resource_bytes(changes), resource_bytes(other), &arena, &whole),
+        ERR_INVALID);
+    struct resource *same = record_since(second, &to, &from); /* of another epoch: all of it */
+    assert_ptr_equal(same, second);
+    resource_unref(same);
+    old = new;
+    assert_true(version_set(&old, TEXT("TLSRoute"), 1)); /* that went: no change can say so */
+    same = record_since(second, &to, &from);
+    assert_ptr_equal(same, second);
+    resource_unref(same);
+    resource_unref(first);
+    resource_unref(second);
+    resource_unref(changes);
+    resource_unref(other);
+    arena_fini(&arena);
+    resource_set_fini(&before);
+    resource_set_fini(&after);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -150,6 +206,7 @@ int main(void)
         cmocka_unit_test(a_difference_leads_from_one_set_to_the_other),
         cmocka_unit_test(a_version_is_the_digest_unless_a_stock_server_says_otherwise),
         cmocka_unit_test(a_commit_record_fits_only_its_set),
+        cmocka_unit_test(a_record_of_changes_is_made_whole_by_the_one_before_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
