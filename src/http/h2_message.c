@@ -4,10 +4,10 @@
 #include "http/h2_message.h"
 
 #include "base/limits.h"
-#include "base/random.h"
 #include "http/field.h"
 #include "http/h1_parse.h"
 #include "http/url.h"
+#include "http/websocket.h"
 
 /* Lower case only (RFC 9113 8.2). */
 static bool name_is_valid(struct text name)
@@ -258,23 +258,6 @@ static bool end_connect(struct h2_head *head, struct message *message, struct ar
     message->framing = FRAMING_TUNNEL;
     message->path = message->query = TEXT("");
     return set_authority(head, message, arena, facts);
-}
-
-/* What a client of HTTP/1 puts there; a peer of ours never sees it, nor its answer. */
-static struct text websocket_key(struct arena *arena)
-{
-    static const char DIGITS[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    unsigned char bytes[18] = {0};
-    char *out = arena_alloc(arena, 24);
-    random_secure(bytes, 16);
-    for (size_t i = 0; i < 6; i++) {
-        const unsigned char *at = bytes + 3 * i;
-        uint32_t word = (uint32_t)at[0] << 16 | (uint32_t)at[1] << 8 | at[2];
-        for (size_t k = 0; k < 4; k++)
-            out[4 * i + k] = DIGITS[word >> (18 - 6 * k) & 63];
-    }
-    out[22] = out[23] = '='; /* 16 bytes */
-    return text_from(out, 24);
 }
 
 /* RFC 8441 5: from here on it looks like the request that HTTP/1 would have brought. */

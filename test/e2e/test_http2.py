@@ -306,6 +306,32 @@ def test_a_backend_that_refuses_a_websocket_is_heard_over_http2(start_gateway, b
     assert fields["upgrade"] == "websocket" and len(fields["sec-websocket-key"]) == 24
 
 
+@pytest.mark.parametrize("accept", ["", "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"])
+def test_a_backend_that_does_not_answer_the_key_is_no_websocket(start_gateway, accept):
+    """RFC 6455 4.1: what speaks no WebSocket gets not a byte of the client's."""
+    port, said = free_port(), []
+    with socket.create_server(("127.0.0.1", 0)) as listener_socket:
+        def serve():
+            connection, _ = listener_socket.accept()
+            with connection:
+                connection.settimeout(DEADLINE)
+                said.append(connection.recv(65536))
+                connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n"
+                                   b"Upgrade: websocket\r\n" + accept.encode() + b"\r\n")
+                while more := connection.recv(65536):
+                    said.append(more)
+        backend = threading.Thread(target=serve)
+        backend.start()
+        gateway = start_gateway(*simple(port, listener_socket.getsockname()[1]))
+        with socket.create_connection(("127.0.0.1", port), DEADLINE) as sock:
+            refused = H2Socket(H2Client(sock), "a.example")
+            refused.say(b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert refused.status() == 502
+        backend.join(DEADLINE)
+        assert gateway.log_lines(1)[0]["response_code_details"] == "upstream_websocket_accept"
+    assert len(said) == 1 and b"smuggled" not in said[0]
+
+
 # ---- misdirected ----
 
 LISTENERS = (("https", None), ("second", "second-example.org"), ("wild", "*.wildcard.org"),

@@ -15,6 +15,7 @@
 #include "data/proxy/rpc.h"
 #include "data/proxy/rpc_web.h"
 #include "data/proxy/trace.h"
+#include "http/websocket.h"
 
 static void step(struct transfer *t);
 static void resume(struct exchange *x);
@@ -230,22 +231,36 @@ static void start_tunnel(struct transfer *t)
     loop_disarm(t->x.loop, &t->call.timer);
 }
 
+/* Why the backend's answer about another protocol cannot stand; NULL: it can. A client of HTTP/1
+ * made the key of its WebSocket and judges the answer to it; for one of HTTP/2 we did, and do. */
+static const char *upgrade_fault(const struct message *request, const struct message *head)
+{
+    if (head->status == 101 && !request->wants_upgrade)
+        return "upstream_unasked_upgrade";
+    if (!request->wants_upgrade || request->version < 20)
+        return NULL;
+    if (head->status != 101) /* to an extended CONNECT any 2xx says that the tunnel is there */
+        return head->status < 300 ? "upstream_no_upgrade" : NULL;
+    const struct field *key = message_find(request, TEXT("sec-websocket-key"));
+    const struct field *accept = message_find(head, TEXT("sec-websocket-accept"));
+    bool is_accepted =
+        key != NULL && accept != NULL && websocket_accepts(key->value, accept->value);
+    return is_accepted ? NULL : "upstream_websocket_accept";
+}
+
 static void on_response_head(void *owner, struct message *head, bool end)
 {
     struct transfer *t = owner;
     t->x.first_byte_ns = loop_now_ns(t->x.loop);
     t->try_status = head->status;
-    if (head->status == 101) {
-        if (!t->x.request->wants_upgrade) {
-            fail(t, ERR_PROTOCOL, FLAG_UPE, "upstream_unasked_upgrade");
+    if (UNLIKELY(head->status == 101 || t->x.request->wants_upgrade)) {
+        const char *fault = upgrade_fault(t->x.request, head);
+        if (fault != NULL) {
+            fail(t, ERR_PROTOCOL, FLAG_UPE, fault);
             return;
         }
-        start_tunnel(t);
-    } else if (UNLIKELY(t->x.request->wants_upgrade) && t->x.request->version >= 20 &&
-               head->status < 300) {
-        /* To an extended CONNECT any 2xx would say that the tunnel is there (RFC 8441 5). */
-        fail(t, ERR_PROTOCOL, FLAG_UPE, "upstream_no_upgrade");
-        return;
+        if (head->status == 101)
+            start_tunnel(t);
     }
     if (UNLIKELY(t->web != NULL) && !rpc_web_is_answer(head)) {
         metrics_try_end(t->proxy->metrics, &t->x, head->status, t->x.first_byte_ns);
