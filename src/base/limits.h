@@ -211,6 +211,7 @@
 #define LIMIT_DRAIN_IDLE_MS    500   /* an idle HTTP/1 client may have sent a request just now */
 #define LIMIT_TAKE_OVER_ASK_MS  5000  /* a step of the talk between two data planes */
 #define LIMIT_TAKE_OVER_MS      60000 /* until the one that follows serves; else the old stays */
+#define LIMIT_TAKE_OVER_IDLE_MS 5000  /* for LIMIT_DRAIN_IDLE_MS: nobody waits for the old one */
 #define LIMIT_TAKE_OVER_KEPT_MS 10000 /* sockets that no snapshot of the new one names yet */
 
 /* Logs. */

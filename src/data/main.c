@@ -26,6 +26,7 @@ struct program {
     struct timer claim_timer;      /* first: until we serve; then: until the rest is closed */
     struct timer drain_timer;
     bool is_following; /* who was before us serves as well */
+    bool is_replaced;  /* who follows serves: there is no hurry to end */
     bool is_stopping;  /* accepting has ended */
     bool is_finished, is_failed;
 };
@@ -40,7 +41,8 @@ static void on_drain_timer(void *owner)
         return;
     }
     program->is_stopping = true;
-    rollout_drain(config_rollout(program->config));
+    rollout_drain(config_rollout(program->config),
+                  program->is_replaced ? LIMIT_TAKE_OVER_IDLE_MS : LIMIT_DRAIN_IDLE_MS);
     loop_arm(program->loop, &program->drain_timer, program->options.drain_timeout_ms);
 }
 
@@ -86,6 +88,7 @@ static void on_taken(void *owner)
     config_retire(program->config);
     service_mute(program->admin.service);
     take_over_close(&program->take_over);
+    program->is_replaced = true;
     program->options.drain_delay_ms = 0; /* whoever balances in front of us sees no change */
     begin_drain(program);
 }

@@ -92,7 +92,7 @@ static void on_head(void *owner, struct http_stream *stream, struct message *hea
     const struct grpc_method *method = find(server, head->path);
     if (!is_allowed(peer)) {
         grpc_finish(call, GRPC_PERMISSION_DENIED, "this connection may not call");
-        http_drain(peer->connection);
+        http_drain(peer->connection, 0);
         return;
     }
     if (method == NULL) {

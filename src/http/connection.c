@@ -162,6 +162,7 @@ static struct http_link *new_link(struct loop *loop, const struct http_settings 
 {
     struct http_link *link = memory_new(struct http_link);
     link->connection.loop = loop;
+    link->connection.drain_idle_ms = LIMIT_DRAIN_IDLE_MS;
     link->connection.settings = settings;
     link->connection.events = events;
     link->connection.owner = owner;
@@ -235,12 +236,14 @@ bool http_can_open(const struct http_connection *connection)
            !link->lingering && connection->ops->can_open(link);
 }
 
-void http_drain(struct http_connection *connection)
+void http_drain(struct http_connection *connection, uint32_t idle_ms)
 {
     struct http_link *link = http_link_of(connection);
     if (connection->draining || link->ended)
         return;
     connection->draining = true;
+    if (idle_ms != 0)
+        connection->drain_idle_ms = idle_ms;
     if (!link->started && connection->serving && timer_is_armed(&link->timer))
         loop_arm(connection->loop, &link->timer, http_link_idle_ms(link)); /* its first bytes */
     else if (!link->started && !connection->serving)

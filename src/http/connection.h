@@ -51,6 +51,7 @@ struct http_connection {
     bool serving;
     uint8_t version; /* 11 or 20; 0 until known */
     bool draining;
+    uint32_t drain_idle_ms; /* as http_drain was told */
     uint32_t stream_count;
     uint64_t request_count;
     const char *why;
@@ -75,8 +76,9 @@ struct http_connection *http_connect(struct loop *loop, const struct address *to
  * http_stream_send_head with the request. */
 struct http_stream *http_open(struct http_connection *connection);
 bool http_can_open(const struct http_connection *connection);
-/* No new streams; closes when the last has ended. HTTP/2: GOAWAY; HTTP/1: Connection: close on the
- * next answer. Idle: closes at once; only a served HTTP/1 connection, on which a request may be on
- * its way already, stays for LIMIT_DRAIN_IDLE_MS and answers that. */
-void http_drain(struct http_connection *connection);
+/* No new streams; closes when the last has ended. HTTP/2: GOAWAY, and again once the peer has heard
+ * of it; HTTP/1: Connection: close on the next answer. Idle: closes at once; only a served HTTP/1
+ * connection, on which a request may be on its way already, stays for `idle_ms` (0:
+ * LIMIT_DRAIN_IDLE_MS) and answers that. */
+void http_drain(struct http_connection *connection, uint32_t idle_ms);
 void http_close(struct http_connection *connection, enum err why); /* at once; on_closed follows */

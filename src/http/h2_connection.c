@@ -24,6 +24,13 @@ static bool has_streams(const struct h2_link *h2)
                                         : h2->link->connection.stream_count > 0;
 }
 
+/* Requests that were under way when the notice went out come before the answer to the PING behind
+ * it: until then nothing is refused. */
+static bool awaits_ping(const struct h2_link *h2)
+{
+    return h2->noticed && !h2->goaway_due && !h2->goaway_sent;
+}
+
 /* ---- what the session tells ---- */
 
 static void *on_begin(void *owner, int32_t id, void *known)
@@ -327,7 +334,7 @@ static void arm_next(struct h2_link *h2)
         arm(h2, MIN(link->connection.settings->ping_ms, LIMIT_H2_PING_WAIT_MS) / 2 + 1);
     if (has_streams(h2) || !h2->settled || h2->head_ms != 0)
         arm(h2, MAX((uint64_t)MIN(least / 4, TICK_MAX_MS), TICK_MIN_MS));
-    else if (h2->noticed && !h2->goaway_sent)
+    else if (awaits_ping(h2))
         arm(h2, NOTICE_MS);
     else
         arm(h2, http_link_idle_ms(link));
@@ -397,7 +404,7 @@ void h2_connection_on_timer(struct http_link *link)
         link->connection.why = "h2: idle";
     }
     http_link_flush(link);
-    if (!link->connection.draining || has_streams(h2))
+    if (!link->connection.draining || has_streams(h2) || awaits_ping(h2))
         arm_next(h2);
 }
 
@@ -478,7 +485,7 @@ void h2_connection_on_readable(struct http_link *link)
 static void settle(struct h2_link *h2)
 {
     struct http_link *link = h2->link;
-    bool drained = link->connection.draining && !has_streams(h2);
+    bool drained = link->connection.draining && !has_streams(h2) && !awaits_ping(h2);
     if (is_closing(link))
         return;
     if ((h2->goaway_due || drained) && !h2->goaway_sent) {
@@ -538,6 +545,8 @@ void h2_connection_start(struct http_link *link, const struct h2_side *side, boo
     http_link_flush(link);
     if (!serving)
         http_link_ready(link);
+    else if (link->connection.draining)
+        h2_connection_drain(link);
     if (!link->ended)
         feed(link);
     arm_next(h2);
@@ -547,7 +556,7 @@ void h2_connection_drain(struct http_link *link)
 {
     struct h2_link *h2 = h2_link_of(link);
     link->connection.draining = true;
-    if (link->connection.serving && h2->streams != NULL && !h2->noticed && !h2->goaway_sent) {
+    if (link->connection.serving && !h2->noticed && !h2->goaway_sent) {
         h2->noticed = true;
         h2->notice_ms = now_ms(h2);
         h2_session_notice(h2->session);

@@ -24,7 +24,7 @@ uint32_t http_link_idle_ms(const struct http_link *link)
 {
     uint32_t otherwise = link->connection.serving ? LIMIT_IDLE_MS : LIMIT_UPSTREAM_IDLE_MS;
     uint32_t idle = or_default(link->connection.settings->idle_ms, otherwise);
-    return link->connection.draining ? MIN(idle, (uint32_t)LIMIT_DRAIN_IDLE_MS) : idle;
+    return link->connection.draining ? MIN(idle, link->connection.drain_idle_ms) : idle;
 }
 
 uint32_t http_link_write_ms(const struct http_link *link)

@@ -233,7 +233,7 @@ static void on_connection_ready(void *owner, struct http_connection *connection)
         line->load->judge->counts.connects++;
     line->is_up = true;
     if (line->kind == KIND_NEW && connection->request_count > 0)
-        http_drain(connection);
+        http_drain(connection, 0);
     else
         dispatch(line->load, line->kind);
 }

@@ -135,7 +135,7 @@ static void on_stream_closed(void *owner, struct http_stream *stream)
     }
     flow->stream = NULL;
     if (flow->connection != NULL)
-        http_drain(flow->connection);
+        http_drain(flow->connection, 0);
 }
 
 static void ask(struct flow *flow)

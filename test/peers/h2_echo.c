@@ -222,7 +222,7 @@ static void on_signal(void *owner, int number)
     echo->stopping = true;
     listener_close(&echo->listener);
     for (struct peer *peer = echo->peers; peer != NULL; peer = peer->next)
-        http_drain(peer->connection);
+        http_drain(peer->connection, 0);
     stop_if_done(echo);
 }
 

@@ -5,6 +5,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 
+#include "base/limits.h"
 #include "data/filter/chain.h"
 #include "sim/io_sim.h"
 #include "unit/data/worker/rig.h"
@@ -278,7 +279,7 @@ static void client_ready(void *owner, struct http_connection *connection)
 {
     struct client *client = owner;
     if (client->asked == REQUESTS)
-        http_drain(connection);
+        http_drain(connection, 0);
     else
         ask_next(client);
 }
@@ -404,7 +405,7 @@ static void swap_snapshot(struct sim *sim)
 static void close_sim(struct sim *sim)
 {
     struct worker *worker = sim->rig.worker;
-    worker_drain(worker);
+    worker_drain(worker, LIMIT_DRAIN_IDLE_MS);
     for (int i = 0; i < BACKENDS; i++)
         listener_close(&sim->backends[i]);
     proxy_close(&worker->proxy);

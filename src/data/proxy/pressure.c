@@ -11,7 +11,7 @@ static void close_idle_upstream(struct pool_set *pools)
     for (struct pool_connection *at = pools->all; at != NULL; at = next) {
         next = at->all_next;
         if (at->is_idle && at->http->stream_count == 0)
-            http_drain(at->http);
+            http_drain(at->http, 0);
     }
 }
 
@@ -23,7 +23,7 @@ void pressure_set(struct proxy *proxy, enum pressure level)
     struct proxy_connection *next;
     for (struct proxy_connection *at = proxy->connections; at != NULL; at = next) {
         next = at->next;
-        http_drain(at->http); /* busy: after its answer */
+        http_drain(at->http, 0); /* busy: after its answer */
     }
     close_idle_upstream(&proxy->pools);
     spares_fini(loop_spares(proxy->loop));

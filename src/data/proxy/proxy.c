@@ -166,15 +166,18 @@ void proxy_accept(struct proxy_door *door, int fd, const struct address *peer)
     link_connection(connection);
 }
 
-void proxy_drain(struct proxy *proxy, const struct proxy_door *door)
+void proxy_drain(struct proxy *proxy, const struct proxy_door *door, uint32_t idle_ms)
 {
     struct proxy_connection *next;
+    uint32_t count = 0, at_most = 1;
     if (door == NULL)
         proxy->is_draining = true;
+    for (struct proxy_connection *at = proxy->connections; at != NULL; at = at->next)
+        at_most++;
     for (struct proxy_connection *at = proxy->connections; at != NULL; at = next) {
         next = at->next;
         if (door == NULL || at->door == door)
-            http_drain(at->http);
+            http_drain(at->http, idle_ms + (uint32_t)((uint64_t)idle_ms * count++ / at_most / 2));
     }
 }
 

@@ -90,8 +90,10 @@ void proxy_door_enter(struct proxy_door *door);
 void proxy_door_leave(struct proxy_door *door);
 /* A connection of that door; closed at once when there are too many. */
 void proxy_accept(struct proxy_door *door, int fd, const struct address *peer);
-/* Finishes what is under way, accepts nothing new on these connections. NULL: of all doors. */
-void proxy_drain(struct proxy *proxy, const struct proxy_door *door);
+/* Finishes what is under way, accepts nothing new on these connections. NULL: of all doors. Idle
+ * ones end `idle_ms` later at the earliest, never all at once: a client whose request met the end
+ * of one sends it again on another. */
+void proxy_drain(struct proxy *proxy, const struct proxy_door *door, uint32_t idle_ms);
 /* Ends every connection now. */
 void proxy_close(struct proxy *proxy);
 bool proxy_is_idle(const struct proxy *proxy);

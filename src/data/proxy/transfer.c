@@ -473,7 +473,7 @@ static bool is_shed(struct transfer *t)
 {
     if (LIKELY(t->proxy->pressure == PRESSURE_NONE))
         return false;
-    http_drain(t->x.client->connection);
+    http_drain(t->x.client->connection, 0);
     if (t->proxy->pressure < PRESSURE_FULL)
         return false;
     respond_failure(&t->x, ERR_LIMIT, FLAG_OM, NULL);
@@ -492,7 +492,7 @@ static bool find_route(struct transfer *t)
     }
     if (UNLIKELY(!is_named_method(x))) {
         if (x->request->version < 20) /* what follows would be no request */
-            http_drain(x->client->connection);
+            http_drain(x->client->connection, 0);
         respond_status(x, 405, FLAG_NONE, "method_not_allowed", "This method is not served.\n");
         return false;
     }

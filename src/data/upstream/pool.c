@@ -79,7 +79,7 @@ static void close_idle(struct pool_endpoint *endpoint)
     while (endpoint->idle != NULL) {
         struct pool_connection *connection = endpoint->idle;
         idle_remove(connection);
-        http_drain(connection->http);
+        http_drain(connection->http, 0);
     }
 }
 
@@ -391,7 +391,7 @@ static void on_ready_h2(struct pool_connection *connection)
     }
     give_shares(connection);
     if (is_stale(connection))
-        http_drain(connection->http);
+        http_drain(connection->http, 0);
     pool_unlock(pool);
 }
 
@@ -415,7 +415,7 @@ static void on_ready(void *owner, struct http_connection *http)
         waiter->connecting = NULL;
         give(connection, waiter);
     } else if (is_stale(connection)) {
-        http_drain(http);
+        http_drain(http, 0);
     } else if ((waiter = pool_queue_find(&pool->waiting, connection->endpoint)) != NULL) {
         give(connection, pool_queue_remove(waiter));
     } else if (!connection->is_idle) {

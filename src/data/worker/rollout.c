@@ -266,7 +266,7 @@ static void on_drained(void *owner, struct worker *worker)
         rollout->events->on_drained(rollout->owner);
 }
 
-void rollout_drain(struct rollout *rollout)
+void rollout_drain(struct rollout *rollout, uint32_t idle_ms)
 {
     if (rollout->is_draining)
         return;
@@ -274,7 +274,7 @@ void rollout_drain(struct rollout *rollout)
     rollout->bound_count = 0; /* the workers close them now */
     rollout->draining = rollout->count;
     for (uint32_t i = 0; i < rollout->count; i++)
-        worker_post_drain(rollout->workers[i],
+        worker_post_drain(rollout->workers[i], idle_ms,
                           (struct worker_answer){&rollout->mailbox, on_drained});
 }
 

@@ -40,7 +40,7 @@ bool rollout_is_busy(const struct rollout *rollout);
 /* The sockets that the workers listen on, which stay theirs; how many, at most `max`. */
 size_t rollout_sockets(const struct rollout *rollout, int *fds, size_t max);
 struct snapshot *rollout_current(const struct rollout *rollout); /* borrowed; may be NULL */
-void rollout_drain(struct rollout *rollout);
+void rollout_drain(struct rollout *rollout, uint32_t idle_ms);
 void rollout_reopen_logs(struct rollout *rollout);
 void rollout_pressure(struct rollout *rollout, enum pressure level);
 uint32_t rollout_workers(const struct rollout *rollout, struct worker *const **ret_workers);

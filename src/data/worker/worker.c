@@ -25,6 +25,7 @@ struct worker_mail {
     struct worker_socket *sockets; /* owns */
     size_t count;
     enum pressure pressure;
+    uint32_t idle_ms;
 };
 
 /* -- doors -- */
@@ -68,7 +69,7 @@ static void close_door(struct worker_door *door)
 {
     stop_accepting(door);
     proxy_door_bind(&door->door, NULL);
-    proxy_drain(&door->worker->proxy, &door->door);
+    proxy_drain(&door->worker->proxy, &door->door, LIMIT_DRAIN_IDLE_MS);
     if (door->door.connections == 0)
         door_free(&door->door);
 }
@@ -153,7 +154,7 @@ void worker_adopt(struct worker *worker, struct snapshot *snapshot,
         bool changes = door->speaks != speaks(binding);
         bind_door(door, binding);
         if (changes) /* what is open speaks the other protocol */
-            proxy_drain(&worker->proxy, &door->door);
+            proxy_drain(&worker->proxy, &door->door, LIMIT_DRAIN_IDLE_MS);
     }
     for (size_t i = 0; i < count; i++) {
         const struct binding *binding =
@@ -167,16 +168,17 @@ void worker_adopt(struct worker *worker, struct snapshot *snapshot,
     adopt_udp(worker, snapshot);
     proxy_adopt(&worker->proxy, lease_new(snapshot));
     if (worker->proxy.is_draining)
-        worker_drain(worker);
+        worker_drain(worker, worker->drain_idle_ms);
 }
 
-void worker_drain(struct worker *worker)
+void worker_drain(struct worker *worker, uint32_t idle_ms)
 {
+    worker->drain_idle_ms = idle_ms;
     for (struct worker_door *door = worker->doors; door != NULL; door = door->next)
         stop_accepting(door);
     for (size_t i = 0; i < worker->udp_count; i++)
         udp_drain(worker->udp_doors[i]);
-    proxy_drain(&worker->proxy, NULL);
+    proxy_drain(&worker->proxy, NULL, idle_ms);
 }
 
 /* -- mail -- */
@@ -231,7 +233,7 @@ static void deliver(struct mail *generic, void *owner)
         worker_adopt(worker, mail->snapshot, mail->sockets, mail->count);
         break;
     case MAIL_DRAIN:
-        worker_drain(worker);
+        worker_drain(worker, mail->idle_ms);
         if (worker->drain_reply == NULL) {
             worker->drain_reply = mail;
             check_drained(worker);
@@ -280,9 +282,10 @@ void worker_post_adopt(struct worker *worker, struct snapshot *snapshot,
     post(mail);
 }
 
-void worker_post_drain(struct worker *worker, struct worker_answer answer)
+void worker_post_drain(struct worker *worker, uint32_t idle_ms, struct worker_answer answer)
 {
     struct worker_mail *mail = mail_new(worker, MAIL_DRAIN);
+    mail->idle_ms = idle_ms;
     mail->answer = answer;
     post(mail);
 }

@@ -26,6 +26,7 @@ struct worker {
     struct proxy proxy;
     struct worker_door *doors;
     struct timer drain_check;
+    uint32_t drain_idle_ms;
     struct worker_mail *drain_reply; /* sent when the last connection is gone */
     pthread_t thread;
     bool has_thread;
@@ -58,7 +59,8 @@ struct worker_socket {
 /* On the worker's own thread. */
 void worker_adopt(struct worker *worker, struct snapshot *snapshot,
                   const struct worker_socket *sockets, size_t count);
-void worker_drain(struct worker *worker);
+/* Idle connections stay for `idle_ms`: a request may be on its way. */
+void worker_drain(struct worker *worker, uint32_t idle_ms);
 
 /* From another thread. `reply` is called on the thread of `reply_to`, with its owner. */
 typedef void (*worker_reply)(void *owner, struct worker *worker);
@@ -71,7 +73,7 @@ void worker_post_adopt(struct worker *worker, struct snapshot *snapshot,
                        const struct worker_socket *sockets, size_t count,
                        struct worker_answer answer);
 /* Answered when no client connection is left. */
-void worker_post_drain(struct worker *worker, struct worker_answer answer);
+void worker_post_drain(struct worker *worker, uint32_t idle_ms, struct worker_answer answer);
 void worker_post_reopen(struct worker *worker);
 void worker_post_pressure(struct worker *worker, enum pressure level);
 void worker_post_stop(struct worker *worker);

@@ -232,7 +232,7 @@ static void draining_ends_with_the_answer(void **state)
     rig_open(&rig, loop);
     rig.hold = true;
     send_settle(&rig, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    http_drain(rig.connection);
+    http_drain(rig.connection, 0);
     rig_settle(&rig);
     assert_false(rig.fd_ended);
     rig_answer(&rig, rig.stream);
@@ -242,7 +242,7 @@ static void draining_ends_with_the_answer(void **state)
 
     rig_open(&rig, loop);
     send_settle(&rig, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    http_drain(rig.connection);
+    http_drain(rig.connection, 0);
     rig_turn_until(&rig, &rig.closed);
     rig_close(&rig);
 }
@@ -256,7 +256,7 @@ static void a_request_behind_the_drain_is_answered_and_the_last(void **state)
         rig_open(&rig, loop);
         if (used > 0)
             send_settle(&rig, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-        http_drain(rig.connection);
+        http_drain(rig.connection, 0);
         rig_settle(&rig);
         assert_false(rig.fd_ended);
         send_settle(&rig, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");

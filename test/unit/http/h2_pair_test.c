@@ -169,8 +169,8 @@ static void a_draining_server_lets_streams_end_and_takes_no_more(void **state)
     call->keep_open = true;
     struct side *late = pair_call(pair, "GET", "/pause", 0);
     PAIR_UNTIL(pair, pair->served_count == 2);
-    http_drain(pair->server);
-    http_drain(pair->server); /* twice is once */
+    http_drain(pair->server, 0);
+    http_drain(pair->server, 0); /* twice is once */
     PAIR_UNTIL(pair, pair->client->draining);
     assert_false(http_can_open(pair->client));
     assert_null(http_open(pair->client));
@@ -193,10 +193,26 @@ static void an_idle_connection_drains_at_once(void **state)
         struct pair *pair = pair_new(false);
         struct side *call = pair_call(pair, "GET", "/bytes/5", 0);
         PAIR_UNTIL(pair, call->closes);
-        http_drain(side == 0 ? pair->server : pair->client);
+        http_drain(side == 0 ? pair->server : pair->client, 0);
         PAIR_UNTIL(pair, pair->server == NULL && pair->client == NULL);
         pair_free(pair);
     }
+}
+
+/* The client asks before it has read the notice: RFC 9113 6.8. */
+static void a_call_that_crosses_the_notice_of_an_idle_connection_is_served(void **state)
+{
+    (void)state;
+    struct pair *pair = pair_new(false);
+    struct side *call = pair_call(pair, "GET", "/bytes/5", 0);
+    PAIR_UNTIL(pair, call->closes);
+    call = pair_call(pair, "GET", "/bytes/7", 0);
+    http_drain(pair->server, 0);
+    PAIR_UNTIL(pair, call->closes);
+    assert_int_equal(call->status, 200);
+    assert_int_equal(call->received, 7);
+    PAIR_UNTIL(pair, pair->server == NULL && pair->client == NULL);
+    pair_free(pair);
 }
 
 static void a_draining_client_closes_behind_its_last_answer(void **state)
@@ -204,7 +220,7 @@ static void a_draining_client_closes_behind_its_last_answer(void **state)
     (void)state;
     struct pair *pair = pair_new(false);
     struct side *call = pair_call(pair, "GET", "/bytes/1000000", 0);
-    http_drain(pair->client);
+    http_drain(pair->client, 0);
     assert_null(http_open(pair->client));
     PAIR_UNTIL(pair, call->closes);
     assert_int_equal(call->received, 1000000);
@@ -323,6 +339,7 @@ int main(void)
         cmocka_unit_test(an_answer_may_come_before_its_request_has_ended),
         cmocka_unit_test(a_draining_server_lets_streams_end_and_takes_no_more),
         cmocka_unit_test(an_idle_connection_drains_at_once),
+        cmocka_unit_test(a_call_that_crosses_the_notice_of_an_idle_connection_is_served),
         cmocka_unit_test(a_draining_client_closes_behind_its_last_answer),
         cmocka_unit_test(the_end_of_a_connection_ends_every_stream_first),
         cmocka_unit_test(a_complete_answer_outlives_its_connection),

@@ -4,6 +4,7 @@
 
 #include "base/builder.h"
 #include "base/clock.h"
+#include "base/limits.h"
 #include "data/observe/exposition.h"
 #include "data/worker/rollout.h"
 #include "rig.h"
@@ -198,7 +199,7 @@ static void swaps_under_load_lose_no_request(void **state)
     assert_int_equal(atomic_load(&bench.bad), 0);
     assert_true(atomic_load(&bench.good) >= 3 * SWAPS);
     assert_int_equal(rollout_current(bench.rollout)->number, SWAPS + 1);
-    rollout_drain(bench.rollout);
+    rollout_drain(bench.rollout, LIMIT_DRAIN_IDLE_MS);
     turn_until(&bench, &bench.drained, 1);
     finish(&bench);
     faults_fini(&faults);

@@ -1,5 +1,6 @@
 /* A worker serves: requests through, bodies both ways, tunnels, failures and their answers. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/limits.h"
 #include "peers.h"
 
 static void a_get_goes_through_and_says_who_asked(void **state)
@@ -484,7 +485,7 @@ static void a_drain_finishes_what_is_under_way(void **state)
     struct rig_peer busy = rig_connect(&rig), idle = rig_connect(&rig);
     rig_send(&rig, &busy, TEXT("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
     struct rig_peer backend = rig_accept(&rig, 0);
-    worker_drain(rig.worker);
+    worker_drain(rig.worker, LIMIT_DRAIN_IDLE_MS);
     rig_expect_end(&rig, &idle);
     assert_false(proxy_is_idle(&rig.worker->proxy));
     rig_send(&rig, &backend, TEXT("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"));
