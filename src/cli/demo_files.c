@@ -2,12 +2,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/demo_files.h"
 
-#include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "base/builder.h"
+#include "base/file.h"
 
 static const char GATEWAY[] =
     "# A Gateway says where traffic comes in. No GatewayClass is needed in a directory.\n"
@@ -123,17 +123,11 @@ static const char SERVICES[] =
 
 static bool write_file(struct text directory, const char *name, struct text content, bool replace)
 {
-    char path[4096], temp[4096 + 8];
+    char path[4096];
     snprintf(path, sizeof(path), TEXT_FMT "/%s", TEXT_ARG(directory), name);
     if (!replace && access(path, F_OK) == 0)
         return true;
-    snprintf(temp, sizeof(temp), "%s.new", path);
-    int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (fd < 0)
-        return false;
-    bool written = write(fd, content.data, content.len) == (ssize_t)content.len;
-    close(fd);
-    return written && rename(temp, path) == 0;
+    return file_replace(path, content, 0644);
 }
 
 bool demo_files_write(struct text directory, const struct demo_ports *ports)

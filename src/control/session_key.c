@@ -3,11 +3,10 @@
 #include "control/session_key.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/random.h"
 #include "control/files/directory.h"
 #include "net/seal.h"
@@ -16,11 +15,7 @@ static bool write_key(const char *path)
 {
     uint8_t secret[SEAL_KEY];
     random_secure(secret, sizeof(secret));
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return false;
-    bool is_written = write(fd, secret, sizeof(secret)) == (ssize_t)sizeof(secret);
-    return close(fd) == 0 && is_written;
+    return file_replace(path, text_from((const char *)secret, sizeof(secret)), 0600);
 }
 
 const char *session_key_open(struct session_key *key, struct text given, struct text state_dir,
@@ -30,9 +25,8 @@ const char *session_key_open(struct session_key *key, struct text given, struct 
     if (given.len == 0) {
         const char *directory = arena_string(arena, state_dir);
         const char *path = arena_printf(arena, "%s/session.key", directory).data;
-        const char *temp = arena_printf(arena, "%s/session.key.new", directory).data;
         (void)mkdir(directory, 0700);
-        if (access(path, F_OK) != 0 && (!write_key(temp) || rename(temp, path) != 0))
+        if (access(path, F_OK) != 0 && !write_key(path))
             return strerrordesc_np(errno);
         const char *why = directory_read(path, arena, &key->secret);
         if (why != NULL)

@@ -3,11 +3,10 @@
 #include "control/files/copies.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "control/files/directory.h"
 
 bool copies_make(const char *directory)
@@ -15,29 +14,15 @@ bool copies_make(const char *directory)
     return mkdir(directory, 0700) == 0 || errno == EEXIST;
 }
 
-static bool write_all(int fd, struct text content)
-{
-    while (content.len > 0) {
-        ssize_t put = write(fd, content.data, content.len);
-        if (put < 0 && errno != EINTR)
-            return false;
-        content = text_slice(content, put > 0 ? (size_t)put : 0, content.len);
-    }
-    return true;
-}
-
 bool copies_save(const char *directory, const char *name, struct text content)
 {
     struct arena arena;
     arena_init(&arena, 0);
     const char *path = arena_printf(&arena, "%s/%s", directory, name).data;
-    const char *temp = arena_printf(&arena, "%s/.%s.new", directory, name).data;
-    int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    bool saved = fd >= 0 && write_all(fd, content);
-    if (fd >= 0)
-        close(fd);
-    saved = saved && rename(temp, path) == 0;
+    bool saved = file_replace(path, content, 0600);
+    int why = errno;
     arena_fini(&arena);
+    errno = why;
     return saved;
 }
 

@@ -5,12 +5,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/builder.h"
+#include "base/file.h"
 #include "base/memory.h"
 
 #define LEDGER_KIND "directory"
@@ -42,18 +42,12 @@ static bool read_numbers(const char *path, uint64_t ret_numbers[4])
 
 static bool write_numbers(const struct ledger *ledger)
 {
-    struct builder temp = {0}, line = {0};
-    builder_printf(&temp, "%s.new", ledger->path);
+    struct builder line = {0};
     builder_printf(&line, "nantian-version-1 %llu %llu %llx %llx\n",
                    (unsigned long long)ledger->epoch, (unsigned long long)ledger->revision,
                    (unsigned long long)ledger->digest.high, (unsigned long long)ledger->digest.low);
-    int fd = open(temp.data, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    bool written = fd >= 0 && write(fd, line.data, line.len) == (ssize_t)line.len;
-    if (fd >= 0)
-        close(fd);
-    written = written && rename(temp.data, ledger->path) == 0;
+    bool written = file_replace(ledger->path, builder_text(&line), 0600);
     int why = errno;
-    builder_fini(&temp);
     builder_fini(&line);
     errno = why;
     return written;
