@@ -35,9 +35,11 @@ static void print_text(struct builder *out, const struct fault *const *faults, s
         builder_printf(out, "%s%s: ", fault->file.len > 0 ? ": " : "", LEVELS[fault->level]);
         builder_add(out, fault->where);
         if (fault->field.len > 0)
-            builder_printf(out, " " TEXT_FMT, TEXT_ARG(fault->field));
-        builder_printf(out, "%s" TEXT_FMT " [%s]\n", fault->where.len > 0 ? ": " : "",
-                       TEXT_ARG(fault->what), fault->code);
+            builder_printf(out, "%s" TEXT_FMT, fault->where.len > 0 ? " " : "",
+                           TEXT_ARG(fault->field));
+        builder_printf(out, "%s" TEXT_FMT " [%s]\n",
+                       fault->where.len + fault->field.len > 0 ? ": " : "", TEXT_ARG(fault->what),
+                       fault->code);
         if (fault->hint.len > 0)
             builder_printf(out, "    hint: " TEXT_FMT "\n", TEXT_ARG(fault->hint));
     }

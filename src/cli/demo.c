@@ -30,17 +30,19 @@ struct demo {
     struct text config, state;
     uint16_t gateway_port, admin_port;
     uint64_t began_ns;
+    int lock; /* of the state directory; -1: none */
 };
 
-static bool make_root(struct demo *demo)
+/* NULL, or why not. */
+static const char *make_root(struct demo *demo)
 {
-    const char *tmp = getenv("TMPDIR");
+    const char *tmp = getenv("TMPDIR"), *why = NULL;
     if (demo->root != NULL) {
         if (mkdir(demo->root, 0755) != 0 && errno != EEXIST)
-            return false;
+            return strerrordesc_np(errno);
         char *absolute = realpath(demo->root, NULL);
         if (absolute == NULL)
-            return false;
+            return strerrordesc_np(errno);
         demo->root = arena_string(&demo->arena, text_of(absolute));
         free(absolute);
     } else {
@@ -48,11 +50,14 @@ static bool make_root(struct demo *demo)
                                                              tmp != NULL ? tmp : "/tmp"));
         demo->root = mkdtemp(path);
         if (demo->root == NULL)
-            return false;
+            return strerrordesc_np(errno);
     }
     demo->config = arena_printf(&demo->arena, "%s/config", demo->root);
     demo->state = arena_printf(&demo->arena, "%s/state", demo->root);
-    return (mkdir(demo->config.data, 0755) == 0 || errno == EEXIST) && place_make(demo->state);
+    if (mkdir(demo->config.data, 0755) != 0 && errno != EEXIST)
+        return strerrordesc_np(errno);
+    demo->lock = place_take(demo->state, &why);
+    return why;
 }
 
 static bool start_echos(struct demo *demo)
@@ -224,10 +229,13 @@ static int run_demo(struct demo *demo)
     log_setup("demo", true, LOG_WARN);
     demo->loop = loop_new(NULL);
     int code = CLI_FINDINGS;
-    if (!make_root(demo))
-        fprintf(stderr, "cannot make a directory for the demo: %s\n", strerrordesc_np(errno));
+    const char *why = make_root(demo);
+    if (why != NULL)
+        fprintf(stderr, "cannot use %s for the demo: %s; --keep DIR takes another directory\n",
+                demo->root != NULL ? demo->root : "the directory of temporary files", why);
     else if (!start_echos(demo))
-        fprintf(stderr, "cannot start the echo backends: %s\n", strerrordesc_np(errno));
+        fprintf(stderr, "cannot start the echo backends on 127.0.0.1: %s\n",
+                strerrordesc_np(errno));
     else
         code = serve(demo);
     echo_free(demo->echos[0]);
@@ -235,12 +243,14 @@ static int run_demo(struct demo *demo)
     if (!demo->keep && demo->root != NULL)
         demo_files_remove_tree(demo->root);
     loop_free(demo->loop);
+    if (demo->lock >= 0)
+        close(demo->lock);
     return code;
 }
 
 static int run(int argc, char **argv)
 {
-    struct demo demo = {.port = 8080};
+    struct demo demo = {.port = 8080, .lock = -1};
     struct cli_args args;
     cli_args_init(&args, &cli_demo, argc, argv);
     while (cli_args_next(&args)) {

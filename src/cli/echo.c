@@ -214,12 +214,14 @@ static int serve(const struct address *address, const char *name)
     int code = CLI_INTERNAL;
     if (!signals_init(&signals, loop, loop, on_signal))
         goto out;
+    char text[ADDRESS_TEXT_MAX];
     echo = echo_new(loop, address, name);
     if (echo == NULL) {
-        cli_complain(&cli_echo, "cannot listen: %s", strerrordesc_np(errno));
+        int why = errno;
+        address_format(address, text);
+        cli_complain(&cli_echo, "cannot listen on %s: %s", text, strerrordesc_np(why));
         goto out_signals;
     }
-    char text[ADDRESS_TEXT_MAX];
     address_format(&echo->address, text);
     printf("%s listens on %s\n", name, text);
     fflush(stdout);

@@ -34,7 +34,7 @@ static bool parse_url(struct explain *explain, const char **ret_why)
     struct text url = explain->url;
     bool is_https = text_starts_with(url, TEXT("https://"));
     if (!is_https && !text_starts_with(url, TEXT("http://"))) {
-        *ret_why = "the URL must begin with http:// or https://";
+        *ret_why = "it must begin with http:// or https://";
         return false;
     }
     request->scheme = is_https ? TEXT("https") : TEXT("http");
@@ -219,13 +219,20 @@ static int judge(struct explain *explain, const struct snapshot *snapshot)
     return CLI_OK;
 }
 
-static int explain_request(struct explain *explain, const char *directory)
+/* The request as the flags say it; false: a message was printed. */
+static bool read_request(struct explain *explain)
 {
     const char *why = NULL;
-    if (!parse_url(explain, &why) || !add_headers(explain, &why)) {
-        cli_complain(&cli_explain, "%s", why);
-        return CLI_USAGE;
-    }
+    if (!parse_url(explain, &why))
+        cli_complain(&cli_explain, "`%s` is no URL that a request could have: %s",
+                     explain->url.data, why);
+    else if (!add_headers(explain, &why))
+        cli_complain(&cli_explain, "a header is not valid: %s", why);
+    return why == NULL;
+}
+
+static int explain_request(struct explain *explain, const char *directory)
+{
     struct compiled compiled;
     int code = compiled_load(&compiled, &cli_explain, directory);
     if (code != CLI_OK)
@@ -289,8 +296,11 @@ static int run(int argc, char **argv)
     }
     arena_init(&explain.arena, 0);
     explain.as_json = ask.as_json;
-    int code = CLI_OK;
-    directory = compiled_directory(directory, &cli_explain, &ask, &explain.arena, &code);
+    int code = CLI_USAGE;
+    if (read_request(&explain))
+        directory = compiled_directory(directory, &cli_explain, &ask, &explain.arena, &code);
+    else
+        directory = NULL;
     if (directory != NULL)
         code = explain_request(&explain, directory);
     arena_fini(&explain.arena);

@@ -1,7 +1,9 @@
 /* nantian: one program, one verb a file. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <stdio.h>
 
+#include "base/file.h"
 #include "cli/cli.h"
 
 static int run_completion(int argc, char **argv);
@@ -34,7 +36,7 @@ static void print_help(FILE *out)
     fputs("\n`nantian VERB --help` says more. Start with `nantian demo`.\n", out);
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     if (argc < 2) {
         print_help(stderr);
@@ -52,4 +54,15 @@ int main(int argc, char **argv)
             return VERBS[i]->run(argc - 1, argv + 1);
     fprintf(stderr, "nantian: there is no verb `%s`; `nantian help` lists them\n", argv[1]);
     return CLI_USAGE;
+}
+
+/* What could not be printed was not told: a full disk behind `> file` is no success. */
+int main(int argc, char **argv)
+{
+    file_open_standard();
+    int code = run(argc, argv);
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    fprintf(stderr, "nantian: the output cannot be written: %s\n", strerrordesc_np(errno));
+    return CLI_INTERNAL;
 }

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "net/listener.h"
 
 struct text place_state_dir(const char *given, struct arena *arena)
@@ -28,11 +29,9 @@ static bool make_dir(const char *path)
     return mkdir(path, 0700) == 0 || errno == EEXIST;
 }
 
-bool place_make(struct text dir)
+/* All folders on the way, and what planes use in the last. */
+static bool make_dirs(char *path, struct arena *arena)
 {
-    struct arena arena;
-    arena_init(&arena, 0);
-    char *path = arena_string(&arena, dir);
     for (char *at = path + 1; *at != '\0'; at++) {
         if (*at != '/')
             continue;
@@ -40,12 +39,27 @@ bool place_make(struct text dir)
         make_dir(path); /* an upper folder that is missing shows below */
         *at = '/';
     }
-    bool made = make_dir(path) && make_dir(arena_printf(&arena, "%s/control", path).data) &&
-                make_dir(arena_printf(&arena, "%s/proxy", path).data);
-    int why = errno;
+    return make_dir(path) && make_dir(arena_printf(arena, "%s/control", path).data) &&
+           make_dir(arena_printf(arena, "%s/proxy", path).data);
+}
+
+int place_take(struct text dir, const char **ret_why)
+{
+    static const struct address any_socket;
+    struct arena arena;
+    struct stat facts;
+    int lock = -1;
+    arena_init(&arena, 0);
+    char *path = arena_string(&arena, dir);
+    if (place_admin_socket(dir, &arena).len >= sizeof(any_socket.local.sun_path))
+        *ret_why = "its path is longer than those of sockets may be";
+    else if (stat(path, &facts) == 0 && facts.st_uid != geteuid() && facts.st_uid != 0 &&
+             geteuid() != 0)
+        *ret_why = "it belongs to somebody else"; /* who could read the keys in it */
+    else if (!make_dirs(path, &arena) || (lock = file_lock(path)) < 0)
+        *ret_why = errno == EWOULDBLOCK ? "another gateway uses it" : strerrordesc_np(errno);
     arena_fini(&arena);
-    errno = why;
-    return made;
+    return lock;
 }
 
 struct text place_admin_socket(struct text dir, struct arena *arena)

@@ -8,8 +8,9 @@
 /* --state-dir if given; else $XDG_STATE_HOME/nantian, ~/.local/state/nantian, /var/lib/nantian for
  * root, else /tmp/nantian-UID. */
 struct text place_state_dir(const char *given, struct arena *arena);
-/* Makes it and the folders planes use (0700). False: errno. */
-MUST_USE bool place_make(struct text dir);
+/* Makes it and the folders planes use (0700), and takes it for this process: a second gateway in it
+ * would take the first one's ports away. The caller closes what it gets; -1: *ret_why. */
+MUST_USE int place_take(struct text dir, const char **ret_why);
 /* "DIR/control.sock": the control plane's admin socket. */
 struct text place_admin_socket(struct text dir, struct arena *arena);
 struct text place_xds_socket(struct text dir, struct arena *arena);

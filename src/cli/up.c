@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "cli/cli.h"
@@ -31,6 +32,10 @@ static bool is_directory(const char *path)
     }
     if (!S_ISDIR(facts.st_mode)) {
         cli_complain(&cli_up, "%s is not a directory", path);
+        return false;
+    }
+    if (access(path, R_OK | X_OK) != 0) {
+        cli_complain(&cli_up, "%s: %s", path, strerrordesc_np(errno));
         return false;
     }
     return true;
@@ -93,15 +98,20 @@ static int run(int argc, char **argv)
     arena_init(&arena, 0);
     options.state_dir = place_state_dir(state_dir, &arena);
     int code = CLI_USAGE;
-    if (place_make(options.state_dir)) {
+    const char *why = NULL;
+    int lock = place_take(options.state_dir, &why);
+    if (lock >= 0) {
         log_setup("up", text_is(text_of(options.log_format), "text"), LOG_INFO);
         log_info("starting", log_str("directory", options.directory),
                  log_text("state", options.state_dir));
         code = serve(&options);
     } else {
-        cli_complain(&cli_up, "cannot make the state directory %s: %s", options.state_dir.data,
-                     strerrordesc_np(errno));
+        cli_complain(&cli_up,
+                     "the state directory %s cannot be used: %s; --state-dir takes another",
+                     options.state_dir.data, why);
     }
+    if (lock >= 0)
+        close(lock);
     arena_fini(&arena);
     return code;
 }

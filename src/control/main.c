@@ -4,7 +4,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/regex.h"
 #include "control/admin/admin.h"
@@ -25,6 +28,7 @@ struct control {
     struct admin_source source;
     struct admin *admin;
     struct tls_context *tls; /* of xDS over TCP */
+    int lock;                /* of the state directory; -1: none */
 };
 
 static void on_signal(void *owner, int number)
@@ -184,9 +188,26 @@ static uint16_t xds_port(const struct options *options)
     return 0;
 }
 
+/* Two would take each other's socket, version numbers and copies of files. */
+static bool take_state_dir(struct control *control)
+{
+    const char *path = arena_string(&control->options.arena, control->options.state_dir);
+    (void)mkdir(path, 0700);
+    control->lock = file_lock(path);
+    if (control->lock >= 0)
+        return true;
+    log_error("the state directory cannot be used", log_str("state", path),
+              log_str("why", errno == EWOULDBLOCK ? "another control plane uses it"
+                                                  : strerrordesc_np(errno)),
+              log_str("hint", "stop that one, or give this one another with --state-dir"));
+    return false;
+}
+
 static bool start(struct control *control)
 {
     struct options *options = &control->options;
+    if (!take_state_dir(control))
+        return false;
     const char *why = session_key_open(&control->session_key, options->session_key,
                                        options->state_dir, &options->arena);
     if (why != NULL) {
@@ -247,7 +268,8 @@ static bool start(struct control *control)
 
 int main(int argc, char **argv)
 {
-    struct control control = {0};
+    struct control control = {.lock = -1};
+    file_open_standard();
     int code = control_options_read(&control.options, argc, argv);
     if (code >= 0)
         return code;
@@ -269,5 +291,7 @@ int main(int argc, char **argv)
     signals_fini(&control.signals);
     loop_free(control.loop);
     control_options_fini(&control.options);
+    if (control.lock >= 0)
+        close(control.lock);
     return started ? 0 : 1;
 }

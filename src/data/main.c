@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/limits.h"
 #include "data/admin.h"
 #include "data/ceiling.h"
@@ -276,6 +277,7 @@ static void stop(struct program *program)
 int main(int argc, char **argv)
 {
     struct program program = {.loop = NULL};
+    file_open_standard();
     enum options_result result = options_parse(&program.options, argc, argv);
     if (result != OPTIONS_RUN) {
         options_fini(&program.options);

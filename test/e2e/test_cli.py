@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from certificates import Authority
-from harness import (BIN, free_port, gateway_of, listener, nantian, rate_limit, route, rule, service,
-                     wait_for)
+from harness import (BIN, environment, free_port, gateway_of, listener, nantian, rate_limit, route,
+                     rule, service, wait_for)
 from http_client import request
 
 pytestmark = [pytest.mark.quick, pytest.mark.sanitized]
@@ -131,6 +131,16 @@ def test_an_unknown_flag_is_misuse_and_help_is_help(verb):
     assert answer.returncode == 0 and f"usage: nantian {verb}" in answer.stdout
 
 
+def test_output_that_cannot_be_written_is_no_success(tmp_path):
+    config = directory(tmp_path, *GOOD)
+    for words in (["version"], ["check", "-f", config], ["config", "dump", "-f", config],
+                  ["routes", "-f", config, "-o", "json"]):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([BIN / "nantian", *map(str, words)], stdout=full,
+                                  stderr=subprocess.PIPE, check=False, env=environment())
+        assert done.returncode == 5 and b"No space left on device" in done.stderr, done
+
+
 def test_an_unknown_verb_is_misuse():
     assert nantian("frobnicate").returncode == 2
 
@@ -174,6 +184,14 @@ def test_explain_says_404_and_421(tmp_path):
     code, told = explain(folder, "http://a.example:9999/")
     assert (code, told["result"]) == (1, "refused")
     assert nantian("explain", "GET", "a.example", "-f", folder).returncode == 2
+
+
+def test_explain_says_what_is_wrong_with_a_request_before_it_asks_anybody():
+    for words, why in ((["a.example/"], "must begin with http"),
+                       (["http://a.example:99999/"], "`http://a.example:99999/` is no URL"),
+                       (["http://a.example/", "-H", "foo"], "-H wants `name: value`")):
+        answer = nantian("explain", "GET", *words)
+        assert answer.returncode == 2 and why in answer.stderr, answer
 
 
 def test_explain_and_the_proxy_agree(tmp_path, start_gateway, backend):

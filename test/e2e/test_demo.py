@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from harness import BIN, DEADLINE, REPORTS, environment, free_port, simple, wait_for
+from harness import BIN, DEADLINE, REPORTS, environment, free_port, nantian, simple, wait_for
 from http_client import request
 import yaml
 
@@ -145,9 +145,52 @@ def test_up_restarts_a_plane_that_was_killed_and_ends_on_sigterm(tmp_path, backe
         assert [pid for pid in planes if alive(pid)] == []
 
 
+def test_a_second_up_in_one_state_directory_harms_nobody(tmp_path, backend):
+    config, port, admin = tmp_path / "config", free_port(), free_port()
+    config.mkdir()
+    (config / "all.yaml").write_text(yaml.safe_dump_all(simple(port, backend.port)),
+                                     encoding="utf-8")
+    log = tmp_path / "up.log"
+    command = [BIN / "nantian", "up", config, "--state-dir", tmp_path / "state", "--admin",
+               f"127.0.0.1:{admin}", "--access-log", "off", "--default-address", "127.0.0.1"]
+
+    def serves():
+        with contextlib.suppress(OSError, EOFError):
+            return request(port).status == 200
+        return False
+
+    with running(command, log, env=environment()):
+        wait_for(serves, "the first request is served")
+        second = nantian(*command[1:])
+        assert second.returncode == 2 and "another gateway uses it" in second.stderr, second
+        plane = subprocess.run(
+            [BIN / "nantian-control", "--directory", config, "--state-dir",
+             tmp_path / "state" / "control", "--xds", f"unix:{tmp_path}/other.sock"],
+            capture_output=True, text=True, timeout=DEADLINE, check=False, env=environment())
+        assert plane.returncode == 1 and "another control plane uses it" in plane.stderr, plane
+        assert serves()
+
+
+def test_closed_standard_descriptors_are_nobodys(tmp_path):
+    (tmp_path / "config").mkdir()
+    command = [BIN / "nantian", "up", tmp_path / "config", "--state-dir", tmp_path / "state",
+               "--admin", "off", "--access-log", "off"]
+    close = 'exec "$@" <&- >&- 2>&-'
+    log = tmp_path / "up.log"
+    with running(["sh", "-c", close, "sh", *command], log, env=environment()) as up:
+        wait_for(lambda: (tmp_path / "state" / "control.sock").exists(), "it is up")
+        wait_for(lambda: len(children_of(up.pid)) == 2, "both planes run")
+        for pid in (up.pid, *children_of(up.pid)):
+            wait_for(lambda pid=pid: [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in range(3)] ==
+                     ["/dev/null"] * 3, "they lead nowhere")
+
+
 def test_up_says_what_is_wrong_with_its_arguments(tmp_path):
     for arguments, words in (((), "say which directory"), ((tmp_path / "none",), "No such file"),
-                             ((__file__,), "not a directory"), (("--bogus",), "does not know")):
+                             ((__file__,), "not a directory"), (("--bogus",), "does not know"),
+                             ((tmp_path, "--state-dir", tmp_path / ("long" * 30)),
+                              "longer than those of sockets"),
+                             ((tmp_path, "--state-dir", __file__), "Not a directory")):
         done = subprocess.run([BIN / "nantian", "up", *map(str, arguments)], capture_output=True,
                               text=True, timeout=DEADLINE, check=False, env=environment())
         assert done.returncode == 2 and words in done.stderr, done
