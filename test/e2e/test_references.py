@@ -19,6 +19,7 @@ from harness import ROOT, nantian
 pytestmark = [pytest.mark.sanitized]
 
 GATEWAY, OURS = "gateway.networking.k8s.io", "gateway.nantian.dev"
+EXPERIMENTAL = "gateway.networking.x-k8s.io"
 SERVED = {"GatewayClass", "Gateway", "ListenerSet", "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute",
           "UDPRoute", "BackendTLSPolicy"}
 
@@ -305,6 +306,8 @@ POLICIES = {
     "BackendLBPolicy": (GATEWAY, "v1alpha2", SERVICE, "X-Smuggled-{}", lambda mark: {
         "loadBalancing": {"type": "ConsistentHash", "consistentHash": {
             "keyType": "Header", "headerName": mark}}}),
+    "XBackendTrafficPolicy": (EXPERIMENTAL, "v1alpha1", SERVICE, "9{:05}", lambda mark: {
+        "retryConstraint": {"minRetryRate": {"count": int(mark)}}}),
     "RoutePolicy": (OURS, "v1alpha1", (GATEWAY, "HTTPRoute"), "7{:06}", lambda mark: {
         "default": {"bodyLimit": {"maxRequestBodyBytes": int(mark)}}}),
     "SecurityPolicy": (OURS, "v1alpha1", (GATEWAY, "HTTPRoute"), "6{:06}", lambda mark: {

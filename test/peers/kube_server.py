@@ -16,6 +16,7 @@ import urllib.parse
 import uuid
 
 GATEWAY = "gateway.networking.k8s.io"
+EXPERIMENTAL = "gateway.networking.x-k8s.io"
 NANTIAN = "gateway.nantian.dev"
 
 # plural -> (group, version, kind, namespaced)
@@ -31,6 +32,7 @@ RESOURCES = {
     "referencegrants": (GATEWAY, "v1", "ReferenceGrant", True),
     "backendtlspolicies": (GATEWAY, "v1", "BackendTLSPolicy", True),
     "backendlbpolicies": (GATEWAY, "v1alpha2", "BackendLBPolicy", True),
+    "xbackendtrafficpolicies": (EXPERIMENTAL, "v1alpha1", "XBackendTrafficPolicy", True),
     "services": ("", "v1", "Service", True),
     "secrets": ("", "v1", "Secret", True),
     "configmaps": ("", "v1", "ConfigMap", True),

@@ -140,8 +140,8 @@ void kind_check_backend(struct decode *decode, void *out, const struct value *ma
         decode_add(decode,
                    &(struct decode_fault){.code = "MissingField", .at = map, .child = "port"},
                    "port is required when a Service is named");
-    if (text_is(backend->group, "gateway.networking.x-k8s.io") &&
-        text_is(backend->kind, "XBackend") && has_port)
+    if (text_is(backend->group, KIND_GROUP_EXPERIMENTAL) && text_is(backend->kind, "XBackend") &&
+        has_port)
         decode_add(decode,
                    &(struct decode_fault){.code = "FieldConflict", .at = port, .child = "port"},
                    "an XBackend has its port itself");
@@ -217,6 +217,13 @@ const struct decode_shape kind_shape_target = {
     .size = sizeof(struct kind_target_ref),
     .fields = target_fields,
     .count = ARRAY_LEN(target_fields),
+};
+
+/* Without the section. */
+const struct decode_shape kind_shape_whole_target = {
+    .size = sizeof(struct kind_target_ref),
+    .fields = target_fields,
+    .count = ARRAY_LEN(target_fields) - 1,
 };
 
 static const struct decode_name operator_names[] = {

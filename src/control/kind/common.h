@@ -11,8 +11,9 @@
 
 #include "base/text.h"
 
-#define KIND_GROUP_GATEWAY "gateway.networking.k8s.io"
-#define KIND_GROUP_NANTIAN "gateway.nantian.dev"
+#define KIND_GROUP_GATEWAY      "gateway.networking.k8s.io"
+#define KIND_GROUP_EXPERIMENTAL "gateway.networking.x-k8s.io"
+#define KIND_GROUP_NANTIAN      "gateway.nantian.dev"
 
 /* From 1; line 0: unknown (a default, or an object that came without text). */
 struct kind_place {

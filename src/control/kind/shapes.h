@@ -8,12 +8,13 @@
 
 /* common.c */
 extern const struct decode_shape kind_shape_parent_ref, kind_shape_gateway_ref;
-extern const struct decode_shape kind_shape_backend;     /* group, kind, name, port */
-extern const struct decode_shape kind_shape_backend_ref; /* and weight */
-extern const struct decode_shape kind_shape_secret_ref;  /* core Secret unless said otherwise */
-extern const struct decode_shape kind_shape_object_ref;  /* group, kind, name; namespace */
-extern const struct decode_shape kind_shape_local_ref;   /* group, kind, name */
-extern const struct decode_shape kind_shape_target;      /* group, kind, name, section */
+extern const struct decode_shape kind_shape_backend;      /* group, kind, name, port */
+extern const struct decode_shape kind_shape_backend_ref;  /* and weight */
+extern const struct decode_shape kind_shape_secret_ref;   /* core Secret unless said otherwise */
+extern const struct decode_shape kind_shape_object_ref;   /* group, kind, name; namespace */
+extern const struct decode_shape kind_shape_local_ref;    /* group, kind, name */
+extern const struct decode_shape kind_shape_target;       /* group, kind, name, section */
+extern const struct decode_shape kind_shape_whole_target; /* group, kind, name */
 extern const struct decode_shape
     kind_shape_policy_target; /* of our policies: group optional, namespace */
 extern const struct decode_shape kind_shape_selector;
@@ -51,7 +52,7 @@ extern const struct decode_shape kind_shape_listener_set, kind_shape_http_route;
 extern const struct decode_shape kind_shape_grpc_route, kind_shape_tls_route;
 extern const struct decode_shape kind_shape_tcp_route, kind_shape_reference_grant;
 extern const struct decode_shape kind_shape_backend_tls_policy, kind_shape_backend_lb_policy;
-extern const struct decode_shape kind_shape_service;
+extern const struct decode_shape kind_shape_service, kind_shape_backend_traffic_policy;
 extern const struct decode_shape kind_shape_endpoint_slice, kind_shape_secret;
 extern const struct decode_shape kind_shape_config_map, kind_shape_route_policy;
 extern const struct decode_shape kind_shape_security_policy, kind_shape_gateway_parameters;

@@ -4,6 +4,7 @@
 
 #include "control/kind/backend_lb_policy.h"
 #include "control/kind/backend_tls_policy.h"
+#include "control/kind/backend_traffic_policy.h"
 #include "control/kind/gateway_class.h"
 #include "control/kind/grpc_route.h"
 #include "control/kind/http_route.h"
@@ -204,6 +205,10 @@ void references_each(const struct kind_object *object, references_visit visit, v
     case KIND_BACKEND_LB_POLICY:
         name_targets(&walk, object->backend_lb_policy->targets,
                      object->backend_lb_policy->target_count);
+        return;
+    case KIND_BACKEND_TRAFFIC_POLICY:
+        name_targets(&walk, object->backend_traffic_policy->targets,
+                     object->backend_traffic_policy->target_count);
         return;
     case KIND_ENDPOINT_SLICE:
         name(&walk, TEXT(""), TEXT("Service"), TEXT_NONE, object->endpoint_slice->service_name);

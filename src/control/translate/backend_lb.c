@@ -1,7 +1,8 @@
-/* How requests are spread over endpoints. */
+/* How requests are spread over the endpoints of a Service, and how many of them may be retries. */
 /* SPDX-License-Identifier: Apache-2.0 */
 
 #include "control/kind/backend_lb_policy.h"
+#include "control/kind/backend_traffic_policy.h"
 #include "control/translate/hostname.h"
 #include "control/translate/service_policy.h"
 
@@ -114,19 +115,42 @@ void backend_lb_apply(struct translation *t, const struct kind_object *object, s
             t, policy->session, arena_printf(&t->scratch, "Backend/" TEXT_FMT, TEXT_ARG(scope)));
 }
 
+void backend_lb_apply_traffic(struct translation *t, const struct kind_object *object,
+                              struct text scope, Nantian__Config__V1__Backend *message)
+{
+    const struct kind_backend_traffic_policy *policy = object->backend_traffic_policy;
+    const struct kind_retry_constraint *from = policy->retry;
+    if (policy->session != NULL && translation_can(t, CAPABILITY_SESSION_PERSISTENCE))
+        message->session = session_message(
+            t, policy->session, arena_printf(&t->scratch, "Backend/" TEXT_FMT, TEXT_ARG(scope)));
+    if (from == NULL)
+        return;
+    Nantian__Config__V1__Backend__RetryBudget *budget =
+        arena_new(&t->scratch, Nantian__Config__V1__Backend__RetryBudget);
+    nantian__config__v1__backend__retry_budget__init(budget);
+    budget->percent = (uint32_t)from->percent;
+    budget->interval_ms = milliseconds(&from->interval, 10000);
+    budget->min_count = (uint32_t)from->min_count;
+    budget->min_interval_ms = milliseconds(&from->min_interval, 1000);
+    message->retry_budget = budget;
+}
+
 struct piece *backend_lb_piece(struct translation *t, const struct kind_object *object)
 {
     struct piece *piece = piece_new(piece_key_of(object));
     struct verdict accepted = service_policy_conflict(t, object);
-    if (object->backend_lb_policy->session != NULL && accepted.reason == NULL &&
-        !translation_can(t, CAPABILITY_SESSION_PERSISTENCE))
-        accepted = (struct verdict){
-            "Invalid", TEXT("Session persistence is not supported by this data plane.")};
-    if (accepted.reason != NULL) {
-        struct piece_spot spot = {FAULT_ERROR, accepted.reason, object->meta.place,
-                                  TEXT("spec.targetRefs"), TEXT_NONE};
-        piece_fault(piece, object, &spot, accepted.message);
-    }
-    service_policy_status(t, object, piece, accepted, (struct verdict){NULL, TEXT_NONE});
+    if (accepted.reason == NULL)
+        accepted = service_policy_session(t, object->backend_lb_policy->session);
+    service_policy_judge(t, object, piece, accepted);
+    return piece;
+}
+
+struct piece *backend_lb_traffic_piece(struct translation *t, const struct kind_object *object)
+{
+    struct piece *piece = piece_new(piece_key_of(object));
+    struct verdict accepted = service_policy_conflict(t, object);
+    if (accepted.reason == NULL)
+        accepted = service_policy_session(t, object->backend_traffic_policy->session);
+    service_policy_judge(t, object, piece, accepted);
     return piece;
 }

@@ -171,6 +171,10 @@ static void add_backend(struct translation *t, const struct backend_entry *entry
         service_policy_choose(t, KIND_BACKEND_LB_POLICY, entry->service, port_name);
     if (lb != NULL)
         backend_lb_apply(t, lb, entry->name, &message);
+    const struct kind_object *traffic =
+        service_policy_choose(t, KIND_BACKEND_TRAFFIC_POLICY, entry->service, port_name);
+    if (traffic != NULL)
+        backend_lb_apply_traffic(t, traffic, entry->name, &message);
     piece_add_resource(piece, RESOURCE_BACKEND, entry->name, &message, arena);
     struct outcome_resource *resource = &piece->resources[piece->resource_count - 1];
     if (outcome_refusal(t->outcome, RESOURCE_BACKEND, entry->name, resource->digest).len == 0)

@@ -263,6 +263,7 @@ static void reach(struct run *run, struct store_key key)
         break;
     case KIND_BACKEND_TLS_POLICY:
     case KIND_BACKEND_LB_POLICY:
+    case KIND_BACKEND_TRAFFIC_POLICY:
         run_mark(run, &run->policies, key);
         mark_backends(run, key.namespace);
         break;
@@ -314,6 +315,7 @@ void run_reach_all(struct run *run)
         mark_all_of(run, sets[i], OBJECTS[i]);
     mark_all_of(run, &run->policies, KIND_BACKEND_TLS_POLICY);
     mark_all_of(run, &run->policies, KIND_BACKEND_LB_POLICY);
+    mark_all_of(run, &run->policies, KIND_BACKEND_TRAFFIC_POLICY);
     mark_all_of(run, &run->policies, KIND_ROUTE_POLICY);
     mark_all_of(run, &run->policies, KIND_SECURITY_POLICY);
     struct store_list slices = store_list(run->t.store, KIND_ENDPOINT_SLICE);

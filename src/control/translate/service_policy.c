@@ -6,10 +6,12 @@
 
 #include "control/kind/backend_lb_policy.h"
 #include "control/kind/backend_tls_policy.h"
+#include "control/kind/backend_traffic_policy.h"
 
 #define ANCESTORS_MAX 16
 
-static const enum kind_id KINDS[] = {KIND_BACKEND_TLS_POLICY, KIND_BACKEND_LB_POLICY};
+static const enum kind_id KINDS[] = {KIND_BACKEND_TLS_POLICY, KIND_BACKEND_LB_POLICY,
+                                     KIND_BACKEND_TRAFFIC_POLICY};
 
 bool service_policy_any(struct store *store, struct text namespace)
 {
@@ -29,6 +31,9 @@ static struct targets targets_of(const struct kind_object *object)
     if (object->id == KIND_BACKEND_TLS_POLICY)
         return (struct targets){object->backend_tls_policy->targets,
                                 object->backend_tls_policy->target_count};
+    if (object->id == KIND_BACKEND_TRAFFIC_POLICY)
+        return (struct targets){object->backend_traffic_policy->targets,
+                                object->backend_traffic_policy->target_count};
     return (struct targets){object->backend_lb_policy->targets,
                             object->backend_lb_policy->target_count};
 }
@@ -108,6 +113,15 @@ struct verdict service_policy_conflict(struct translation *t, const struct kind_
         arena_printf(
             &t->scratch, "The %s " TEXT_FMT "/" TEXT_FMT " has the same target and comes first.",
             kind_name(winner->id), TEXT_ARG(winner->meta.namespace), TEXT_ARG(winner->meta.name))};
+}
+
+struct verdict service_policy_session(struct translation *t,
+                                      const struct kind_session_persistence *session)
+{
+    if (session == NULL || translation_can(t, CAPABILITY_SESSION_PERSISTENCE))
+        return (struct verdict){NULL, TEXT_NONE};
+    return (struct verdict){"Invalid",
+                            TEXT("Session persistence is not supported by this data plane.")};
 }
 
 static int compare_texts(const void *a, const void *b)
@@ -195,4 +209,15 @@ void service_policy_status(struct translation *t, const struct kind_object *obje
     status->parents = arena_array(&piece->arena, struct status_parent, status->parent_count);
     for (size_t i = 0; i < status->parent_count; i++)
         add_ancestor(piece, gateways[i], accepted, resolved, &status->parents[i]);
+}
+
+void service_policy_judge(struct translation *t, const struct kind_object *object,
+                          struct piece *piece, struct verdict accepted)
+{
+    if (accepted.reason != NULL) {
+        struct piece_spot spot = {FAULT_ERROR, accepted.reason, object->meta.place,
+                                  TEXT("spec.targetRefs"), TEXT_NONE};
+        piece_fault(piece, object, &spot, accepted.message);
+    }
+    service_policy_status(t, object, piece, accepted, (struct verdict){NULL, TEXT_NONE});
 }

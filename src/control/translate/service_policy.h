@@ -1,5 +1,6 @@
-/* What BackendTLSPolicy and BackendLBPolicy share: they target Services of their namespace, one of
- * them counts for each, and their status names the Gateways that use the Service. */
+/* What BackendTLSPolicy, BackendLBPolicy and XBackendTrafficPolicy share: they target Services of
+ * their namespace, one of a kind counts for each, and their status names the Gateways that use the
+ * Service. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
@@ -9,7 +10,8 @@
 
 static inline bool service_policy_is(enum kind_id kind)
 {
-    return kind == KIND_BACKEND_TLS_POLICY || kind == KIND_BACKEND_LB_POLICY;
+    return kind == KIND_BACKEND_TLS_POLICY || kind == KIND_BACKEND_LB_POLICY ||
+           kind == KIND_BACKEND_TRAFFIC_POLICY;
 }
 
 /* Any of these kinds in that namespace. */
@@ -20,11 +22,17 @@ const struct kind_object *service_policy_choose(struct translation *t, enum kind
                                                 struct store_key service, struct text port_name);
 /* "Conflicted" when older ones have all its targets, else no reason. */
 struct verdict service_policy_conflict(struct translation *t, const struct kind_object *object);
+struct kind_session_persistence;
+/* "Invalid" for sessions (NULL: none wanted) that the data plane has not, else no reason. */
+struct verdict service_policy_session(struct translation *t,
+                                      const struct kind_session_persistence *session);
+/* Faults, and the status, of one with that verdict over all of it. */
+void service_policy_judge(struct translation *t, const struct kind_object *object,
+                          struct piece *piece, struct verdict accepted);
 /* Faults about targets that do not exist, and the status: a verdict without reason is True. */
 void service_policy_status(struct translation *t, const struct kind_object *object,
                            struct piece *piece, struct verdict accepted, struct verdict resolved);
 
-struct kind_session_persistence;
 /* session.c: what a rule or a policy says, with the key of that scope. */
 Nantian__Config__V1__Session *session_message(struct translation *t,
                                               const struct kind_session_persistence *from,
@@ -39,3 +47,7 @@ struct piece *backend_tls_piece(struct translation *t, const struct kind_object 
 void backend_lb_apply(struct translation *t, const struct kind_object *policy, struct text scope,
                       Nantian__Config__V1__Backend *message);
 struct piece *backend_lb_piece(struct translation *t, const struct kind_object *object);
+/* The same of an XBackendTrafficPolicy; its sessions replace those of a BackendLBPolicy. */
+void backend_lb_apply_traffic(struct translation *t, const struct kind_object *object,
+                              struct text scope, Nantian__Config__V1__Backend *message);
+struct piece *backend_lb_traffic_piece(struct translation *t, const struct kind_object *object);

@@ -291,6 +291,8 @@ static struct piece *policy_piece(struct run *run, const struct kind_object *obj
         return backend_tls_piece(&run->t, object);
     case KIND_BACKEND_LB_POLICY:
         return backend_lb_piece(&run->t, object);
+    case KIND_BACKEND_TRAFFIC_POLICY:
+        return backend_lb_traffic_piece(&run->t, object);
     default:
         return policies_piece(&run->t, object);
     }

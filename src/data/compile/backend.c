@@ -5,11 +5,14 @@
 #include "base/hash.h"
 #include "base/limits.h"
 #include "base/memory.h"
+#include "base/shared_budget.h"
 #include "base/shared_counter.h"
 #include "data/compile/part.h"
 #include "data/snapshot/hash_table.h"
 #include "nantian/config/v1/backend.pb-c.h"
 #include "nantian/config/v1/endpoints.pb-c.h"
+
+#define NS_PER_MS UINT64_C(1000000)
 
 static void refuse(struct change *change, const struct part *part, const char *field,
                    const char *what)
@@ -248,6 +251,12 @@ static void check_guards(struct change *change, const struct part *part,
         refuse(change, part, "health_check.host", "is no host");
     if (message->panic_percent > 100)
         refuse(change, part, "panic_percent", "is above 100");
+    const Nantian__Config__V1__Backend__RetryBudget *budget = message->retry_budget;
+    if (budget != NULL && budget->percent > 100)
+        refuse(change, part, "retry_budget.percent", "is above 100");
+    if (budget != NULL &&
+        (budget->interval_ms == 0 || budget->min_count == 0 || budget->min_interval_ms == 0))
+        refuse(change, part, "retry_budget", "has a time or a count of 0");
 }
 
 static const struct health_check *
@@ -271,6 +280,26 @@ health_check_of(struct arena *arena, const Nantian__Config__V1__Backend__HealthC
     for (size_t i = 0; i < from->n_statuses; i++)
         check->statuses[i] = from->statuses[i];
     return check;
+}
+
+/* The one that is there, with what it has counted, while it says the same. */
+static struct shared_budget *budget_of(const Nantian__Config__V1__Backend__RetryBudget *from,
+                                       const struct part_backend *old)
+{
+    if (from == NULL)
+        return NULL;
+    const struct shared_budget_options options = {
+        .percent = from->percent,
+        .window_ns = from->interval_ms * NS_PER_MS,
+        .min_count = from->min_count,
+        .min_window_ns = from->min_interval_ms * NS_PER_MS,
+    };
+    struct shared_budget *there = old == NULL ? NULL : old->backend->retries;
+    const struct shared_budget_options *now = there == NULL ? NULL : shared_budget_options(there);
+    bool is_same = now != NULL && now->percent == options.percent &&
+                   now->window_ns == options.window_ns && now->min_count == options.min_count &&
+                   now->min_window_ns == options.min_window_ns;
+    return is_same ? shared_budget_ref(there) : shared_budget_new(&options);
 }
 
 static void take_guards(const Nantian__Config__V1__Backend *message, const struct part_backend *old,
@@ -297,6 +326,7 @@ static void take_guards(const Nantian__Config__V1__Backend *message, const struc
         backend->requests = shared_gauge_ref(old->backend->requests);
     else if (message->max_requests > 0)
         backend->requests = shared_gauge_new();
+    backend->retries = budget_of(message->retry_budget, old);
 }
 
 static bool check(struct change *change, const struct part *part,

@@ -17,7 +17,7 @@ enum response_flag {
     FLAG_UT,   /* upstream timeout */
     FLAG_UO,   /* upstream overflow: a limit */
     FLAG_UPE,  /* upstream protocol error */
-    FLAG_URX,  /* retries used up */
+    FLAG_URX,  /* no retry: the backend's budget is used up */
     FLAG_RL,   /* rate limited */
     FLAG_DC,   /* downstream closed */
     FLAG_DPE,  /* downstream protocol error */

@@ -25,7 +25,7 @@ static const struct row ROWS[] = {
     {FLAG_UT, ERR_NONE, 504, "upstream_response_timeout", "The backend did not answer in time.\n"},
     {FLAG_UO, ERR_NONE, 503, "upstream_overflow", "The backend has too many requests waiting.\n"},
     {FLAG_UPE, ERR_NONE, 502, "upstream_protocol_error", "The backend's answer is not HTTP.\n"},
-    {FLAG_URX, ERR_NONE, 503, "upstream_retries_exhausted", "Every try at the backend failed.\n"},
+    {FLAG_URX, ERR_NONE, 503, "retry_budget_exceeded", "The backend gets no more retries now.\n"},
     {FLAG_RL, ERR_NONE, 429, "rate_limited", "Too many requests.\n"},
     {FLAG_DT, ERR_NONE, 504, "request_timeout", "The request took longer than its route allows.\n"},
     {FLAG_DPE, ERR_NONE, 400, "downstream_protocol_error", "The request is not valid.\n"},

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "base/shared_budget.h"
 #include "base/shared_counter.h"
 #include "net/tls.h"
 
@@ -36,6 +37,7 @@ void backend_unref(struct backend *backend)
         return;
     tls_context_unref(backend->tls);
     shared_gauge_unref(backend->requests);
+    shared_budget_unref(backend->retries);
     struct arena arena = backend->arena; /* the backend stands in it */
     arena_fini(&arena);
 }

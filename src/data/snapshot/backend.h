@@ -29,7 +29,7 @@ struct endpoint {
     struct address address;
     struct text text; /* "10.0.0.1:8080" */
     uint32_t weight;
-    uint64_t id; /* hash_stable(text): what a session remembers */
+    uint64_t id;  /* hash_stable(text): what a session remembers */
     bool is_far;  /* meant for other zones than ours, while enough of ours are in */
     bool is_down; /* says the health check */
 };
@@ -71,6 +71,7 @@ struct backend {
     uint32_t max_connections, max_pending; /* 0: unbounded */
     uint32_t max_requests;                 /* under way, in all workers together; 0: unbounded */
     struct shared_gauge *requests; /* shares, with those that come after; NULL: not counted */
+    struct shared_budget *retries; /* shares likewise; NULL: as many as routes want */
     const struct health_check *health_check; /* NULL: none */
     struct ejection ejection;
     uint32_t panic_percent;     /* fewer than that in: all are chosen from; 0: never */

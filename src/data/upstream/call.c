@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "base/limits.h"
+#include "base/shared_budget.h"
 #include "base/shared_counter.h"
 
 #define PENDING_TIMEOUT "upstream_pending_timeout"
@@ -143,8 +144,15 @@ static uint64_t pause_ms(struct call *call)
     return pause + random_below(loop_random(call->x->loop), pause / 2 + 1);
 }
 
+/* What the route's policy asks for, as far as the backend's retry budget goes (GEP-3388). A repeat
+ * of what no application saw is none of these. */
 static void retry_later(struct call *call, int status)
 {
+    struct shared_budget *budget = call->backend->retries;
+    if (UNLIKELY(budget != NULL) && !shared_budget_take(budget, loop_now_ns(call->x->loop))) {
+        fail(call, ERR_LIMIT, FLAG_URX, "retry_budget_exceeded");
+        return;
+    }
     uint64_t pause = pause_ms(call);
     call->policy_retries++;
     avoid_endpoint(call, call->endpoint != NULL ? call->endpoint : call->waiter.endpoint);
@@ -514,6 +522,8 @@ void call_start(struct call *call, const struct call_request *request)
             return;
         }
     }
+    if (UNLIKELY(backend->retries != NULL))
+        shared_budget_count(backend->retries, call->started_ns);
     try_once(call, false);
 }
 
