@@ -24,6 +24,7 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "peers"))
 import bench  # noqa: E402
+import proxies  # noqa: E402
 import scale  # noqa: E402
 from api_server import ApiServer  # noqa: E402
 from kube_server import PLURALS, RESOURCES, KubeServer  # noqa: E402
@@ -182,7 +183,7 @@ class Cluster(scale.Planes):
     def attach(self, count):
         """So many routes of another Gateway at once."""
         server = self.server
-        server.put(gateway("crowd", bench.free_port()))
+        server.put(gateway("crowd", proxies.free_port()))
         self.settled(server.mark())
         since = server.mark()
         for number in range(count):

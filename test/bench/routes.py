@@ -22,6 +22,7 @@ import tempfile
 
 sys.dont_write_bytecode = True
 import bench  # noqa: E402
+import proxies  # noqa: E402
 import scale  # noqa: E402
 
 
@@ -29,7 +30,7 @@ def limit(routes):
     return 1.10 if routes <= 5000 else 1.15
 
 
-class Table(bench.Nantian):
+class Table(proxies.Nantian):
     """A data plane, and a control plane for it, with `count` routes to one backend."""
     def __init__(self, kind, count):
         super().__init__(f"{kind}-{count}")
@@ -55,14 +56,14 @@ class Table(bench.Nantian):
 
 def compare(options):
     machine, rows = bench.Machine(), []
-    backend_port = bench.free_port()
-    backend = subprocess.Popen(bench.pinned(1, [bench.BENCH / "bench_backend", str(backend_port)]))
+    backend_port = proxies.free_port()
+    backend = subprocess.Popen(proxies.pinned(1, [proxies.BENCH / "bench_backend", str(backend_port)]))
     started = []
     take = lambda table: bench.charged(
         table, machine, table.name,
         lambda: bench.load(table.port, options.window, table.load_arguments()))
     try:
-        bench.wait_port(backend_port)
+        proxies.wait_port(backend_port)
         for kind in options.only:
             one = Table(kind, 1)
             started.append(one)

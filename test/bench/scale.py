@@ -15,7 +15,6 @@ it serves; 2,000 bytes of the data plane a route.
 import argparse
 import http.client
 import json
-import os
 import pathlib
 import re
 import shutil
@@ -28,6 +27,7 @@ import time
 
 sys.dont_write_bytecode = True
 import bench  # noqa: E402
+import proxies  # noqa: E402
 
 PER_FILE = 10000
 WIRE_MAX, LIVE_MAX_MS, CPU_MAX_MS = 2000, 60, 5
@@ -89,7 +89,7 @@ class Planes:
         self.state = self.folder / "state"
         for path in (self.state, self.state / "control", self.state / "proxy"):
             path.mkdir(mode=0o700)
-        self.port, self.admin = bench.free_port(), bench.free_port()
+        self.port, self.admin = proxies.free_port(), proxies.free_port()
         self.control = self.proxy = self.connection = None
         self.version = 0
 
@@ -104,7 +104,7 @@ class Planes:
         """Seconds until everything is translated."""
         began = time.monotonic()
         self.start("control", [
-            bench.BIN / "nantian-control", *self.source, "--state-dir", self.state / "control",
+            proxies.BIN / "nantian-control", *self.source, "--state-dir", self.state / "control",
             "--xds", f"unix:{self.state}/xds.sock", "--admin",
             f"unix:{self.state}/control.sock", "--default-address", "127.0.0.1", "--log-level",
             "warn"])
@@ -115,7 +115,7 @@ class Planes:
         """Seconds until it is up."""
         began = time.monotonic()
         self.start("proxy", [
-            bench.BIN / "nantian-proxy", "--xds", f"unix:{self.state}/xds.sock", "--state-dir",
+            proxies.BIN / "nantian-proxy", "--xds", f"unix:{self.state}/xds.sock", "--state-dir",
             self.state / "proxy", "--admin", f"127.0.0.1:{self.admin}", "--workers", "1",
             "--access-log", "off", "--log-level", "warn"])
         wait_for(self.is_up, "the data plane serves")
