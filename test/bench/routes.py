@@ -14,11 +14,9 @@ larger table pays for the memory it lies in.
 import argparse
 import json
 import pathlib
-import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 
 sys.dont_write_bytecode = True
 import bench  # noqa: E402
@@ -35,7 +33,7 @@ class Table(proxies.Nantian):
     def __init__(self, kind, count):
         super().__init__(f"{kind}-{count}")
         self.kind, self.count = kind, count
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nantian-routes-"))
+        self.folder = proxies.scratch("routes")
 
     def load_arguments(self):
         return ["--connections", "32", "--hosts" if self.kind == "hosts" else "--paths",
@@ -48,10 +46,6 @@ class Table(proxies.Nantian):
             (config / f"routes-{first}.yaml").write_text("".join(
                 scale.route(f"r{i}", f"h{i}.example.com", "/", "app") if self.kind == "hosts" else
                 scale.route(f"r{i}", "bench.example.com", f"/p{i}", "app") for i in numbers))
-
-    def stop(self):
-        super().stop()
-        shutil.rmtree(self.folder)
 
 
 def compare(options):

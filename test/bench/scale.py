@@ -17,12 +17,10 @@ import http.client
 import json
 import pathlib
 import re
-import shutil
 import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 
 sys.dont_write_bytecode = True
@@ -85,7 +83,7 @@ class Planes:
     source = ()
 
     def __init__(self):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nantian-scale-"))
+        self.folder = proxies.scratch("scale")
         self.state = self.folder / "state"
         for path in (self.state, self.state / "control", self.state / "proxy"):
             path.mkdir(mode=0o700)
@@ -138,7 +136,6 @@ class Planes:
     def close(self):
         self.end("proxy")
         self.end("control")
-        shutil.rmtree(self.folder)
 
     def control_metrics(self):
         connection = http.client.HTTPConnection("localhost", timeout=60)
