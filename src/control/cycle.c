@@ -182,12 +182,14 @@ static uint64_t count_nodes(void *owner)
     return delta_server_streams(publish_server(((struct cycle *)owner)->publish));
 }
 
-static void on_parameters_refused(void *owner, struct text gateway, struct text why)
+static void on_gateway_refused(void *owner, struct text gateway, struct text why, bool is_taken)
 {
     struct cycle *cycle = owner;
     size_t slash = text_find(gateway, '/', 0);
-    if (outcome_set_refused(cycle->outcome, text_slice(gateway, 0, slash),
-                            text_slice(gateway, slash + 1, gateway.len), why))
+    struct text namespace = text_slice(gateway, 0, slash);
+    struct text name = text_slice(gateway, slash + 1, gateway.len);
+    if (is_taken ? outcome_set_taken(cycle->outcome, namespace, name, why)
+                 : outcome_set_refused(cycle->outcome, namespace, name, why))
         loop_defer(cycle->loop, &cycle->again);
 }
 
@@ -257,8 +259,8 @@ static void on_node(void *owner, struct text gateway, struct text node, bool joi
 bool cycle_init(struct cycle *cycle, const struct cycle_options *options)
 {
     static const struct kube_events kube_events = {
-        on_cluster_change, on_stopped,  on_credentials,        on_bundle,  on_held,
-        on_statement,      count_nodes, on_parameters_refused, on_identity};
+        on_cluster_change, on_stopped,  on_credentials,     on_bundle,  on_held,
+        on_statement,      count_nodes, on_gateway_refused, on_identity};
     static const struct publish_events events = {on_refused, on_refusals_end, on_applied, on_behind,
                                                  on_node};
     *cycle = (struct cycle){

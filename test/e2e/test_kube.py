@@ -15,7 +15,8 @@ import yaml
 
 from certificates import Authority, secret_of
 from harness import ROOT, free_port, gateway_of, listener, nantian, route, rule, wait_for
-from kube_cluster import CONTROLLER, address, plain, settled
+from http_client import request
+from kube_cluster import CONTROLLER, account, address, plain, settled
 from kube_server import Cut, status_of
 
 
@@ -553,6 +554,67 @@ def test_a_data_plane_proves_by_its_token_which_gateway_it_is_of(provisioned):
     provisioned.proxy("default/other", "token-of-other")
     wait_for(lambda: provisioned.condition("Gateway", "other", "Programmed")["status"] == "True",
              "other is programmed")
+
+
+def owners(server, name):
+    items = [server.get(kind, name) for kind in PARTS]
+    return {item and item["metadata"]["ownerReferences"][0]["name"] for item in items}
+
+
+def test_two_gateways_whose_objects_would_have_one_name_do_not_share_them(provisioned):
+    server, port = provisioned.server, free_port()
+    server.reviews["token-of-both"] = account("shop-a-x")
+    for name in ("a-x", "x"):
+        server.put({"kind": "GatewayClass", "metadata": {"name": name},
+                    "spec": {"controllerName": CONTROLLER}})
+
+    def put(name, of, at):
+        gateway = gateway_of(listener("http", at), name=name)
+        gateway["spec"]["gatewayClassName"] = of
+        server.put(gateway)
+
+    def programmed(name):
+        return provisioned.condition("Gateway", name, "Programmed") or {"reason": "", "status": ""}
+
+    def served():
+        try:
+            return request(port).status == 302
+        except OSError:
+            return False
+    put("shop", "a-x", port)
+    server.put(route("sells", {"filters": [{"type": "RequestRedirect", "requestRedirect": {
+        "hostname": "b.example.com"}}]}, parent="shop"))
+    wait_for(lambda: owners(server, "shop-a-x") == {"shop"}, "the first has its objects")
+    server.put({**server.get("Service", "shop-a-x"),
+                "status": {"loadBalancer": {"ingress": [{"ip": "10.250.0.9"}]}}}, status=True)
+    provisioned.proxy("default/shop", "token-of-both")
+    wait_for(lambda: programmed("shop")["status"] == "True", "the first is programmed")
+    put("shop-a", "x", free_port())
+    wait_for(lambda: programmed("shop-a")["reason"] == "NoResources", "the second says why not")
+    assert '"shop-a-x", as those of the Gateway shop' in programmed("shop-a")["message"]
+    assert provisioned.condition("Gateway", "shop-a", "Accepted")["status"] == "True"
+
+    # Another control plane comes to the same, and knows whose data plane it is that comes back.
+    provisioned.planes[-1].kill()
+    provisioned.planes.pop().judge()
+    provisioned.control()
+    provisioned.proxy("default/shop-a", "token-of-both")
+    wait_for(lambda: [n["node"] for n in (provisioned.ask("/v1/nodes")[1] or {}).get("nodes", [])]
+             == ["default/shop/proxy-0"], "it is the first's")
+    settled(provisioned)
+    assert owners(server, "shop-a-x") == {"shop"}
+    assert programmed("shop")["status"] == "True"
+    assert programmed("shop-a")["reason"] == "NoResources"
+    wait_for(served, "the first serves")
+
+    # The Gateway goes, then what it owns.
+    server.remove("Gateway", "shop")
+    settled(provisioned)
+    assert owners(server, "shop-a-x") == {"shop"}
+    for kind in reversed(PARTS):
+        server.remove(kind, "shop-a-x")
+    wait_for(lambda: owners(server, "shop-a-x") == {"shop-a"}, "the second has its objects")
+    wait_for(lambda: programmed("shop-a")["reason"] == "AddressNotAssigned", "it waits for more")
 
 
 def events(cluster, reason):

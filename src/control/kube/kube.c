@@ -171,10 +171,10 @@ static void on_released(void *owner)
     kube->events->on_stopped(kube->owner);
 }
 
-static void on_refused(void *owner, struct text gateway, struct text why)
+static void on_refused(void *owner, struct text gateway, struct text why, bool is_taken)
 {
     struct kube *kube = owner;
-    kube->events->on_refused(kube->owner, gateway, why);
+    kube->events->on_refused(kube->owner, gateway, why, is_taken);
 }
 
 /* Not before: what is translated may be signed with the key, and statuses name the release. */
@@ -229,8 +229,9 @@ static void on_reviewed(void *owner, uint64_t ticket, struct text namespace, str
     struct kube *kube = owner;
     struct arena arena;
     arena_init(&arena, 0);
-    struct text gateway =
-        namespace.len == 0 ? TEXT_NONE : provision_gateway(kube->store, namespace, account, &arena);
+    struct text gateway = namespace.len == 0 ? TEXT_NONE
+                                             : provision_gateway(kube->store, kube->outcome,
+                                                                 namespace, account, &arena);
     if (namespace.len > 0 && gateway.len == 0)
         why = "the service account is of no Gateway's data planes";
     kube->events->on_identity(kube->owner, ticket, gateway, why);

@@ -26,8 +26,9 @@ struct kube_events {
     void (*on_statement)(void *owner, const struct statement *statement);
     /* How many data planes have a stream to us. */
     uint64_t (*nodes)(void *owner);
-    /* A Gateway's data planes cannot be as its parameters ask; `why` empty: they can. */
-    void (*on_refused)(void *owner, struct text gateway, struct text why);
+    /* A Gateway's data planes cannot be as its parameters ask, or (`is_taken`) not at all, for
+     * their names are another's; `why` empty: they can. */
+    void (*on_refused)(void *owner, struct text gateway, struct text why, bool is_taken);
     /* The answer to kube_ask: "namespace/name" of the Gateway; empty: no, and `why` says why. */
     void (*on_identity)(void *owner, uint64_t ticket, struct text gateway, const char *why);
 };

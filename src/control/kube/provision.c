@@ -9,6 +9,7 @@
 #include "base/map.h"
 #include "base/memory.h"
 #include "control/kind/gateway.h"
+#include "control/kube/holder.h"
 #include "control/kube/tailor.h"
 
 struct site {
@@ -23,7 +24,7 @@ struct site {
     uint64_t applied_ms;
     struct client_call *call;
     struct timer retry;
-    bool is_seen;
+    bool is_seen, is_taken;
 };
 
 struct provision {
@@ -71,7 +72,32 @@ static struct site *site_of(struct provision *provision, const struct kind_meta 
 static void tell(struct site *site, struct text why)
 {
     const struct provision_options *options = &site->provision->options;
-    options->on_refused(options->owner, text_of(site->path), why);
+    options->on_refused(options->owner, text_of(site->path), why, false);
+}
+
+/* True: the objects that it would have are another Gateway's. */
+static bool is_taken(struct site *site, const struct kind_object *gateway)
+{
+    const struct provision_options *options = &site->provision->options;
+    struct arena arena;
+    struct text words = TEXT_NONE;
+    arena_init(&arena, 0);
+    struct text name = manifest_name(gateway, &arena);
+    struct text holder =
+        holder_find(options->store, site->provision->outcome, gateway->meta.namespace, name);
+    bool taken = holder.len > 0 && !text_equal(holder, gateway->meta.name);
+    if (taken)
+        words = arena_printf(
+            &arena,
+            "The objects of its data planes would be called \"" TEXT_FMT
+            "\", as those of the Gateway " TEXT_FMT
+            " are, which has them until they are gone; give this Gateway another name or class.",
+            TEXT_ARG(name), TEXT_ARG(holder));
+    if (taken || site->is_taken)
+        options->on_refused(options->owner, text_of(site->path), words, true);
+    site->is_taken = taken;
+    arena_fini(&arena);
+    return taken;
 }
 
 /* What the API server has against an overlay. */
@@ -175,6 +201,15 @@ static bool make(struct site *site, const struct kind_object *gateway, struct ar
     return why.len == 0;
 }
 
+static void give_up(struct site *site)
+{
+    client_cancel(site->call);
+    site->call = NULL;
+    loop_disarm(site->provision->options.loop, &site->retry);
+    site->step = KIND_OVERLAYS;
+    site->applied = (struct digest){0};
+}
+
 /* Takes the place of what is under way for an older form. */
 static void apply(struct site *site, const struct kind_object *gateway)
 {
@@ -257,7 +292,10 @@ static void run(struct provision *provision)
         bool is_old = now - site->applied_ms > LIMIT_KUBE_APPLY_MS / 2;
         if (is_old || (is_bare(provision, gateways.items[i]) && now - site->applied_ms > 2000))
             site->applied = (struct digest){0};
-        apply(site, gateways.items[i]);
+        if (is_taken(site, gateways.items[i]))
+            give_up(site);
+        else
+            apply(site, gateways.items[i]);
     }
     drop_unseen(provision);
     loop_arm(provision->options.loop, &provision->again, LIMIT_KUBE_APPLY_MS);
@@ -282,17 +320,14 @@ void provision_begin(struct provision *provision)
     run(provision);
 }
 
-struct text provision_gateway(struct store *store, struct text namespace, struct text account,
-                              struct arena *arena)
+struct text provision_gateway(struct store *store, const struct outcome *outcome,
+                              struct text namespace, struct text account, struct arena *arena)
 {
-    struct store_list gateways = store_list_namespace(store, KIND_GATEWAY, namespace);
-    for (size_t i = 0; i < gateways.count; i++) {
-        const struct kind_object *gateway = gateways.items[i];
-        if (text_equal(manifest_name(gateway, arena), account))
-            return arena_printf(arena, TEXT_FMT "/" TEXT_FMT, TEXT_ARG(namespace),
-                                TEXT_ARG(gateway->meta.name));
-    }
-    return TEXT_NONE;
+    struct text name = holder_find(store, outcome, namespace, account);
+    const struct kind_object *gateway = store_get(store, KIND_GATEWAY, namespace, name);
+    if (gateway == NULL || !text_equal(manifest_name(gateway, arena), account))
+        return TEXT_NONE;
+    return arena_printf(arena, TEXT_FMT "/" TEXT_FMT, TEXT_ARG(namespace), TEXT_ARG(name));
 }
 
 struct provision *provision_new(const struct provision_options *options)

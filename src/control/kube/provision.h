@@ -17,8 +17,9 @@ struct provision_options {
     struct manifest_options manifests; /* texts are borrowed */
     bool (*may_write)(void *owner);
     /* The Gateway ("namespace/name") cannot have its data planes as its parameters ask, so what is
-     * there stays; `why` empty: it can. Told by every replica as far as it knows. */
-    void (*on_refused)(void *owner, struct text gateway, struct text why);
+     * there stays, or (`is_taken`) not at all, because another one's objects have the names of
+     * its; `why` empty: it can. Told by every replica as far as it knows. */
+    void (*on_refused)(void *owner, struct text gateway, struct text why, bool is_taken);
     void *owner;
 };
 
@@ -30,5 +31,5 @@ void provision_take(struct provision *provision, const struct outcome *outcome);
 void provision_begin(struct provision *provision);
 /* "namespace/name" of the Gateway whose data planes run as this service account, in `arena`; empty:
  * of none. */
-struct text provision_gateway(struct store *store, struct text namespace, struct text account,
-                              struct arena *arena);
+struct text provision_gateway(struct store *store, const struct outcome *outcome,
+                              struct text namespace, struct text account, struct arena *arena);

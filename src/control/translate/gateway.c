@@ -277,6 +277,8 @@ static void programmed(struct translation *t, const struct gateway_facts *facts,
                 (int)port, TEXT_ARG(by))};
     else if (!serves_anything(view))
         no = good("Invalid", "None of its listeners can be served.");
+    else if (facts->taken.len > 0)
+        no = (struct verdict){"NoResources", facts->taken};
     else if (view->unusable.reason != NULL)
         no = view->unusable;
     else if (!facts->is_programmed)

@@ -9,6 +9,7 @@ struct gateway_facts {
     const struct gateway_view *view;
     bool is_programmed;  /* a data plane has confirmed it */
     struct text refused; /* why its data planes cannot be as it asks; empty: nothing */
+    struct text taken;   /* why it has none: their names are another's; empty: they are not */
 };
 
 /* The Gateway's own piece: Listener resources, wanted secrets, status. */

@@ -58,6 +58,7 @@ void outcome_free(struct outcome *outcome)
         struct gateway_entry *gateway = entry->value;
         view_free(gateway->view);
         free(gateway->refused);
+        free(gateway->taken);
         free(gateway);
     }
     sharing_free(outcome);

@@ -63,6 +63,10 @@ void outcome_set_programmed(struct outcome *outcome, struct text namespace, stru
  * True: that is news, and takes effect in the next translate_apply, which may have no changes. */
 bool outcome_set_refused(struct outcome *outcome, struct text namespace, struct text name,
                          struct text why);
+/* The same of a Gateway whose data planes cannot be made because their names are another's
+ * (Programmed is False, NoResources). */
+bool outcome_set_taken(struct outcome *outcome, struct text namespace, struct text name,
+                       struct text why);
 /* The release of Gateway API in the cluster, "v1.7.0"; empty: it does not say; data NULL: not
  * known, and nothing is said of it. Takes effect in the next translate_apply, which may have no
  * changes. */

@@ -16,6 +16,7 @@ struct gateway_entry {
     uint64_t changed, confirmed; /* revisions; programmed if confirmed >= changed */
     bool is_confirmed;
     char *refused; /* owns; see outcome_set_refused; NULL: nothing */
+    char *taken;   /* owns; see outcome_set_taken; NULL: nothing */
 };
 
 /* How many routes count on a listener. */

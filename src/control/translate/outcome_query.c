@@ -269,16 +269,28 @@ bool outcome_wants_programmed(const struct outcome *outcome, struct text namespa
            !(entry->is_confirmed && entry->confirmed >= entry->changed);
 }
 
+static bool set_words(struct gateway_entry *entry, char **words, struct text why)
+{
+    if (text_is(why, *words == NULL ? "" : *words))
+        return false;
+    free(*words);
+    *words = why.len == 0 ? NULL : memory_string(why);
+    entry->view->is_dirty = true;
+    return true;
+}
+
 bool outcome_set_refused(struct outcome *outcome, struct text namespace, struct text name,
                          struct text why)
 {
     struct gateway_entry *entry = find_gateway(outcome, namespace, name);
-    if (entry == NULL || text_is(why, entry->refused == NULL ? "" : entry->refused))
-        return false;
-    free(entry->refused);
-    entry->refused = why.len == 0 ? NULL : memory_string(why);
-    entry->view->is_dirty = true;
-    return true;
+    return entry != NULL && set_words(entry, &entry->refused, why);
+}
+
+bool outcome_set_taken(struct outcome *outcome, struct text namespace, struct text name,
+                       struct text why)
+{
+    struct gateway_entry *entry = find_gateway(outcome, namespace, name);
+    return entry != NULL && set_words(entry, &entry->taken, why);
 }
 
 void outcome_set_bundle(struct outcome *outcome, struct text version)

@@ -53,6 +53,7 @@ static void forget_gateway(struct run *run, struct gateway_entry *entry)
         run_mark(run, &run->sets, entry->view->sets[i].key);
     view_free(entry->view);
     free(entry->refused);
+    free(entry->taken);
     free(entry);
 }
 
@@ -201,9 +202,13 @@ static void make_gateway(struct run *run, struct gateway_entry *entry)
 {
     struct outcome *outcome = run->t.outcome;
     size_t count = entry->view->set_count + 1;
-    struct gateway_facts facts = {entry->view,
-                                  entry->is_confirmed && entry->confirmed >= entry->changed,
-                                  text_of(entry->refused == NULL ? "" : entry->refused)};
+    struct gateway_facts facts = {
+        .view = entry->view,
+        .is_programmed =
+            entry->is_confirmed && entry->confirmed >= entry->changed && entry->taken == NULL,
+        .refused = text_of(entry->refused == NULL ? "" : entry->refused),
+        .taken = text_of(entry->taken == NULL ? "" : entry->taken),
+    };
     struct piece **pieces = gateway_pieces(run, &facts);
     bool differs = false;
     for (size_t i = 0; i < count && !differs; i++)

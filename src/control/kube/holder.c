@@ -1,0 +1,43 @@
+/* The Service says it: it is applied before the pods that serve as its Gateway. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/kube/holder.h"
+
+#include "control/kind/service.h"
+#include "control/kube/manifest.h"
+
+static bool is_ours(const struct outcome *outcome, const struct kind_meta *meta)
+{
+    struct store_key key = {KIND_GATEWAY, meta->namespace, meta->name};
+    return outcome == NULL || outcome_status(outcome, key) != NULL;
+}
+
+/* As Gateway API resolves conflicts. */
+static bool is_before(const struct kind_meta *a, const struct kind_meta *b)
+{
+    if (a->created != b->created)
+        return a->created < b->created;
+    return text_compare(a->name, b->name) < 0;
+}
+
+struct text holder_find(struct store *store, const struct outcome *outcome, struct text namespace,
+                        struct text object)
+{
+    const struct kind_object *service = store_get(store, KIND_SERVICE, namespace, object);
+    struct text said = service == NULL
+                           ? TEXT_NONE
+                           : kind_pairs_get(&service->meta.annotations, KIND_ANNOTATION_GATEWAY);
+    if (said.len > 0)
+        return said;
+    struct store_list gateways = store_list_namespace(store, KIND_GATEWAY, namespace);
+    const struct kind_meta *first = NULL;
+    struct arena arena;
+    arena_init(&arena, 0);
+    for (size_t i = 0; i < gateways.count; i++) {
+        const struct kind_object *gateway = gateways.items[i];
+        if (text_equal(manifest_name(gateway, &arena), object) &&
+            is_ours(outcome, &gateway->meta) && (first == NULL || is_before(&gateway->meta, first)))
+            first = &gateway->meta;
+    }
+    arena_fini(&arena);
+    return first == NULL ? TEXT_NONE : first->name;
+}
