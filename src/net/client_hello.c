@@ -99,6 +99,14 @@ static bool take_message(struct text rest, struct client_hello *hello)
     return take_vector(&rest, 2, 0, &part) && rest.len == 0 && take_extensions(part, hello);
 }
 
+bool client_hello_read(struct text message, struct client_hello *ret_hello)
+{
+    size_t type, size;
+    return take_number(&message, 1, &type) && type == TYPE_HELLO &&
+           take_number(&message, 3, &size) && size == message.len &&
+           take_message(message, ret_hello);
+}
+
 /* Appends the next record's bytes to `joined`. */
 static enum err join_record(struct text *bytes, char *joined, size_t *len)
 {

@@ -15,3 +15,5 @@ struct client_hello {
 /* ERR_AGAIN: more bytes are wanted. ERR_PROTOCOL: this is no ClientHello (RFC 8446 4.1.2, RFC 6066
  * 3). ERR_LIMIT: it is longer than LIMIT_CLIENT_HELLO. */
 MUST_USE enum err client_hello_parse(struct text bytes, struct client_hello *ret_hello);
+/* The same of the message alone, as it stands in the records: type, length, body. */
+MUST_USE bool client_hello_read(struct text message, struct client_hello *ret_hello);

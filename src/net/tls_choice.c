@@ -1,6 +1,7 @@
 /* Which of several certificates a client gets: by its server name first, then by the signatures
  * that it says it can verify. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "net/client_hello.h"
 #include "net/tls_internal.h"
 
 /* Kinds of keys, as bits of tls_hello.verifies. */
@@ -76,6 +77,27 @@ static void note(SSL *ssl, struct text schemes, struct text ciphers)
         session->verifies &= keys_of(text_slice(schemes, 2, schemes.len), key_of_scheme);
 }
 
+/* RFC 8446 4.1.2: the hello that follows a HelloRetryRequest is the first one but for what was
+ * asked for. The library does not look at its name again; certificate, client rules and routes stay
+ * those of the first. */
+static void on_message(int is_ours, int version, int type, const void *bytes, size_t len, SSL *ssl,
+                       void *unused)
+{
+    (void)version, (void)unused;
+    struct text message = text_from(bytes, len);
+    struct tls_session *session = SSL_get_app_data(ssl);
+    if (is_ours || type != SSL3_RT_HANDSHAKE || len == 0 || message.data[0] != SSL3_MT_CLIENT_HELLO)
+        return;
+    struct client_hello again;
+    const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    if (session->has_greeted)
+        session->name_changed =
+            !client_hello_read(message, &again) ||
+            !text_equal_nocase(text_of(name == NULL ? "" : name),
+                               text_from(again.server_name, again.server_name_len));
+    session->has_greeted = true;
+}
+
 /* The one place where the two libraries have no call in common. */
 #ifdef OPENSSL_IS_AWSLC
 static enum ssl_select_cert_result_t on_hello(const SSL_CLIENT_HELLO *hello)
@@ -92,6 +114,7 @@ static enum ssl_select_cert_result_t on_hello(const SSL_CLIENT_HELLO *hello)
 void tls_choice_watch(SSL_CTX *library)
 {
     SSL_CTX_set_select_certificate_cb(library, on_hello);
+    SSL_CTX_set_msg_callback(library, on_message);
 }
 #else
 static int on_hello(SSL *ssl, int *alert, void *unused)
@@ -107,6 +130,7 @@ static int on_hello(SSL *ssl, int *alert, void *unused)
 void tls_choice_watch(SSL_CTX *library)
 {
     SSL_CTX_set_client_hello_cb(library, on_hello, NULL);
+    SSL_CTX_set_msg_callback(library, on_message);
 }
 #endif
 

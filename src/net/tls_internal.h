@@ -42,6 +42,8 @@ struct tls_session {
     bool end_wanted;             /* shut the socket down once `out` is gone */
     bool name_refused;           /* `pick` had no certificate */
     bool peer_doubtful;          /* the client's certificate was let pass unverified */
+    bool has_greeted;            /* the client hello came */
+    bool name_changed;           /* another came, with another name */
     uint32_t verifies;           /* of the client hello: tls_choice.c */
 };
 
@@ -51,7 +53,7 @@ SSL *tls_context_session(struct tls_context *context, struct tls_session *sessio
 /* Words and kind of the failure that the library reported last for this session. */
 enum err tls_context_why(struct tls_session *session, const char **ret_why);
 
-/* tls_choice.c: notes what each client can verify. */
+/* tls_choice.c: notes what each client can verify, and whether it asks for another name later. */
 void tls_choice_watch(SSL_CTX *library);
 
 /* tls_tickets.c */

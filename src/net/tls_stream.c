@@ -194,12 +194,25 @@ static enum err broken(struct tls_session *session, const char *ended)
     return set_error(session, ERR_PROTOCOL, ended);
 }
 
+/* None of the library's answer has left yet, so that the client reads the alert in the clear. */
+static enum err refuse_hello(struct tls_session *session)
+{
+    static const char ALERT[] = {SSL3_RT_ALERT,           3, 3, 0, 2, SSL3_AL_FATAL,
+                                 SSL_AD_ILLEGAL_PARAMETER};
+    buffer_consume(&session->out, buffer_len(&session->out));
+    buffer_add(&session->out, ALERT, sizeof(ALERT));
+    (void)tls_session_flush(session);
+    return set_error(session, ERR_PROTOCOL, "tls: the second hello asks for another name");
+}
+
 enum err tls_session_handshake(struct tls_session *session)
 {
     if (session->stream->write_blocked)
         return ERR_AGAIN;
     ERR_clear_error();
     int result = SSL_do_handshake(session->ssl);
+    if (session->name_changed)
+        return refuse_hello(session);
     int kind = SSL_get_error(session->ssl, result);
     if (result != 1 && kind != SSL_ERROR_WANT_READ) {
         enum err err = broken(session, "tls: the peer ended during the handshake");

@@ -95,6 +95,40 @@ def test_server_names_that_are_none(served):
         assert first_answer(named, hello(twice)) in (ALERT, None)
 
 
+def hello_13(name, *shares):
+    """Of TLS 1.3 and X25519 alone: without a share of it the server asks for a second hello."""
+    listed = b"".join(b"\0\x1d" + vector(share, 2) for share in shares)
+    return hello(*([name_list(name)] if name is not None else []), extension(43, b"\2\3\4"),
+                 extension(51, vector(listed, 2)), ciphers=b"\x13\x01", groups=b"\0\x1d")
+
+
+def records(connection, count):
+    """The types and bodies of so many records; fewer at the end."""
+    found = []
+    with contextlib.suppress(ConnectionError), connection.makefile("rb") as file:
+        while len(found) < count and len(head := file.read(5)) == 5:
+            found.append((head[0], file.read(int.from_bytes(head[3:], "big"))))
+    return found
+
+
+@pytest.mark.parametrize("second", [b"one.example", b"ONE.example", b"two.example", b"more.test",
+                                    b"one.example.", b"", None])
+def test_a_second_hello_cannot_ask_for_another_name(served, second):
+    """S17, RFC 8446 4.1.2: behind a HelloRetryRequest the name stays that of the first."""
+    _, named, rest = served
+    for port in (named, rest):
+        with socket.create_connection(("127.0.0.1", port), DEADLINE) as connection:
+            connection.sendall(hello_13(b"one.example"))
+            retry = records(connection, 2)
+            assert [kind for kind, _ in retry] == [22, 20], "it asks for a share"
+            connection.sendall(hello_13(second, bytes([9]) + bytes(31)))
+            kind, body = records(connection, 1)[0]
+        if second in (b"one.example", b"ONE.example"):
+            assert kind == 22
+        else:
+            assert (kind, body) == (ALERT, b"\2\x2f")
+
+
 def test_old_and_odd_hellos_are_refused(served):
     _, _, rest = served
     assert first_answer(rest, hello(version=b"\x03\x01")) == ALERT
