@@ -303,7 +303,8 @@ def tls_greeting(port, authority, name, **options):
     try:
         with authority.context(**options).wrap_socket(dial(port), server_hostname=name) as made:
             return made.makefile("rb").readline().decode().strip()
-    except (ConnectionResetError, ssl.SSLEOFError, BrokenPipeError):
+    except (ConnectionResetError, BrokenPipeError, ssl.SSLEOFError,
+            ssl.SSLZeroReturnError):  # an end without a word, as Python 3.11.2 calls it
         return "closed"
 
 
