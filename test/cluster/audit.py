@@ -1,5 +1,5 @@
 """What the API server's audit log says of our control planes: who wrote while another one held the
-Lease."""
+Lease, and which conditions were taken back."""
 # SPDX-License-Identifier: Apache-2.0
 import json
 
@@ -27,10 +27,12 @@ def code_of(event):
 
 
 def holders(log):
-    """(since when, pod) of each time that the Lease was written; pod "" when it was given back."""
+    """(since when, pod) of each time that the Lease was written; pod "" when it was given back.
+    Leases by other names are what replicas state to one another."""
     found = []
     for event in log:
-        if event["objectRef"]["resource"] == "leases" and code_of(event) in (200, 201):
+        if event["objectRef"]["resource"] == "leases" and code_of(event) in (200, 201) and \
+                event["responseObject"]["metadata"]["name"] == "nantian-control":
             identity = event["responseObject"]["spec"].get("holderIdentity") or ""
             found.append((event["stageTimestamp"], identity.rpartition("_")[0]))
     return sorted(found)
@@ -52,3 +54,34 @@ def strangers(path):
                          f"{what.get('name')} -> {code_of(event)}, while "
                          f"{before[-1] if before else 'nobody'!r} held the lease")
     return writes, wrong
+
+
+def conditions_of(value):
+    """(place, type, status) of each condition of ours in a status."""
+    status = value.get("status") or {}
+    for condition in status.get("conditions", []):
+        yield "", condition["type"], condition["status"]
+    for place in (*status.get("listeners", []), *status.get("parents", [])):
+        name = place.get("name") or json.dumps(place.get("parentRef"), sort_keys=True)
+        for condition in place.get("conditions", []):
+            yield name, condition["type"], condition["status"]
+
+
+def flaps(path, space, but=()):
+    """Conditions of objects in a namespace, but for those of some names, that were True and were
+    written as something else."""
+    was, wrong = {}, []
+    order = [event for event in events(path) if code_of(event) == 200
+             and event["objectRef"].get("namespace") == space
+             and event["objectRef"].get("subresource") == "status"
+             and event["objectRef"]["name"] not in but]
+    order.sort(key=lambda event: int(event["responseObject"]["metadata"]["resourceVersion"]))
+    for event in order:
+        what = event["objectRef"]
+        for place, kind, status in conditions_of(event["responseObject"]):
+            key = (what["resource"], what["name"], place, kind)
+            if was.get(key) == "True" and status != "True":
+                wrong.append(f"{event['stageTimestamp']} {pod_of(event)}: {' '.join(key)} was "
+                             f"True and became {status}")
+            was[key] = status
+    return wrong

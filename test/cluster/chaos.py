@@ -24,7 +24,7 @@ RATE = 100  # requests a second, and nine streams
 class Chaos:
     def __init__(self, cluster, judge, is_long):
         self.cluster, self.world = cluster, World(cluster, judge)
-        self.rounds, self.histories = (20, 500) if is_long else (4, 15)
+        self.rounds, self.histories = (20, 500) if is_long else (2, 8)
         self.repeats = 3 if is_long else 1
 
     # ---- faults ----
@@ -37,10 +37,10 @@ class Chaos:
 
     def control_planes_replaced_in_turn(self):
         """As an upgrade does."""
+        old = set(self.world.control_planes())
         self.world.api.patch(
             "/apis/apps/v1/namespaces/nantian-system/deployments/nantian-control",
             {"spec": {"template": {"metadata": {"annotations": {"chaos": now()}}}}})
-        old = set(self.world.control_planes())
         self.world.change()
         wait_for(lambda: not old & set(self.world.control_planes()), "all are new", PATIENCE, 0.5)
         self.world.wait_ready(self.world.control_planes, 2)
@@ -199,13 +199,17 @@ class Chaos:
         count, wrong = audit.strangers(self.cluster.folder / "audit.log")
         return f"{count} writes to the API server", wrong
 
+    def conditions(self):
+        return "no condition is taken back", audit.flaps(self.cluster.folder / "audit.log", SPACE,
+                                                         but=("register",))
+
     def run(self, only):
         lay_network()
         self.world.build()
         print(f"{now()} chaos: the Gateway is at {self.world.address}", flush=True)
         steps = [(fault.__name__, lambda fault=fault: self.under_load(fault))
                  for fault in self.faults()]
-        steps += [(step.__name__, step) for step in (self.registers, self.writes)]
+        steps += [(step.__name__, step) for step in (self.registers, self.writes, self.conditions)]
         passed, failed = 0, []
         for name, step in steps:
             if only and name not in only:
