@@ -13,6 +13,7 @@ import time
 
 import pytest
 
+from certificates import Authority
 from harness import free_port, gateway_of, listener, metric_sum, parse_metrics, route, rule, wait_for
 from kube_cluster import address, plain, settled
 from kube_server import Cut
@@ -322,6 +323,103 @@ def test_f13_a_flood_of_changes_comes_together_and_ends_where_it_should(start_cl
     other = wait_for(lambda: cluster.ask(number=1)[1] if cluster.ask("/readyz", 1)[0] == 200
                      else None, "the other one is ready", WAIT)
     assert other["digest"] == cluster.ask()[1]["digest"]
+
+
+@pytest.mark.sanitized
+def test_what_replicas_claim_before_the_first_lists_are_in_leaves_secrets_for_last(start_cluster):
+    """Of Secrets only those are kept that something names, so that must be known first."""
+    cluster = start_cluster(control=False)
+    server, held = cluster.server, threading.Event()
+    server.put(Authority().secret("pair", "shop.example"))
+    server.put(gateway_of(listener("https", free_port(), "HTTPS", tls={
+        "certificateRefs": [{"name": "pair"}]})))
+    server.when(lambda *_: held.wait(WAIT) and None, "list", "gateways")
+    cluster.control()
+    lease = wait_for(lambda: cluster.leader() == 0 and server.get("Lease", "nantian-control"),
+                     "it leads", WAIT)
+    claim = {"epoch": int(lease["metadata"]["annotations"]["nantian.dev/epoch"]),
+             "kinds": {"Gateway": 1, "Secret": 1}}
+    server.put({"kind": "Lease", "metadata": {
+        "name": "nantian-control-other", "labels": {"nantian.dev/replica": "true"},
+        "annotations": {"nantian.dev/statement": json.dumps(
+            {"nodes": 1, "cuts": [], "refusals": [], "claim": claim})}},
+        "spec": {"holderIdentity": "other"}})
+    wait_for(lambda: len((cluster.ask("/v1/nodes")[1] or {}).get("replicas") or []) == 2,
+             "the claim is heard", WAIT)
+    time.sleep(0.5)  # for it to do what it must not
+    assert server.count("list", "secrets") == 0
+    held.set()
+    wait_for(lambda: (cluster.condition("Gateway", "web", "Accepted") or {}).get("status") == "True",
+             "the Gateway has its status", WAIT)
+    resolved = [c["status"] for c in server.get("Gateway", "web")["status"]["listeners"][0][
+        "conditions"] if c["type"] == "ResolvedRefs"]
+    assert resolved == ["True"]
+
+
+def epoch_of(cluster, number=0):
+    return vector_of(cluster.ask(number=number)[1]["snapshot"])[0]
+
+
+def set_back(cluster, port, to=None):
+    """Serves edit 1, of which a backup is made, then edit 2; returns the data plane, and a function
+    that restores the backup."""
+    server = cluster.server
+    server.put(redirecting(1))
+    listen(cluster, port)
+    plane = cluster.proxy("default/web", "token-of-web", to=to)
+    wait_for(lambda: number_at(port) == 1 and programmed(cluster), "it serves", WAIT)
+    settled(cluster)
+    backup = server.state()
+    with server.lock:
+        server.revision += 100000  # more than happens afterwards
+    server.put(redirecting(2))
+    server.put(plain("lost"))
+    cluster.wait_accepted("lost")
+    wait_for(lambda: number_at(port) == 2 and cluster.accepted("counting"), "edit 2", WAIT)
+    settled(cluster)
+    # What was written last is older in the backup, and wrong there.
+    for condition in backup[0]["httproutes"]["default", "counting"]["status"]["parents"][0][
+            "conditions"]:
+        condition["message"] = "of the backup"
+    del backup[0]["deployments"]["default", "web-nantian"]
+    return plane, lambda: server.restore(backup)
+
+
+def is_as_restored(cluster, port):
+    """What the backup said is served, and what it said wrongly is put right."""
+    accepted = cluster.accepted("counting")
+    return number_at(port) == 1 and accepted and accepted["message"] != "of the backup" and \
+        cluster.server.get("Deployment", "web-nantian") and programmed(cluster)
+
+
+@pytest.mark.sanitized
+def test_f09_a_restored_etcd_is_seen_by_the_lease_and_followed_in_a_new_epoch(provisioned):
+    server, port = provisioned.server, free_port()
+    _, restore = set_back(provisioned, port, to=add_replica(provisioned))
+    epoch = epoch_of(provisioned)
+    restore()
+    wait_for(lambda: is_as_restored(provisioned, port), "the backup is served", WAIT)
+    wait_for(lambda: epoch_of(provisioned) == epoch_of(provisioned, 1) > epoch, "in one epoch", WAIT)
+    count = len(settled(provisioned, 2))
+    server.put(redirecting(3))
+    wait_for(lambda: number_at(port) == 3 and provisioned.accepted("counting"), "life goes on", WAIT)
+    assert len(settled(provisioned, 2)) - count < 10
+
+
+def test_f09_who_did_not_see_etcd_restored_is_told_by_data_planes_and_believes_it_in_time(
+        provisioned):
+    server, port = provisioned.server, free_port()
+    plane, restore = set_back(provisioned, port)
+    epoch = epoch_of(provisioned)
+    provisioned.planes[0].kill()
+    restore()
+    provisioned.planes[0].start()
+    wait_for(lambda: refused_older(plane) > 0, "what goes back is refused at first", WAIT)
+    assert number_at(port) == 2
+    wait_for(lambda: is_as_restored(provisioned, port), "then it is believed", 2 * WAIT)
+    assert epoch_of(provisioned) > epoch
+    server.put(redirecting(3))
+    wait_for(lambda: number_at(port) == 3, "and life goes on", WAIT)
 
 
 # ---- one writer ----

@@ -77,6 +77,20 @@ static bool is_ours(const struct election *election)
     return election->holder != NULL && strcmp(election->holder, election->identity) == 0;
 }
 
+static uint64_t number_of(struct text version)
+{
+    uint64_t number = 0;
+    return text_to_u64(version, &number) ? number : 0;
+}
+
+/* A Lease that is older than the one before: etcd was restored. What is read here is no cache's. */
+static void look_back(struct election *election, struct text version)
+{
+    if (election->version != NULL && number_of(version) != 0 &&
+        number_of(version) < number_of(text_of(election->version)))
+        election_raise(election, election->epoch);
+}
+
 static void remember(struct election *election, const struct value *object)
 {
     const struct value *spec = value_get(object, "spec");
@@ -89,6 +103,7 @@ static void remember(struct election *election, const struct value *object)
         election->holder == NULL || !text_is(holder, election->holder) || epoch != election->epoch;
     election->epoch = epoch;
     struct text version = value_string(value_get(value_get(object, "metadata"), "resourceVersion"));
+    look_back(election, version);
     if (election->version == NULL || !text_is(version, election->version))
         election->seen_ms = loop_now_ms(election->loop);
     set(&election->version, version);

@@ -37,9 +37,10 @@ bool election_is_held(struct election *election);
  */
 void election_release(struct election *election);
 /* The epoch of the cluster's state, an annotation of the Lease; 0: not known yet. It rises when the
- * state was set back, and never falls while we can help it. */
+ * state was set back, as the Lease's own resourceVersion shows or election_raise says, and never
+ * falls while we can help it. */
 uint64_t election_epoch(const struct election *election);
-/* We lead, and the epoch must be above this: with the next renewal it will be. */
+/* The epoch must be above this: with our next renewal it will be, unless another one raises it. */
 void election_raise(struct election *election, uint64_t epoch);
 /* Who holds it, as it was seen last; may be empty. */
 struct text election_holder(const struct election *election);

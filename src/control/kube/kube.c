@@ -76,6 +76,15 @@ static void on_raised(void *owner)
     loop_defer(kube->loop, &kube->raised);
 }
 
+static void on_set_back(void *owner)
+{
+    struct kube *kube = owner;
+    status_writer_set_back(kube->writer);
+    relay_relist(kube->relay);
+    if (kube->provision != NULL)
+        provision_set_back(kube->provision);
+}
+
 static void on_gone_back(void *owner, uint64_t epoch)
 {
     struct kube *kube = owner;
@@ -290,7 +299,7 @@ static void watch_and_tell(struct kube *kube, const struct kube_options *options
                            struct text identity)
 {
     static const struct mirror_events MIRROR_EVENTS = {on_change, on_object, on_removed, on_listed};
-    static const struct versions_events VERSIONS_EVENTS = {on_raised, on_gone_back};
+    static const struct versions_events VERSIONS_EVENTS = {on_set_back, on_raised, on_gone_back};
     static const struct relay_events RELAY_EVENTS = {on_statement, count_nodes, claim_of, is_there,
                                                      may_write};
     kube->mirror = mirror_new(&(struct mirror_options){

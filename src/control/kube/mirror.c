@@ -377,24 +377,34 @@ static void ask(struct shelf *shelf)
     if (shelf->is_asked)
         return;
     shelf->is_asked = true;
-    reflector_relist(shelf->reflector);
+    if (shelf->kind != KIND_SECRET || shelf->mirror->is_vault_open) /* else their turn will come */
+        reflector_relist(shelf->reflector);
 }
 
-bool mirror_cover(struct mirror *mirror, const struct snapshot_version *held, bool asks)
+bool mirror_covers(struct mirror *mirror, const struct snapshot_version *held, bool asks)
 {
     bool is_covered = true;
     for (uint32_t i = 0; i < held->count; i++) {
         const struct version_component *component = &held->vector[i];
         struct shelf *shelf = shelf_of(mirror, component->kind);
-        if (shelf != NULL && component->revision <= shelf->seen) {
-            shelf->label = MAX(shelf->label, component->revision);
+        if (shelf != NULL && component->revision <= shelf->seen)
             continue;
-        }
         is_covered = false;
         if (shelf != NULL && asks)
             ask(shelf);
     }
     return is_covered;
+}
+
+bool mirror_raise(struct mirror *mirror, const struct snapshot_version *held)
+{
+    bool is_raised = false;
+    for (uint32_t i = 0; i < held->count; i++) {
+        struct shelf *shelf = shelf_of(mirror, held->vector[i].kind);
+        is_raised |= shelf->label < held->vector[i].revision;
+        shelf->label = MAX(shelf->label, held->vector[i].revision);
+    }
+    return is_raised;
 }
 
 void mirror_relist(struct mirror *mirror)

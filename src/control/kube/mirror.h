@@ -41,12 +41,14 @@ bool mirror_is_whole(const struct mirror *mirror);
  * saw a bookmark more makes no difference. */
 void mirror_versions(const struct mirror *mirror, struct snapshot_version *ret_label,
                      struct snapshot_version *ret_seen);
-/* Somebody holds a state with this label. Raises ours to it where we have seen as much; where we
- * have not, `asks` has the kind listed again. False: some component of ours is still lower. */
-bool mirror_cover(struct mirror *mirror, const struct snapshot_version *held, bool asks);
+/* Somebody holds a state with this label. True: we have seen as much; where we have not, `asks` has
+ * the kind listed again. */
+bool mirror_covers(struct mirror *mirror, const struct snapshot_version *held, bool asks);
+/* What mirror_covers was true of: our label is not lower from now on. False: it was not before. */
+bool mirror_raise(struct mirror *mirror, const struct snapshot_version *held);
 /* Lists every kind again. */
 void mirror_relist(struct mirror *mirror);
-/* A list that mirror_cover or mirror_relist asked for is not there yet. */
+/* A list that mirror_covers or mirror_relist asked for is not there yet. */
 bool mirror_is_asking(const struct mirror *mirror);
 /* "v1": what is asked for; for paths. */
 const char *mirror_api_version(const struct mirror *mirror, enum kind_id kind);

@@ -312,11 +312,16 @@ void provision_take(struct provision *provision, const struct outcome *outcome)
     run(provision);
 }
 
-void provision_begin(struct provision *provision)
+void provision_set_back(struct provision *provision)
 {
     struct map_entry *item;
     for (size_t at = 0; map_next(&provision->sites, &at, &item);)
         ((struct site *)item->value)->applied = (struct digest){0};
+}
+
+void provision_begin(struct provision *provision)
+{
+    provision_set_back(provision);
     run(provision);
 }
 

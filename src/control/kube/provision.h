@@ -27,6 +27,8 @@ struct provision *provision_new(const struct provision_options *options);
 void provision_free(struct provision *provision);
 /* After a run: `outcome` says which Gateways are ours. */
 void provision_take(struct provision *provision, const struct outcome *outcome);
+/* What was applied may be undone: the next run applies everything. */
+void provision_set_back(struct provision *provision);
 /* We lead from now on: everything is applied once. */
 void provision_begin(struct provision *provision);
 /* "namespace/name" of the Gateway whose data planes run as this service account, in `arena`; empty:

@@ -361,6 +361,12 @@ static void on_version(void *owner, uint64_t version)
     (void)version;
 }
 
+void relay_relist(struct relay *relay)
+{
+    if (relay->reflector != NULL)
+        reflector_relist(relay->reflector);
+}
+
 void relay_retell(struct relay *relay)
 {
     struct map_entry *entry;

@@ -40,6 +40,8 @@ void relay_applied(struct relay *relay, struct text gateway, const struct snapsh
 void relay_refused(struct relay *relay, const struct statement_refusal *refusal);
 /* There is news, or somebody new who should hear it all. */
 void relay_hurry(struct relay *relay);
+/* What the others state is asked for anew. */
+void relay_relist(struct relay *relay);
 /* Tells once more what each of the others stated last. */
 void relay_retell(struct relay *relay);
 /* An array with one object a replica. */

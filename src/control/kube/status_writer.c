@@ -31,6 +31,7 @@ struct entry {
     uint32_t failures;
     struct entry *next; /* in the queue */
     bool is_queued, is_again;
+    bool is_set_back;   /* `version` bounds nothing */
     struct timer pause; /* armed: queued when it is due */
     struct client_call *call;
 };
@@ -175,10 +176,12 @@ static bool remember(struct entry *entry, const struct value *object)
     struct builder text = {0};
     char *before = entry->live;
     char *fresh = memory_string(version);
-    if (number_of(fresh) != 0 && number_of(fresh) < number_of(entry->version)) {
+    if (number_of(fresh) != 0 && number_of(fresh) < number_of(entry->version) &&
+        !entry->is_set_back) {
         free(fresh); /* older than what a write of ours was answered */
         return false;
     }
+    entry->is_set_back = false;
     free(entry->version);
     entry->version = fresh;
     entry->generation = value_int(value_get(metadata, "generation"), 0);
@@ -209,6 +212,13 @@ void status_writer_observe(struct status_writer *writer, enum kind_id kind,
         entry = make(writer, key);
     if (remember(entry, object) || is_new)
         enqueue(entry);
+}
+
+void status_writer_set_back(struct status_writer *writer)
+{
+    struct map_entry *item;
+    for (size_t at = 0; map_next(&writer->entries, &at, &item);)
+        ((struct entry *)item->value)->is_set_back = true;
 }
 
 void status_writer_forget(struct status_writer *writer, struct store_key key)
@@ -346,6 +356,7 @@ static void on_read_again(void *owner, const struct client_answer *answer)
     writer->in_flight--;
     if (answer->status == 200) {
         const struct value *object = parse(&arena, answer->body);
+        entry->is_set_back = true; /* no cache said this: if it is older, then etcd was restored */
         if (object != NULL)
             remember(entry, object);
         enqueue(entry);

@@ -27,6 +27,8 @@ void status_writer_free(struct status_writer *writer);
 /* The object as the server has it. Kinds without statuses are ignored. */
 void status_writer_observe(struct status_writer *writer, enum kind_id kind,
                            const struct value *object);
+/* What is observed next is believed even if it is older than what we know. */
+void status_writer_set_back(struct status_writer *writer);
 void status_writer_forget(struct status_writer *writer, struct store_key key);
 /* What a run came to. The outcome is kept and asked until the next one. */
 void status_writer_take(struct status_writer *writer, const struct outcome *outcome,

@@ -43,11 +43,12 @@ static bool meets(struct versions *versions, bool asks)
     if (!versions->has_claim)
         return true;
     bool is_met = versions->claim.epoch == versions->epoch &&
-                  mirror_cover(versions->mirror, &versions->claim, asks);
+                  mirror_covers(versions->mirror, &versions->claim, asks);
     bool is_past = versions->claim.epoch < versions->epoch; /* it takes what we have now */
     if (is_met || is_past)
         drop_claim(versions);
-    if (is_met)
+    /* Not of what we are called already: replicas repeat what they were told long ago. */
+    if (is_met && mirror_raise(versions->mirror, &versions->claim))
         versions->events->on_raised(versions->owner);
     return is_met || is_past;
 }
@@ -96,6 +97,7 @@ void versions_epoch(struct versions *versions, uint64_t epoch)
     log_warn("the API server's state was set back: a new epoch begins",
              log_int("epoch", (int64_t)epoch), log_int("before", (int64_t)versions->epoch));
     versions->next_epoch = epoch;
+    versions->events->on_set_back(versions->owner);
     mirror_relist(versions->mirror);
 }
 

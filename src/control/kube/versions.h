@@ -10,6 +10,8 @@
 struct versions;
 
 struct versions_events {
+    /* All that was heard of the API server may be undone; lists of every kind follow. */
+    void (*on_set_back)(void *owner);
     /* The store is called something higher from now on, or something at all. */
     void (*on_raised)(void *owner);
     /* A data plane holds what the API server does not know any more: a new epoch is due, above this
