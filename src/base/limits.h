@@ -78,6 +78,7 @@
 #define LIMIT_RING_MAX         1000000 /* points of one ring: 10 MB */
 #define LIMIT_MAGLEV_SIZE      65537   /* a prime, over 100 times the usual number of endpoints */
 #define LIMIT_ENDPOINT_WEIGHT  1000    /* against 1: bounds the work of making a Maglev table */
+#define LIMIT_POOL_TURN_MS     50      /* who waits so long in another worker is next */
 #define LIMIT_RETRY_PAUSE_MS   25      /* before the first retry that a route names; then doubled */
 #define LIMIT_RETRY_ATTEMPTS   100     /* as the conformance suite uses */
 

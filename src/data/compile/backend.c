@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/shared_budget.h"
 #include "base/shared_counter.h"
+#include "base/shared_room.h"
 #include "data/compile/part.h"
 #include "data/snapshot/hash_table.h"
 #include "nantian/config/v1/backend.pb-c.h"
@@ -302,6 +303,13 @@ static struct shared_budget *budget_of(const Nantian__Config__V1__Backend__Retry
     return is_same ? shared_budget_ref(there) : shared_budget_new(&options);
 }
 
+static struct shared_gauge *gauge_of(uint32_t max, struct shared_gauge *there)
+{
+    if (there != NULL)
+        return shared_gauge_ref(there);
+    return max > 0 ? shared_gauge_new() : NULL;
+}
+
 static void take_guards(const Nantian__Config__V1__Backend *message, const struct part_backend *old,
                         struct backend *backend)
 {
@@ -321,11 +329,14 @@ static void take_guards(const Nantian__Config__V1__Backend *message, const struc
     backend->max_connections = message->max_connections;
     backend->max_pending = message->max_pending;
     backend->max_requests = message->max_requests;
-    /* Those under way go on being counted. */
-    if (old != NULL && old->backend->requests != NULL)
-        backend->requests = shared_gauge_ref(old->backend->requests);
-    else if (message->max_requests > 0)
-        backend->requests = shared_gauge_new();
+    /* What is under way goes on being counted. */
+    const struct backend *before = old == NULL ? NULL : old->backend;
+    backend->requests = gauge_of(message->max_requests, before == NULL ? NULL : before->requests);
+    backend->pending = gauge_of(message->max_pending, before == NULL ? NULL : before->pending);
+    if (before != NULL && before->room != NULL)
+        backend->room = shared_room_ref(before->room);
+    else if (message->max_connections > 0)
+        backend->room = shared_room_new();
     backend->retries = budget_of(message->retry_budget, old);
 }
 

@@ -17,8 +17,10 @@ bool proxy_init(struct proxy *proxy, const struct proxy_options *options)
         (struct proxy){.loop = options->loop, .worker = options->worker, .fd_max = options->fd_max};
     proxy->metrics = metrics_new();
     pool_set_init(&proxy->pools, options->loop);
-    return access_log_open(&proxy->log, options->loop, proxy->metrics, options->access_log,
-                           options->log_as_text, options->node);
+    if (!access_log_open(&proxy->log, options->loop, proxy->metrics, options->access_log,
+                         options->log_as_text, options->node))
+        return false;
+    return options->bells == NULL || pool_set_join(&proxy->pools, options->bells, options->index);
 }
 
 void proxy_fini(struct proxy *proxy)

@@ -73,6 +73,8 @@ struct proxy_options {
     bool log_as_text;
     struct text node;
     int fd_max;
+    struct pool_bells *bells; /* shares limits with the other workers' of these */
+    uint32_t index;           /* among them */
 };
 
 /* False: the access log cannot be opened. */

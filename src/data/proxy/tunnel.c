@@ -24,6 +24,7 @@ struct tunnel {
     struct listener_config *listener; /* shares */
     struct pool *pool;                /* of the backend chosen; in the lease */
     struct pool_endpoint *endpoint;   /* NULL: none */
+    struct shared_room *room;         /* of the backend's connections; NULL: it has no limit */
     struct balancer_ask ask;
     struct timer idle;
     char *server_name; /* owns; "" for TCP */
@@ -54,6 +55,7 @@ static void free_tunnel(struct tunnel *t)
     stream_close(&t->client);
     stream_close(&t->backend);
     leave_endpoint(t);
+    pool_exit(t->room);
     if (t->previous != NULL)
         t->previous->next = t->next;
     else
@@ -222,6 +224,10 @@ static void find_backend(struct tunnel *t)
         return;
     }
     t->pool = pool_of(&t->door->proxy->pools, backend);
+    if (!pool_enter(t->pool, &t->room)) {
+        fail(t, FLAG_UO, "upstream_overflow");
+        return;
+    }
     session_ask(backend, &t->client.peer, &t->ask);
     connect_backend(t);
 }

@@ -33,6 +33,7 @@ struct udp_flow {
     struct exchange x;
     struct message request;
     struct pool_endpoint *endpoint; /* begun */
+    struct shared_room *room;       /* of the backend's connections; NULL: it has no limit */
     uint64_t active_ms;
     size_t key_len;
     char key[KEY_MAX];
@@ -101,6 +102,7 @@ static void end_flow(struct udp_flow *flow, const char *termination)
                                          .termination = termination});
     if (flow->endpoint != NULL)
         pool_leave(flow->endpoint);
+    pool_exit(flow->room);
     map_remove(&udp->flows, text_from(flow->key, flow->key_len));
     unlink_flow(flow);
     free(flow);
@@ -151,6 +153,11 @@ static bool connect_endpoint(struct udp_flow *flow, struct backend *backend)
     struct proxy *proxy = flow->udp->door.proxy;
     struct pool *pool = pool_of(&proxy->pools, backend);
     struct balancer_ask ask;
+    if (!pool_enter(pool, &flow->room)) {
+        flow->x.flag = FLAG_UO;
+        flow->x.details = "upstream_overflow";
+        return false;
+    }
     session_ask(backend, &flow->client.peer, &ask);
     flow->endpoint = pool_choose(pool, &ask);
     if (flow->endpoint == NULL) {

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/shared_budget.h"
 #include "base/shared_counter.h"
+#include "base/shared_room.h"
 #include "net/tls.h"
 
 /* About the square root of the largest table, so that index and chunk cost alike. */
@@ -36,6 +37,8 @@ void backend_unref(struct backend *backend)
     if (backend == NULL || atomic_fetch_sub_explicit(&backend->refs, 1, memory_order_acq_rel) > 1)
         return;
     tls_context_unref(backend->tls);
+    shared_room_unref(backend->room);
+    shared_gauge_unref(backend->pending);
     shared_gauge_unref(backend->requests);
     shared_budget_unref(backend->retries);
     struct arena arena = backend->arena; /* the backend stands in it */

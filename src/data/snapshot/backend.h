@@ -68,10 +68,12 @@ struct backend {
     struct text server_name;              /* for tls */
     const struct session_config *session; /* where the route has none; NULL: none */
     uint32_t connect_timeout_ms;
-    uint32_t max_connections, max_pending; /* 0: unbounded */
-    uint32_t max_requests;                 /* under way, in all workers together; 0: unbounded */
-    struct shared_gauge *requests; /* shares, with those that come after; NULL: not counted */
-    struct shared_budget *retries; /* shares likewise; NULL: as many as routes want */
+    /* In all workers together; 0: unbounded. What counts is shared with those that come after;
+     * NULL: there has been no limit yet. */
+    uint32_t max_connections, max_pending, max_requests;
+    struct shared_room *room;                /* connections */
+    struct shared_gauge *pending, *requests; /* waiting for one; under way */
+    struct shared_budget *retries;           /* shares likewise; NULL: as many as routes want */
     const struct health_check *health_check; /* NULL: none */
     struct ejection ejection;
     uint32_t panic_percent;     /* fewer than that in: all are chosen from; 0: never */

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "data/upstream/pool_internal.h"
 #include "data/upstream/pool_queue.h"
+#include "data/upstream/pool_room.h"
 
 static void on_ready(void *owner, struct http_connection *http);
 static void on_closed(void *owner, struct http_connection *http, enum err err);
@@ -19,8 +20,9 @@ static const struct http_connection_events CONNECTION_EVENTS = {
 
 /* -- waiters -- */
 
+/* `room` is given back with it. */
 static bool connect_to(struct pool *pool, struct pool_endpoint *endpoint,
-                       struct pool_waiter *waiter)
+                       struct pool_waiter *waiter, struct shared_room *room)
 {
     struct pool_set *set = pool->set;
     const struct backend *backend = pool->backend;
@@ -38,9 +40,11 @@ static bool connect_to(struct pool *pool, struct pool_endpoint *endpoint,
         connection->is_h2 ? &pool->settings_h2 : &pool->settings, &CONNECTION_EVENTS, connection);
     if (connection->http == NULL) {
         pool_count(&set->connect_failures, 1);
+        (void)pool_room_give(pool, room);
         free(connection);
         return false;
     }
+    connection->room = room;
     waiter->connecting = connection;
     connection->all_next = set->all;
     if (set->all != NULL)
@@ -54,22 +58,18 @@ static bool connect_to(struct pool *pool, struct pool_endpoint *endpoint,
     return true;
 }
 
-static bool has_room(const struct pool *pool)
+/* A connection that is coming up carries as many as a peer usually allows. */
+static bool can_share(const struct pool_endpoint *endpoint)
 {
-    return pool->backend->max_connections == 0 ||
-           pool->connections < pool->backend->max_connections;
+    const struct pool_connection *connection = endpoint->connecting;
+    return connection != NULL && connection->sharing.count + 1 < LIMIT_H2_STREAMS;
 }
 
-/* A connection that is coming up carries as many as a peer usually allows. */
-static bool share_connecting(struct pool_endpoint *endpoint, struct pool_waiter *waiter)
+static void share_connecting(struct pool_endpoint *endpoint, struct pool_waiter *waiter)
 {
-    struct pool_connection *connection = endpoint->connecting;
-    if (connection == NULL || connection->sharing.count + 1 >= LIMIT_H2_STREAMS)
-        return false;
-    pool_queue_push(&connection->sharing, waiter);
-    waiter->connecting = connection;
+    pool_queue_push(&endpoint->connecting->sharing, waiter);
+    waiter->connecting = endpoint->connecting;
     waiter->endpoint = endpoint;
-    return true;
 }
 
 /* The peer allows no stream at all now: another connection would not help. */
@@ -105,10 +105,14 @@ void pool_serve(struct pool *pool)
             endpoint = choose(pool, waiter->ask);
         if (endpoint == NULL)
             return;
-        if (endpoint->connecting == NULL && (!has_room(pool) || is_blocked(endpoint)))
+        struct shared_room *room = NULL;
+        bool shares = can_share(endpoint);
+        if (!shares && (is_blocked(endpoint) || !pool_room_take(pool, &room)))
             return;
         pool_queue_remove(waiter);
-        if (!share_connecting(endpoint, waiter) && !connect_to(pool, endpoint, waiter))
+        if (shares)
+            share_connecting(endpoint, waiter);
+        else if (!connect_to(pool, endpoint, waiter, room))
             waiter->on_failed(waiter->owner, ERR_SYSTEM, "socket");
     }
 }
@@ -149,7 +153,7 @@ static void on_ready_h2(struct pool_connection *connection)
     struct pool_waiter *waiter = connection->waiter;
     connection->waiter = NULL;
     pool->locks++;
-    if (!connection->is_idle && !is_stale(connection))
+    if (!connection->is_idle && !is_stale(connection) && !connection->http->draining)
         pool_idle_push(connection);
     if (waiter != NULL) {
         waiter->connecting = NULL;
@@ -158,6 +162,7 @@ static void on_ready_h2(struct pool_connection *connection)
     give_shares(connection);
     if (is_stale(connection))
         http_drain(connection->http, 0);
+    pool_room_yield(pool);
     pool_unlock(pool);
 }
 
@@ -180,12 +185,15 @@ static void on_ready(void *owner, struct http_connection *http)
     if (waiter != NULL) {
         waiter->connecting = NULL;
         give(connection, waiter);
-    } else if (is_stale(connection)) {
+    } else if (is_stale(connection) ||
+               (UNLIKELY(connection->room != NULL) && pool_room_is_due(pool, connection))) {
         http_drain(http, 0);
     } else if ((waiter = pool_queue_find(&pool->waiting, connection->endpoint)) != NULL) {
         give(connection, pool_queue_remove(waiter));
     } else if (!connection->is_idle) {
         pool_idle_push(connection);
+        if (UNLIKELY(connection->room != NULL))
+            pool_room_yield(pool);
     }
 }
 
@@ -224,9 +232,10 @@ static void on_closed(void *owner, struct http_connection *http, enum err err)
         waiter->on_failed(waiter->owner, err, why);
     }
     pool_queue_fail(&connection->sharing, err, why);
+    if (!pool_room_give(pool, connection->room))
+        pool_serve(pool);
     free(connection->local);
     free(connection);
-    pool_serve(pool);
     pool_unlock(pool);
 }
 
@@ -270,15 +279,20 @@ enum err pool_acquire(struct pool *pool, const struct balancer_ask *ask, bool fr
             *ret_connection = idle;
             return ERR_NONE;
         }
-        if (share_connecting(endpoint, waiter))
+        if (can_share(endpoint)) {
+            share_connecting(endpoint, waiter);
             return ERR_AGAIN;
-        if (has_room(pool) && !is_blocked(endpoint))
-            return connect_to(pool, endpoint, waiter) ? ERR_AGAIN : ERR_SYSTEM;
+        }
+        struct shared_room *room;
+        if (!is_blocked(endpoint) && pool_room_take(pool, &room))
+            return connect_to(pool, endpoint, waiter, room) ? ERR_AGAIN : ERR_SYSTEM;
     }
-    if (pool->backend->max_pending != 0 && pool->waiting.count >= pool->backend->max_pending) {
+    uint32_t max_pending = pool->backend->max_pending;
+    if (max_pending != 0 && !shared_gauge_take(pool->backend->pending, max_pending)) {
         pool_count(&pool->set->overflows, 1);
         return ERR_LIMIT;
     }
+    waiter->pending = max_pending == 0 ? NULL : shared_gauge_ref(pool->backend->pending);
     pool_queue_push(&pool->waiting, waiter);
     waiter->queued = true;
     return ERR_AGAIN;
@@ -312,6 +326,27 @@ struct pool_endpoint *pool_choose(struct pool *pool, const struct balancer_ask *
     if (endpoint != NULL)
         pool_begin(endpoint);
     return endpoint;
+}
+
+bool pool_enter(struct pool *pool, struct shared_room **ret_room)
+{
+    uint32_t max = pool->backend->max_connections;
+    *ret_room = NULL;
+    if (max == 0)
+        return true;
+    if (!shared_room_take(pool->backend->room, max)) {
+        pool_count(&pool->set->overflows, 1);
+        return false;
+    }
+    *ret_room = shared_room_ref(pool->backend->room);
+    return true;
+}
+
+void pool_exit(struct shared_room *room)
+{
+    if (room != NULL)
+        shared_room_give(room);
+    shared_room_unref(room);
 }
 
 struct backend *pool_backend(const struct pool *pool)

@@ -10,6 +10,7 @@
 #include "data/snapshot/snapshot.h"
 #include "data/upstream/balancer.h"
 #include "data/upstream/health.h"
+#include "data/upstream/pool_bell.h"
 #include "http/connection.h"
 
 struct pool;
@@ -51,7 +52,8 @@ struct pool_connection {
     uint32_t generation; /* of the pool when it was made: TLS settings and so on */
     uint32_t uses;
     bool is_idle, is_ready, is_h2;
-    char *local; /* owns: our own address, made when first asked */
+    struct shared_room *room; /* shares: counted there; NULL: no limit when it was made */
+    char *local;              /* owns: our own address, made when first asked */
 };
 
 /* Somebody who wants a connection; stands in its owner, who cancels before going. */
@@ -66,6 +68,7 @@ struct pool_waiter {
     struct pool_connection *connecting;
     struct pool_endpoint *endpoint; /* of the connect under way, or of the last that failed */
     struct pool_queue *queue;       /* that it stands in */
+    struct shared_gauge *pending;   /* shares: counted there while it is queued */
     struct pool_waiter *next, *previous;
     bool queued; /* for a connection that gets free */
 };
@@ -74,7 +77,9 @@ struct pool_set {
     struct loop *loop;
     struct pool **by_slot; /* owns */
     uint32_t slots;
-    struct pool *retired; /* of removed backends, until their last connection is gone */
+    struct pool *limited;  /* of the slots: those whose backend has a limit of connections */
+    struct pool_bell bell; /* rings when such a pool should look again */
+    struct pool *retired;  /* of removed backends, until their last connection is gone */
     struct pool_connection *all;
     uint32_t connection_count;
     bool is_closed; /* whoever still tries gets connections that end with their request */
@@ -83,6 +88,8 @@ struct pool_set {
 };
 
 void pool_set_init(struct pool_set *set, struct loop *loop);
+/* As the `index`th of the sets that share limits. False: the kernel has no descriptor. */
+MUST_USE bool pool_set_join(struct pool_set *set, struct pool_bells *bells, uint32_t index);
 /* Closes every connection; the loop must turn until connection_count is 0 before the memory goes
  * by pool_set_fini. */
 void pool_set_close(struct pool_set *set);
@@ -106,6 +113,10 @@ void pool_report(struct pool_endpoint *endpoint, enum health_result result);
 /* An endpoint for bytes that are no HTTP, connected by the caller; NULL: none (untried). It
  * is begun, and the pool stays until pool_leave gives it back. */
 struct pool_endpoint *pool_choose(struct pool *pool, const struct balancer_ask *ask);
+/* What such a connection takes of the backend's limit first (NULL: it has none), and gives back.
+ * False: too many are there. */
+MUST_USE bool pool_enter(struct pool *pool, struct shared_room **ret_room);
+void pool_exit(struct shared_room *room);
 void pool_leave(struct pool_endpoint *endpoint);
 /* A request begins and ends at an endpoint: what least-request counts. */
 void pool_begin(struct pool_endpoint *endpoint);

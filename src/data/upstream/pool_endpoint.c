@@ -19,6 +19,9 @@ void pool_idle_push(struct pool_connection *connection)
     endpoint->idle = connection;
     endpoint->idle_count++;
     connection->is_idle = true;
+    struct pool *pool = endpoint->pool;
+    if (connection->room != NULL && pool->kept++ == 0)
+        shared_room_keep(connection->room, pool->set->bell.me, true);
 }
 
 void pool_idle_remove(struct pool_connection *connection)
@@ -33,6 +36,9 @@ void pool_idle_remove(struct pool_connection *connection)
     connection->next = connection->previous = NULL;
     endpoint->idle_count--;
     connection->is_idle = false;
+    struct pool *pool = endpoint->pool;
+    if (connection->room != NULL && --pool->kept == 0)
+        shared_room_keep(connection->room, pool->set->bell.me, false);
 }
 
 void pool_close_idle(struct pool_endpoint *endpoint)

@@ -2,6 +2,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "base/shared_counter.h"
+#include "base/shared_room.h"
 #include "data/upstream/pool.h"
 
 struct pool {
@@ -12,6 +14,7 @@ struct pool {
     struct balancer_item **items; /* owns the array; the items stand in pool_endpoint */
     uint32_t count, open_count;   /* all; the first so many are for everybody */
     uint32_t connections;
+    uint32_t kept; /* idle connections that are counted in the backend's room */
     uint32_t generation;
     struct pool_queue waiting;     /* no connection yet, none connecting */
     struct pool_endpoint *removed; /* until their last connection and request are gone */
@@ -19,6 +22,7 @@ struct pool {
     bool is_retired;
     uint32_t locks; /* while it walks over itself: callbacks must not give it back */
     struct pool *next_retired;
+    struct pool *next_limited, **limited_at; /* NULL: not in that list */
 };
 
 static inline void pool_count(_Atomic uint64_t *counter, int delta)

@@ -2,6 +2,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "data/upstream/pool_queue.h"
 
+#include "base/shared_counter.h"
+
 void pool_queue_push(struct pool_queue *queue, struct pool_waiter *waiter)
 {
     waiter->next = NULL;
@@ -29,6 +31,11 @@ struct pool_waiter *pool_queue_remove(struct pool_waiter *waiter)
     waiter->next = waiter->previous = NULL;
     waiter->queue = NULL;
     waiter->queued = false;
+    if (waiter->pending != NULL) {
+        shared_gauge_give(waiter->pending);
+        shared_gauge_unref(waiter->pending);
+        waiter->pending = NULL;
+    }
     waiter->connecting = NULL;
     queue->count--;
     return waiter;

@@ -5,10 +5,54 @@
 #include "base/memory.h"
 #include "data/upstream/pool_internal.h"
 #include "data/upstream/pool_queue.h"
+#include "data/upstream/pool_room.h"
+
+/* There may be room where there was none, or others wait for some. Pools of the list stay while
+ * their callbacks run: only a snapshot removes them. */
+static void on_ring(void *owner)
+{
+    struct pool_set *set = owner;
+    for (struct pool *pool = set->limited; pool != NULL; pool = pool->next_limited) {
+        pool->locks++;
+        pool_room_yield(pool);
+        pool_serve(pool);
+        if (pool->waiting.first == NULL)
+            pool_room_pass(pool);
+        pool_unlock(pool);
+    }
+}
 
 void pool_set_init(struct pool_set *set, struct loop *loop)
 {
     *set = (struct pool_set){.loop = loop};
+}
+
+bool pool_set_join(struct pool_set *set, struct pool_bells *bells, uint32_t index)
+{
+    set->bell = (struct pool_bell){.me = SHARED_ROOM_BIT(index), .on_ring = on_ring, .owner = set};
+    return pool_bell_hang(&set->bell, set->loop, bells);
+}
+
+static void unlink_limited(struct pool *pool)
+{
+    if (pool->limited_at == NULL)
+        return;
+    *pool->limited_at = pool->next_limited;
+    if (pool->next_limited != NULL)
+        pool->next_limited->limited_at = pool->limited_at;
+    pool->limited_at = NULL;
+}
+
+static void link_limited(struct pool_set *set, struct pool *pool)
+{
+    unlink_limited(pool);
+    if (pool->backend->max_connections == 0)
+        return;
+    pool->next_limited = set->limited;
+    if (pool->next_limited != NULL)
+        pool->next_limited->limited_at = &pool->next_limited;
+    pool->limited_at = &set->limited;
+    set->limited = pool;
 }
 
 /* What the backend says now; 0 stands for the defaults of base/limits.h. */
@@ -33,6 +77,7 @@ static struct pool *pool_new(struct pool_set *set, struct backend *backend)
 static void retire(struct pool_set *set, struct pool *pool)
 {
     pool->is_retired = true;
+    unlink_limited(pool);
     pool->next_retired = set->retired;
     set->retired = pool;
     pool->locks++;
@@ -61,6 +106,7 @@ static void reconcile(struct pool *pool, struct backend *backend)
     backend_ref(backend);
     struct backend *old = pool->backend;
     pool->backend = backend;
+    link_limited(pool->set, pool);
     apply_backend(pool);
     backend_unref(old);
     pool_serve(pool);
@@ -112,8 +158,11 @@ struct pool *pool_of(struct pool_set *set, struct backend *backend)
     struct pool *pool = set->by_slot[backend->slot];
     if (LIKELY(pool != NULL && pool->backend == backend))
         return pool;
-    if (pool == NULL && !set->is_closed)
-        return set->by_slot[backend->slot] = pool_new(set, backend);
+    if (pool == NULL && !set->is_closed) {
+        pool = set->by_slot[backend->slot] = pool_new(set, backend);
+        link_limited(set, pool);
+        return pool;
+    }
     bool is_ours = pool != NULL && text_equal(pool->backend->name, backend->name);
     return is_ours ? pool : retired_pool(set, backend);
 }
@@ -139,6 +188,7 @@ void pool_set_close(struct pool_set *set)
 void pool_set_fini(struct pool_set *set)
 {
     pool_set_close(set);
+    pool_bell_fini(&set->bell);
     free(set->by_slot);
     set->by_slot = NULL;
     set->slots = 0;

@@ -24,6 +24,7 @@ struct rollout {
     const struct rollout_events *events;
     void *owner;
     struct worker **workers; /* owns */
+    struct pool_bells *bells;
     uint32_t count;
     struct snapshot *current, *next; /* share */
     uint32_t waiting;                /* answers to `next` that are missing */
@@ -45,6 +46,7 @@ struct rollout *rollout_new(const struct rollout_options *options)
         free(rollout);
         return NULL;
     }
+    rollout->bells = pool_bells_new();
     rollout->workers = memory_alloc(options->workers * sizeof(struct worker *));
     for (uint32_t i = 0; i < options->workers; i++) {
         struct worker_options worker = {
@@ -52,6 +54,7 @@ struct rollout *rollout_new(const struct rollout_options *options)
             .access_log = options->access_log,
             .log_as_text = options->log_as_text,
             .node = options->node,
+            .bells = rollout->bells,
         };
         rollout->workers[i] = worker_new(&worker);
         if (rollout->workers[i] == NULL || !worker_start(rollout->workers[i])) {
@@ -77,6 +80,7 @@ void rollout_free(struct rollout *rollout)
     while (rollout->waiting > 0 || rollout->draining > 0)
         loop_turn(rollout->loop, 0);
     mailbox_fini(&rollout->mailbox);
+    pool_bells_unref(rollout->bells);
     snapshot_unref(rollout->current);
     free(rollout->workers);
     free(rollout->bound);

@@ -329,6 +329,8 @@ struct worker *worker_new(const struct worker_options *options)
         .access_log = options->access_log,
         .log_as_text = options->log_as_text,
         .node = options->node,
+        .bells = options->bells,
+        .index = options->index,
         .fd_max = options->io == NULL ? client_descriptors() : INT_MAX,
     };
     if (worker->loop == NULL || !mailbox_init(&worker->mailbox, worker->loop, worker))

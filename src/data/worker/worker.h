@@ -41,6 +41,7 @@ struct worker_options {
     const char *access_log;
     bool log_as_text;
     struct text node;
+    struct pool_bells *bells; /* the workers' that share limits; NULL: it is alone */
 };
 
 /* NULL: the kernel refused, or the access log cannot be opened; errno says why. */

@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/shared_counter.h"
+#include "base/shared_room.h"
 #include "data/upstream/pool.h"
 #include "net/listener.h"
 #include "test.h"
@@ -65,6 +67,8 @@ static struct backend *make_backend(const struct bench *bench, uint32_t mask, ui
     backend->name = TEXT("default/app:80");
     backend->max_connections = max;
     backend->max_pending = 1;
+    backend->room = shared_room_new();
+    backend->pending = shared_gauge_new();
     backend->endpoints = arena_array(&arena, struct endpoint, 2);
     for (uint32_t i = 0; i < 2; i++)
         if ((mask & 1u << i) != 0)

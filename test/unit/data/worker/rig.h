@@ -9,6 +9,8 @@
 
 #include "base/builder.h"
 #include "base/clock.h"
+#include "base/shared_counter.h"
+#include "base/shared_room.h"
 #include "data/worker/worker.h"
 #include "test.h"
 
@@ -83,6 +85,8 @@ static inline struct backend *rig_backend(const struct rig *rig)
     backend->connect_timeout_ms = rig->connect_timeout_ms;
     backend->max_connections = rig->max_connections;
     backend->max_pending = rig->max_pending;
+    backend->room = shared_room_new();
+    backend->pending = shared_gauge_new();
     backend->endpoints = arena_array(&arena, struct endpoint, rig->endpoint_count + 1);
     backend->endpoint_count = rig->endpoint_count;
     for (uint32_t i = 0; i < rig->endpoint_count; i++) {
