@@ -249,3 +249,29 @@ def test_the_trace_of_the_client_goes_on_and_is_logged(start_gateway, backend):
     begun = dict(json.loads(request(port).body)["fields"])["traceparent"]
     assert begun.endswith("-01") and len(begun) == 55 and trace not in begun
     assert [line["trace_id"] for line in gateway.log_lines(2)] == [trace, begun[3:35]]
+
+
+@pytest.mark.quick
+def test_the_series_of_a_route_end_with_it(start_gateway, start_backend):
+    backend, port = start_backend(named("app")), free_port()
+
+    def docs(*names):
+        return [gateway_of(listener("http", port)), service("app", backend.port),
+                *(route(name, {"matches": [{"path": {"value": f"/{name}"}}],
+                               **rule("app")}) for name in names)]
+
+    def shown(name):
+        return metric_sum(gateway.metrics(), "http_server_request_duration_seconds_count",
+                          route=f"HTTPRoute/default/{name}/0")
+    gateway = start_gateway(*docs("one", "two"))
+    for name in ("one", "two", "one"):
+        assert [request(port, f"/{name}").status for _ in range(5)] == [200] * 5
+    assert (shown("one"), shown("two")) == (10, 5)
+    gateway.apply("config.yaml", *docs("two"))
+    assert (shown("one"), shown("two")) == (0, 5)
+    assert not any('route="HTTPRoute/default/one/0"' in name for name in gateway.metrics())
+    assert request(port, "/one").status == 404
+    gateway.apply("config.yaml", *docs("one", "two", "three"))
+    for name in ("one", "two", "three"):
+        assert request(port, f"/{name}").status == 200
+    assert [shown(name) for name in ("one", "two", "three")] == [1, 6, 1]

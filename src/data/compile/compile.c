@@ -271,6 +271,19 @@ static struct backend_table *next_backends(struct change *change)
     return table;
 }
 
+/* Slots are freed in the order of the snapshots. */
+static void note_gone_routes(const struct compile *compile, struct snapshot *snapshot)
+{
+    const struct slots *slots = &compile->slots[RESOURCE_ROUTE];
+    size_t first = slots->freed_count;
+    while (first > slots->freed_first && slots->freed[first - 1].number == compile->number)
+        first--;
+    snapshot->gone_count = slots->freed_count - first;
+    snapshot->gone_routes = arena_array(&snapshot->arena, uint32_t, snapshot->gone_count + 1);
+    for (size_t i = 0; i < snapshot->gone_count; i++)
+        snapshot->gone_routes[i] = slots->freed[first + i].slot;
+}
+
 static struct snapshot *make_snapshot(struct compile *compile, struct text version,
                                       struct digest digest)
 {
@@ -292,6 +305,7 @@ static struct snapshot *make_snapshot(struct compile *compile, struct text versi
     snapshot->route_slots = compile->slots[RESOURCE_ROUTE].count;
     snapshot->listener_slots = compile->slots[RESOURCE_LISTENER].count;
     snapshot->backend_slots = compile->slots[RESOURCE_BACKEND].count;
+    note_gone_routes(compile, snapshot);
     struct snapshot_life *life = snapshot_life_new();
     atomic_fetch_add_explicit(&life->refs, 1, memory_order_relaxed);
     snapshot->life = life;

@@ -101,7 +101,7 @@ static void merge_chunks(struct map *map, struct metrics *worker,
         for (uint32_t j = 0; chunk != NULL && j < METRICS_CHUNK; j++) {
             struct metrics_route *entry =
                 atomic_load_explicit(&chunk->items[j], memory_order_acquire);
-            if (entry != NULL && entry != &worker->overflow)
+            if (entry != NULL && entry != &worker->overflow && entry != &worker->gone)
                 merge_entry(map, entry);
         }
     }

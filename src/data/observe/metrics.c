@@ -98,7 +98,8 @@ static void chunks_free(struct metrics *metrics, struct metrics_chunk *_Atomic *
     for (uint32_t i = 0; i < METRICS_CHUNKS; i++) {
         struct metrics_chunk *chunk = chunks[i];
         for (uint32_t j = 0; chunk != NULL && j < METRICS_CHUNK; j++)
-            if (chunk->items[j] != NULL && chunk->items[j] != &metrics->overflow)
+            if (chunk->items[j] != NULL && chunk->items[j] != &metrics->overflow &&
+                chunk->items[j] != &metrics->gone)
                 route_free(chunk->items[j]);
         free(chunk);
     }
@@ -113,6 +114,7 @@ void metrics_free(struct metrics *metrics)
     limbo_free(metrics->limbo);
     limbo_free(metrics->limbo_old);
     route_fini(&metrics->overflow);
+    route_fini(&metrics->gone);
     struct metrics_door *door = metrics->doors;
     while (door != NULL) {
         struct metrics_door *next = door->next;
@@ -121,14 +123,6 @@ void metrics_free(struct metrics *metrics)
         door = next;
     }
     free(metrics);
-}
-
-void metrics_adopted(struct metrics *metrics)
-{
-    limbo_free(metrics->limbo_old);
-    metrics->limbo_old = metrics->limbo;
-    metrics->limbo = NULL;
-    metrics_add(&metrics->snapshots, 1);
 }
 
 /* -- entries -- */
@@ -168,20 +162,52 @@ static struct metrics_route *_Atomic *place_of(struct metrics_chunk *_Atomic *ch
     return &chunk->items[slot % METRICS_CHUNK];
 }
 
-/* Finds or makes the entry; one that belonged to another resource goes to limbo. */
+static void to_limbo(struct metrics *metrics, struct metrics_route *entry)
+{
+    entry->next_limbo = metrics->limbo;
+    metrics->limbo = entry;
+    metrics->entries--;
+}
+
+static void forget_route(struct metrics *metrics, uint32_t slot)
+{
+    struct metrics_route *_Atomic *place = place_of(metrics->routes, slot);
+    struct metrics_route *entry = atomic_load_explicit(place, memory_order_relaxed);
+    atomic_store_explicit(place, &metrics->gone, memory_order_release);
+    if (entry != NULL && entry != &metrics->overflow && entry != &metrics->gone)
+        to_limbo(metrics, entry);
+}
+
+void metrics_adopted(struct metrics *metrics, const struct snapshot *snapshot)
+{
+    limbo_free(metrics->limbo_old);
+    metrics->limbo_old = metrics->limbo;
+    metrics->limbo = NULL;
+    metrics->snapshot_number = (uint32_t)snapshot->number;
+    for (size_t i = 0; i < snapshot->gone_count; i++)
+        forget_route(metrics, snapshot->gone_routes[i]);
+    metrics_add(&metrics->snapshots, 1);
+}
+
+/* Finds or makes the entry; one that belonged to another resource goes to limbo. `is_old`: for a
+ * request of an earlier snapshot, whose route may be gone; its slot has no new owner before the
+ * last of them ended. */
 static struct metrics_route *entry_of(struct metrics *metrics, struct metrics_route *_Atomic *place,
                                       const struct listener_config *listener,
-                                      const struct route *route)
+                                      const struct route *route, bool is_old)
 {
     const void *identity = route == NULL ? (const void *)listener : route;
     struct metrics_route *entry = atomic_load_explicit(place, memory_order_relaxed);
     if (LIKELY(entry != NULL) && (entry->identity == identity || entry == &metrics->overflow))
         return entry;
+    if (UNLIKELY(entry == &metrics->gone)) {
+        if (is_old)
+            return entry;
+        entry = NULL;
+    }
     struct text resource = route == NULL ? listener->resource : route->resource;
     if (entry != NULL && !text_equal(entry->resource, resource)) {
-        entry->next_limbo = metrics->limbo;
-        metrics->limbo = entry;
-        metrics->entries--;
+        to_limbo(metrics, entry);
         entry = NULL;
     }
     if (entry == NULL) {
@@ -196,7 +222,7 @@ static struct metrics_route *entry_of(struct metrics *metrics, struct metrics_ro
 static struct metrics_route *listener_entry(struct metrics *metrics,
                                             const struct listener_config *listener)
 {
-    return entry_of(metrics, place_of(metrics->listeners, listener->slot), listener, NULL);
+    return entry_of(metrics, place_of(metrics->listeners, listener->slot), listener, NULL, false);
 }
 
 static struct metrics_route *exchange_entry(struct metrics *metrics, const struct exchange *x)
@@ -206,7 +232,7 @@ static struct metrics_route *exchange_entry(struct metrics *metrics, const struc
     if (x->hit.route == NULL)
         return listener_entry(metrics, x->listener);
     return entry_of(metrics, place_of(metrics->routes, x->hit.route->slot), x->listener,
-                    x->hit.route);
+                    x->hit.route, x->snapshot_number != metrics->snapshot_number);
 }
 
 static struct metrics_duration *duration_of(struct metrics_duration *_Atomic *place)

@@ -102,7 +102,9 @@ struct metrics {
     struct metrics_chunk *_Atomic routes[METRICS_CHUNKS];
     struct metrics_chunk *_Atomic listeners[METRICS_CHUNKS];
     struct metrics_route
-        overflow; /* beyond LIMIT_METRIC_ROUTES entries, and requests without host */
+        overflow;              /* beyond LIMIT_METRIC_ROUTES entries, and requests without host */
+    struct metrics_route gone; /* what requests count that are left of a route that is gone */
+    uint32_t snapshot_number;  /* of the current one, as exchanges carry it */
     struct metrics_door *_Atomic doors;
     struct metrics_route *limbo, *limbo_old; /* replaced; the scrape may still look */
     uint32_t entries;
@@ -115,8 +117,9 @@ struct metrics *metrics_new(void);
 void metrics_free(struct metrics *metrics);
 /* A listener's name within its gateway: a ListenerSet's entries carry the set's name. */
 struct text metrics_listener_label(const struct listener_config *listener);
-/* Between two snapshots: what was replaced before the last one is given back. */
-void metrics_adopted(struct metrics *metrics);
+/* Between two snapshots: what was replaced before the last one is given back, and what belongs to
+ * routes that are gone is not shown any more. */
+void metrics_adopted(struct metrics *metrics, const struct snapshot *snapshot);
 
 struct metrics_door *metrics_door_of(struct metrics *metrics, struct text address);
 void metrics_door_refused(struct metrics_door *door, const char *reason);

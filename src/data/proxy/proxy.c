@@ -42,7 +42,7 @@ void proxy_adopt(struct proxy *proxy, struct lease *lease)
     struct lease *old = proxy->lease;
     proxy->lease = lease;
     pool_set_adopt(&proxy->pools, lease->snapshot);
-    metrics_adopted(proxy->metrics);
+    metrics_adopted(proxy->metrics, lease->snapshot);
     if (old != NULL)
         lease_drop(old);
 }

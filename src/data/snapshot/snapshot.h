@@ -84,7 +84,10 @@ struct snapshot {
     uint32_t binding_count;
     struct backend_table *backends;                      /* shares */
     uint32_t route_slots, listener_slots, backend_slots; /* slot counts, for per-worker arrays */
-    struct snapshot_life *life;                          /* shares; may be NULL */
+    uint32_t
+        *gone_routes; /* slots whose route was in the snapshot before, and is in this no more */
+    size_t gone_count;
+    struct snapshot_life *life; /* shares; may be NULL */
 };
 
 struct listener_config *listener_config_ref(struct listener_config *listener);

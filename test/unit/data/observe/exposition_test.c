@@ -98,8 +98,33 @@ static void a_slot_that_got_another_route_starts_anew(void **state)
     assert_null(strstr(out.data, "app/0"));
     assert_non_null(strstr(out.data, "HTTPRoute/default/new/0"));
     builder_fini(&out);
-    metrics_adopted(metrics);
-    metrics_adopted(metrics);
+    struct snapshot snapshot = {.number = 1};
+    metrics_adopted(metrics, &snapshot);
+    metrics_adopted(metrics, &snapshot);
+    metrics_free(metrics);
+}
+
+/* Its last requests are not shown again, those of the slot's next owner are. */
+static void a_route_that_is_gone_is_shown_no_more(void **state)
+{
+    (void)state;
+    struct metrics *metrics = metrics_new();
+    serve(metrics, &route, 1, 200);
+    uint32_t entries = metrics->entries;
+    struct snapshot snapshot = {
+        .number = 1, .gone_routes = (uint32_t[]){route.slot}, .gone_count = 1};
+    metrics_adopted(metrics, &snapshot);
+    serve(metrics, &route, 1, 200); /* of snapshot 0 */
+    struct builder out = page(&metrics, 1);
+    assert_null(strstr(out.data, "app/0"));
+    assert_int_equal(metrics->entries, entries - 1);
+    builder_fini(&out);
+    snapshot = (struct snapshot){.number = 0};
+    metrics_adopted(metrics, &snapshot);
+    serve(metrics, &route, 1, 200);
+    out = page(&metrics, 1);
+    assert_non_null(strstr(out.data, "app/0"));
+    builder_fini(&out);
     metrics_free(metrics);
 }
 
@@ -148,6 +173,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_workers_are_added_up),
         cmocka_unit_test(a_slot_that_got_another_route_starts_anew),
+        cmocka_unit_test(a_route_that_is_gone_is_shown_no_more),
         cmocka_unit_test(too_many_routes_share_one_series),
         cmocka_unit_test(refusals_are_counted_by_reason),
     };
