@@ -4,7 +4,8 @@
 # NEEDS are modules (folders written with _: data_snapshot), USES third-party libraries (deps_*).
 # Tests with several threads in one process have the label "threads" as well: the tsan preset runs
 # them too.
-set(NANTIAN_THREAD_TESTS unit/base/shared_counter_test unit/event/mailbox_test
+set(NANTIAN_THREAD_TESTS unit/base/shared_counter_test unit/base/shared_budget_test
+    unit/base/shared_room_test unit/event/mailbox_test
     unit/data/snapshot/route_random_test unit/data/upstream/resolve_test
     unit/data/worker/rollout_test unit/xds/state_test unit/xds/state_log_test
     unit/base/parallel_test unit/control/files/files_test)

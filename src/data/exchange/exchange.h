@@ -86,8 +86,9 @@ struct exchange {
     struct text upstream_local;   /* our end of that connection */
     const char *upstream_failure; /* static words of the transport; NULL: none */
     enum response_flag flag;
-    int rpc_status;      /* of gRPC, and 1 more; 0: none was sent */
-    const char *details; /* static words: "route_not_found", "upstream_reset", ... */
+    int rpc_status;       /* of gRPC, and 1 more; 0: none was sent */
+    bool is_rate_checked; /* by a rate limit of its route; FLAG_RL: and refused */
+    const char *details;  /* static words: "route_not_found", "upstream_reset", ... */
     uint64_t request_bytes, response_bytes;
 
     /* Set by proxy: a filter that answered FILTER_WAIT calls it when it can go on. */

@@ -144,6 +144,7 @@ static enum filter_verdict on_request(struct exchange *x, const void *opaque, vo
 {
     const struct rate_limit *config = opaque;
     struct state *state = opaque_state;
+    x->is_rate_checked = true;
     state->verdict = shared_counter_take(config->counter, key_of(config, x), loop_now_ns(x->loop));
     state->taken = true;
     if (state->verdict.allowed)

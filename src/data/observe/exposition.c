@@ -308,6 +308,25 @@ static void write_flags(struct merged **all, size_t count, struct builder *out)
     }
 }
 
+static void write_rates(struct merged **all, size_t count, struct builder *out)
+{
+    family(out, "nantian_ratelimit_total", "counter",
+           "Requests that a rate limit was asked about, by what it said.");
+    for (size_t i = 0; i < count * 2; i++) {
+        const struct merged *merged = all[i / 2];
+        bool is_limited = i % 2 == 1;
+        uint64_t total =
+            sum_counter(merged, is_limited ? offsetof(struct metrics_route, rate_limited)
+                                           : offsetof(struct metrics_route, rate_allowed));
+        if (total == 0)
+            continue;
+        builder_add(out, TEXT("nantian_ratelimit_total{"));
+        entry_labels(out, merged->first, true);
+        builder_printf(out, ",result=\"%s\"} %llu\n", is_limited ? "limited" : "allowed",
+                       (unsigned long long)total);
+    }
+}
+
 /* The names are those of the protocol; its clients' logs say them, too. */
 static const char *const RPC_LABELS[METRICS_RPC] = {
     "OK",
@@ -698,6 +717,7 @@ void exposition_write(const struct exposition *exposition, struct builder *out)
     write_tries(all, count, out);
     write_sessions(all, count, out);
     write_flags(all, count, out);
+    write_rates(all, count, out);
     write_rpc(all, count, out);
     merged_free(all, count);
     write_doors(exposition, out);

@@ -338,6 +338,8 @@ void metrics_request_end(struct metrics *metrics, const struct exchange *x, int 
     size_add(&entry->response_bytes, x->response_bytes);
     if (UNLIKELY(x->flag != FLAG_NONE))
         metrics_add(&entry->flags[x->flag], 1);
+    if (UNLIKELY(x->is_rate_checked))
+        metrics_add(x->flag == FLAG_RL ? &entry->rate_limited : &entry->rate_allowed, 1);
     if (UNLIKELY(x->rpc_status > 0))
         rpc_add(entry, (uint32_t)x->rpc_status - 1);
     if (x->listener != NULL)

@@ -59,6 +59,7 @@ struct metrics_route {
     struct metrics_duration *_Atomic requests[METRICS_METHODS][METRICS_CLASSES];
     struct metrics_size request_bytes, response_bytes;
     metrics_counter flags[FLAG_COUNT];
+    metrics_counter rate_allowed, rate_limited;
     struct metrics_rpc *_Atomic rpc;            /* NULL: no call yet */
     metrics_counter active_begun, active_ended; /* of listeners only */
     /* Connections and flows that are carried as bytes. */
