@@ -158,6 +158,11 @@
 #define LIMIT_KUBE_EVENT_REFILL_MS 2000
 #define LIMIT_KUBE_EVENT_MS    5000   /* between two writes of one Event */
 #define LIMIT_KUBE_EVENT_SERIES_MS 600000 /* of silence: then it is a new one, as in client-go */
+#define LIMIT_KUBECONFIGS      32     /* files that $KUBECONFIG may list */
+#define LIMIT_PLUGIN_MS        60000  /* for a credential: what asks the network takes seconds */
+#define LIMIT_PLUGIN_LOGIN_MS  300000 /* where a person logs in meanwhile */
+#define LIMIT_PLUGIN_OUTPUT    (1u << 20) /* a certificate, its key and a token */
+#define LIMIT_PLUGIN_COMPLAINT 2048   /* of what it says on stderr, the first bytes are shown */
 /* Between those of a status that never rests: 1,000 routes attached in 80 s are under 80 writes. */
 #define LIMIT_KUBE_STEADY_MS   1000
 #define LIMIT_STATUS_PARENTS   32     /* the schemas' bounds */

@@ -1,5 +1,6 @@
 /* Arguments, read strictly: what is not understood is said, with the way to the help. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -10,11 +11,21 @@ void cli_args_init(struct cli_args *args, const struct cli_verb *verb, int argc,
     *args = (struct cli_args){.verb = verb, .argc = argc, .argv = argv};
 }
 
+bool cli_is_plugin(void)
+{
+    return text_is(text_of(program_invocation_short_name), "kubectl-nantian");
+}
+
+const char *cli_program(void)
+{
+    return cli_is_plugin() ? "kubectl nantian" : "nantian";
+}
+
 void cli_complain(const struct cli_verb *verb, const char *format, ...)
 {
     va_list list;
     va_start(list, format);
-    fprintf(stderr, "nantian %s: ", verb->name);
+    fprintf(stderr, "%s %s: ", cli_program(), verb->name);
     vfprintf(stderr, format, list);
     fprintf(stderr, "\n");
     va_end(list);
@@ -22,7 +33,7 @@ void cli_complain(const struct cli_verb *verb, const char *format, ...)
 
 void cli_print_usage(const struct cli_verb *verb)
 {
-    printf("%s\n\nusage: nantian %s %s\n", verb->summary, verb->name, verb->usage);
+    printf("%s\n\nusage: %s %s %s\n", verb->summary, cli_program(), verb->name, verb->usage);
 }
 
 bool cli_args_next(struct cli_args *args)
@@ -90,7 +101,7 @@ int cli_args_choice(struct cli_args *args, const char *const *choices)
     for (int i = 0; choices[i] != NULL; i++)
         if (text_is(text_of(value), choices[i]))
             return i;
-    fprintf(stderr, "nantian %s: %s is one of", args->verb->name, args->flag);
+    fprintf(stderr, "%s %s: %s is one of", cli_program(), args->verb->name, args->flag);
     for (int i = 0; choices[i] != NULL; i++)
         fprintf(stderr, " %s", choices[i]);
     fprintf(stderr, ", not `%s`\n", value);
@@ -100,7 +111,7 @@ int cli_args_choice(struct cli_args *args, const char *const *choices)
 
 void cli_args_unknown(struct cli_args *args)
 {
-    cli_complain(args->verb, "does not know `%s`; see `nantian %s --help`",
-                 args->flag != NULL ? args->flag : args->value, args->verb->name);
+    cli_complain(args->verb, "does not know `%s`; see `%s %s --help`",
+                 args->flag != NULL ? args->flag : args->value, cli_program(), args->verb->name);
     args->failed = true;
 }

@@ -1,13 +1,19 @@
-/* nantian check: every mistake of a directory or file, with its place. */
+/* nantian check: every mistake of a directory or file, with its place, or of a running gateway. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/builder.h"
 #include "base/json.h"
+#include "cli/ask.h"
 #include "cli/source.h"
 
 enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_SARIF };
+
+struct check {
+    enum format format;
+    bool quiet;
+};
 
 static const char *const LEVELS[] = {"error", "warning", "note"};
 
@@ -124,7 +130,7 @@ static void print_sarif(struct builder *out, const struct fault *const *faults, 
     builder_add_char(out, '\n');
 }
 
-/* Those of the files and those of the translation, in order of place. */
+/* Those of the files and those of the translation. */
 static const struct fault **collect(const struct source *source, struct faults *files,
                                     struct arena *arena, size_t *ret_count)
 {
@@ -137,7 +143,6 @@ static const struct fault **collect(const struct source *source, struct faults *
         all[count++] = &files->items[i];
     for (size_t i = 0; i < translated; i++)
         all[count++] = more[i];
-    qsort(all, count, sizeof(*all), by_place);
     *ret_count = count;
     return all;
 }
@@ -150,41 +155,102 @@ static size_t object_count(const struct source *source)
     return count;
 }
 
-static int check(const struct source *source, enum format format, bool quiet)
+/* In order of place. */
+static int print(const struct fault **faults, size_t count, size_t objects,
+                 const struct check *check)
 {
-    struct arena arena;
-    struct faults files;
     struct builder out = {0};
-    arena_init(&arena, 0);
-    faults_init(&files, &arena);
-    size_t count = 0, errors = 0, warnings = 0;
-    const struct fault **faults = collect(source, &files, &arena, &count);
+    size_t errors = 0, warnings = 0;
+    qsort(faults, count, sizeof(*faults), by_place);
     for (size_t i = 0; i < count; i++) {
         errors += faults[i]->level == FAULT_ERROR;
         warnings += faults[i]->level == FAULT_WARNING;
     }
-    if (format == FORMAT_TEXT)
+    if (check->format == FORMAT_TEXT)
         print_text(&out, faults, count);
-    else if (format == FORMAT_JSON)
+    else if (check->format == FORMAT_JSON)
         print_json(&out, faults, count);
     else
         print_sarif(&out, faults, count);
-    if (!quiet && out.len > 0)
+    if (!check->quiet && out.len > 0)
         fwrite(out.data, 1, out.len, stdout);
-    if (!quiet && format == FORMAT_TEXT)
-        printf("%zu objects, %zu errors, %zu warnings\n", object_count(source), errors, warnings);
+    if (!check->quiet && check->format == FORMAT_TEXT)
+        printf("%zu objects, %zu errors, %zu warnings\n", objects, errors, warnings);
     builder_fini(&out);
+    return errors > 0 ? CLI_FINDINGS : CLI_OK;
+}
+
+static int check_path(const char *path, const struct check *check)
+{
+    struct source source;
+    struct arena arena;
+    struct faults files;
+    size_t count = 0;
+    if (!source_load(&source, &cli_check, path, KIND_STRICT))
+        return CLI_USAGE;
+    arena_init(&arena, 0);
+    faults_init(&files, &arena);
+    const struct fault **faults = collect(&source, &files, &arena, &count);
+    int code = print(faults, count, object_count(&source), check);
     faults_fini(&files);
     arena_fini(&arena);
-    return errors > 0 ? CLI_FINDINGS : CLI_OK;
+    source_fini(&source);
+    return code;
+}
+
+static struct fault *read_fault(const struct value *from, struct arena *arena)
+{
+    struct fault *fault = arena_new(arena, struct fault);
+    struct text level = value_string(value_get(from, "level"));
+    *fault = (struct fault){
+        .level = text_is(level, "error")     ? FAULT_ERROR
+                 : text_is(level, "warning") ? FAULT_WARNING
+                                             : FAULT_NOTE,
+        .code = arena_string(arena, value_string(value_get(from, "code"))),
+        .where = value_string(value_get(from, "object")),
+        .field = value_string(value_get(from, "field")),
+        .what = value_string(value_get(from, "what")),
+        .hint = value_string(value_get(from, "hint")),
+        .file = value_string(value_get(from, "file")),
+        .line = (uint32_t)value_int(value_get(from, "line"), 0),
+        .column = (uint32_t)value_int(value_get(from, "column"), 0),
+    };
+    return fault;
+}
+
+static size_t list_count(const struct value *list)
+{
+    return list != NULL && list->kind == VALUE_LIST ? list->list.count : 0;
+}
+
+/* What the control plane found in what it serves. */
+static int check_running(const struct ask_options *options, const struct check *check)
+{
+    struct ask ask;
+    struct text body = TEXT_NONE;
+    struct value *answer = NULL;
+    int code = ask_open(&ask, &cli_check, options);
+    if (code == CLI_OK)
+        code = ask_get(&ask, "/v1/status", &body, &answer);
+    if (code == CLI_OK) {
+        const struct value *list = value_get(answer, "faults");
+        size_t count = list_count(list);
+        const struct fault **faults = arena_array(&ask.arena, const struct fault *, count + 1);
+        for (size_t i = 0; i < count; i++)
+            faults[i] = read_fault(list->list.items[i], &ask.arena);
+        code = print(faults, count, list_count(value_get(answer, "objects")), check);
+    }
+    ask_close(&ask);
+    return code;
 }
 
 static int run(int argc, char **argv)
 {
     static const char *const formats[] = {"text", "json", "sarif", NULL};
     const char *path = NULL;
-    enum format format = FORMAT_TEXT;
-    bool quiet = false;
+    struct check check = {0};
+    struct ask_options options = {0};
+    bool is_running = cli_is_plugin();
     struct cli_args args;
     cli_args_init(&args, &cli_check, argc, argv);
     while (cli_args_next(&args)) {
@@ -195,35 +261,34 @@ static int run(int argc, char **argv)
         if (cli_args_is(&args, "file", 'f'))
             path = cli_args_value(&args);
         else if (cli_args_is(&args, "output", 'o'))
-            format = (enum format)cli_args_choice(&args, formats);
+            check.format = (enum format)cli_args_choice(&args, formats);
         else if (cli_args_is(&args, "quiet", 'q'))
-            quiet = true;
+            check.quiet = true;
         else if (args.flag == NULL && path == NULL)
             path = args.value;
+        else if (ask_flag_place(&args, &options))
+            is_running = true;
         else
             cli_args_unknown(&args);
     }
     if (args.failed)
         return CLI_USAGE;
-    if (path == NULL) {
-        cli_complain(&cli_check, "say which directory or file: nantian check -f PATH");
-        return CLI_USAGE;
-    }
-    struct source source;
-    if (!source_load(&source, &cli_check, path, KIND_STRICT))
-        return CLI_USAGE;
-    int code = check(&source, format, quiet);
-    source_fini(&source);
-    return code;
+    if (path != NULL)
+        return check_path(path, &check);
+    if (is_running)
+        return check_running(&options, &check);
+    cli_complain(&cli_check, "say which directory or file with -f PATH, or which cluster with "
+                             "--kubeconfig FILE or --context NAME");
+    return CLI_USAGE;
 }
 
 const struct cli_verb cli_check = {
     .name = "check",
-    .summary = "find every mistake in a directory or file of YAML",
-    .usage = "-f PATH [-o text|json|sarif] [-q]\n\n"
-             "  --file PATH     the directory or file (-f)\n"
-             "  --output FORMAT text, json or sarif (-o)\n"
-             "  --quiet         the exit code alone (-q)\n\n"
+    .summary = "find every mistake in a directory or file of YAML, or in a cluster",
+    .usage = "-f PATH|FLAGS [-o text|json|sarif] [-q]\n\n"
+             "  --file PATH      the directory or file (-f); or what runs:\n" ASK_USAGE_PLACE
+             "  --output FORMAT  text, json or sarif (-o)\n"
+             "  --quiet          the exit code alone (-q)\n\n"
              "exit codes: 0 clean, 1 errors found, 2 usage or missing path",
     .run = run,
 };

@@ -28,6 +28,9 @@ struct cli_verb {
 extern const struct cli_verb cli_check, cli_config, cli_demo, cli_echo, cli_explain, cli_install,
     cli_nodes, cli_routes, cli_status, cli_up, cli_version;
 
+/* What kubectl_complete-nantian does: prints what the last of the words may become, a line each,
+ * then the directive of a cobra completion. */
+int completion_words(const struct cli_verb *const *verbs, int argc, char **argv);
 /* What `self` does: a script that completes `verbs`, NULL-terminated. */
 int completion_run(const struct cli_verb *self, const struct cli_verb *const *verbs, int argc,
                    char **argv);
@@ -54,6 +57,9 @@ uint64_t cli_args_number(struct cli_args *args, uint64_t min, uint64_t max);
 int cli_args_choice(struct cli_args *args, const char *const *choices);
 /* The current flag is not one of the verb's: prints what is. */
 void cli_args_unknown(struct cli_args *args);
+/* How we were called: "nantian", or "kubectl nantian" as a plugin of kubectl. */
+bool cli_is_plugin(void);
+const char *cli_program(void);
 /* "nantian check: message" on stderr, then how to get help. */
 void cli_complain(const struct cli_verb *verb, const char *format, ...) PRINTF_LIKE(2, 3);
 void cli_print_usage(const struct cli_verb *verb);

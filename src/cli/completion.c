@@ -5,15 +5,25 @@
 
 #include "cli/cli.h"
 
-/* The flags of a usage text: every word that starts with --. */
+/* The next flag of a usage text at or after *at, which moves behind it: every word that starts with
+ * --. */
+static bool next_flag(const char *usage, const char **at, struct text *ret_flag)
+{
+    while ((*at = strstr(*at, "--")) != NULL) {
+        const char *flag = *at;
+        *ret_flag = text_from(flag, 2 + strspn(flag + 2, "abcdefghijklmnopqrstuvwxyz-"));
+        *at += ret_flag->len;
+        if (ret_flag->len > 2 && (flag == usage || strchr(" [\n|", flag[-1]) != NULL))
+            return true;
+    }
+    return false;
+}
+
 static void print_flags(const char *usage)
 {
-    for (const char *at = usage; (at = strstr(at, "--")) != NULL;) {
-        size_t len = 2 + strspn(at + 2, "abcdefghijklmnopqrstuvwxyz-");
-        if (len > 2 && (at == usage || strchr(" [\n|", at[-1]) != NULL))
-            printf(" %.*s", (int)len, at);
-        at += len;
-    }
+    struct text flag;
+    for (const char *at = usage; next_flag(usage, &at, &flag);)
+        printf(" " TEXT_FMT, TEXT_ARG(flag));
 }
 
 static void print_verbs(const struct cli_verb *const *verbs)
@@ -72,5 +82,25 @@ int completion_run(const struct cli_verb *self, const struct cli_verb *const *ve
         cli_complain(self, "say which shell: bash, zsh or fish");
         return CLI_USAGE;
     }
+    return CLI_OK;
+}
+
+#define DIRECTIVE_FILES    ":0\n" /* cobra's: the shell's own completion as well */
+#define DIRECTIVE_NO_FILES ":4\n"
+
+int completion_words(const struct cli_verb *const *verbs, int argc, char **argv)
+{
+    struct text word = text_of(argc > 1 ? argv[argc - 1] : ""), flag;
+    for (size_t i = 0; verbs[i] != NULL; i++) {
+        const struct cli_verb *verb = verbs[i];
+        if (argc <= 2 && text_starts_with(text_of(verb->name), word))
+            printf("%s\t%s\n", verb->name, verb->summary);
+        if (argc <= 2 || !text_is(text_of(verb->name), argv[1]))
+            continue;
+        for (const char *at = verb->usage; next_flag(verb->usage, &at, &flag);)
+            if (text_starts_with(flag, word))
+                printf(TEXT_FMT "\n", TEXT_ARG(flag));
+    }
+    fputs(argc <= 2 ? DIRECTIVE_NO_FILES : DIRECTIVE_FILES, stdout);
     return CLI_OK;
 }

@@ -47,19 +47,20 @@ static int run(int argc, char **argv)
     if (args.failed)
         return CLI_USAGE;
     if (!dump) {
-        cli_complain(&cli_config, "say `nantian config dump`");
+        cli_complain(&cli_config, "say `%s config dump`", cli_program());
         return CLI_USAGE;
     }
     if (directory != NULL)
         return dump_directory(directory);
-    struct arena arena;
-    arena_init(&arena, 0);
+    struct ask ask;
     struct text body = TEXT_NONE;
     struct value *answer = NULL;
-    int code = ask_get(&cli_config, &options, "/v1/config", &arena, &body, &answer);
+    int code = ask_open(&ask, &cli_config, &options);
+    if (code == CLI_OK)
+        code = ask_get(&ask, "/v1/config", &body, &answer);
     if (code == CLI_OK)
         fwrite(body.data, 1, body.len, stdout);
-    arena_fini(&arena);
+    ask_close(&ask);
     return code;
 }
 

@@ -4,7 +4,6 @@
 
 #include "base/builder.h"
 #include "base/json.h"
-#include "cli/ask.h"
 #include "cli/compiled.h"
 #include "cli/describe.h"
 #include "http/url.h"
@@ -231,12 +230,30 @@ static bool read_request(struct explain *explain)
     return why == NULL;
 }
 
-static int explain_request(struct explain *explain, const char *directory)
+/* A request goes to one Gateway: which one, its address says, which is not for us to guess. */
+static int load_running(struct compiled *compiled, const struct ask_options *options,
+                        const struct compiled_choice *choice)
 {
-    struct compiled compiled;
-    int code = compiled_load(&compiled, &cli_explain, directory);
-    if (code != CLI_OK)
-        return code;
+    struct ask ask;
+    struct text *gateways = NULL;
+    size_t count = 0;
+    int code = ask_open(&ask, &cli_explain, options);
+    if (code == CLI_OK)
+        code = compiled_gateways(&ask, choice, &gateways, &count);
+    if (code == CLI_OK && count > 1) {
+        cli_complain(&cli_explain, "say which Gateway with --gateway, one of:");
+        for (size_t i = 0; i < count; i++)
+            fprintf(stderr, "  " TEXT_FMT "\n", TEXT_ARG(gateways[i]));
+        code = CLI_USAGE;
+    }
+    if (code == CLI_OK)
+        code = compiled_ask(compiled, &ask, gateways[0]);
+    ask_close(&ask);
+    return code;
+}
+
+static int explain_request(struct explain *explain, struct compiled *compiled)
+{
     json_init(&explain->json, &explain->out, 2);
     json_object_begin(&explain->json, NULL);
     json_string(&explain->json, "apiVersion", "cli.nantian.dev/v1");
@@ -247,12 +264,12 @@ static int explain_request(struct explain *explain, const char *directory)
         printf(TEXT_FMT " " TEXT_FMT "   (host " TEXT_FMT ", path " TEXT_FMT ")\n",
                TEXT_ARG(explain->method), TEXT_ARG(explain->url), TEXT_ARG(explain->request.host),
                TEXT_ARG(explain->request.path));
-    code = judge(explain, compiled.snapshot);
+    int code = judge(explain, compiled->snapshot);
     json_object_end(&explain->json);
     if (explain->as_json)
         puts(explain->out.data);
     builder_fini(&explain->out);
-    compiled_fini(&compiled);
+    compiled_fini(compiled);
     return code;
 }
 
@@ -271,6 +288,7 @@ static int run(int argc, char **argv)
 {
     struct explain explain = {0};
     struct ask_options ask = {0};
+    struct compiled_choice choice = {0};
     const char *directory = NULL;
     struct cli_args args;
     cli_args_init(&args, &cli_explain, argc, argv);
@@ -285,24 +303,26 @@ static int run(int argc, char **argv)
             explain.headers[explain.header_count++] = text_of(cli_args_value(&args));
         else if (cli_args_is(&args, "sni", '\0'))
             explain.sni = text_of(cli_args_value(&args));
-        else if (!ask_flag(&args, &ask) && (args.flag != NULL || !take_word(&explain, args.value)))
+        else if (!ask_flag(&args, &ask) && !compiled_flag(&args, &choice) &&
+                 (args.flag != NULL || !take_word(&explain, args.value)))
             cli_args_unknown(&args);
     }
     if (args.failed)
         return CLI_USAGE;
     if (explain.url.len == 0) {
-        cli_complain(&cli_explain, "say a method and a URL: nantian explain GET http://host/path");
+        cli_complain(&cli_explain, "say a method and a URL: %s explain GET http://host/path",
+                     cli_program());
         return CLI_USAGE;
     }
     arena_init(&explain.arena, 0);
     explain.as_json = ask.as_json;
+    struct compiled compiled;
     int code = CLI_USAGE;
     if (read_request(&explain))
-        directory = compiled_directory(directory, &cli_explain, &ask, &explain.arena, &code);
-    else
-        directory = NULL;
-    if (directory != NULL)
-        code = explain_request(&explain, directory);
+        code = directory != NULL ? compiled_load(&compiled, &cli_explain, directory)
+                                 : load_running(&compiled, &ask, &choice);
+    if (code == CLI_OK)
+        code = explain_request(&explain, &compiled);
     arena_fini(&explain.arena);
     return code;
 }
@@ -310,12 +330,11 @@ static int run(int argc, char **argv)
 const struct cli_verb cli_explain = {
     .name = "explain",
     .summary = "say which rule serves a request, and why the others do not",
-    .usage =
-        "METHOD URL [-H 'name: value'] [--sni NAME] [-f PATH] [FLAGS]\n\n"
-        "  --header H       a header of the request (-H, repeatable); Host counts\n"
-        "  --sni NAME       the TLS server name, if it differs from the host\n"
-        "  --file PATH      a directory or file instead of the running gateway (-f)\n" ASK_USAGE
-        "\n\n"
-        "exit codes: 0 a rule wins, 1 none does, 2 usage, 3 nobody answers",
+    .usage = "METHOD URL [-H 'name: value'] [--sni NAME] [-f PATH] [FLAGS]\n\n"
+             "  --header H       a header of the request (-H, repeatable); Host counts\n"
+             "  --sni NAME       the TLS server name, if it differs from the host\n"
+             "  --file PATH      a directory or file instead of the running gateway "
+             "(-f)\n" COMPILED_USAGE ASK_USAGE "\n\n"
+             "exit codes: 0 a rule wins, 1 none does, 2 usage, 3 nobody answers",
     .run = run,
 };

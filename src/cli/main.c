@@ -28,16 +28,20 @@ static int run_completion(int argc, char **argv)
 
 static void print_help(FILE *out)
 {
-    fputs("nantian: a Kubernetes Gateway API gateway in two planes\n\n"
-          "usage: nantian VERB [FLAGS]\n\n",
-          out);
+    fprintf(out,
+            "nantian: a Kubernetes Gateway API gateway in two planes\n\n"
+            "usage: %s VERB [FLAGS]\n\n",
+            cli_program());
     for (size_t i = 0; VERBS[i] != NULL; i++)
         fprintf(out, "  %-12s %s\n", VERBS[i]->name, VERBS[i]->summary);
-    fputs("\n`nantian VERB --help` says more. Start with `nantian demo`.\n", out);
+    fprintf(out, "\n`%s VERB --help` says more. Start with `%s`.\n", cli_program(),
+            cli_is_plugin() ? "kubectl nantian status" : "nantian demo");
 }
 
 static int run(int argc, char **argv)
 {
+    if (text_is(text_of(program_invocation_short_name), "kubectl_complete-nantian"))
+        return completion_words(VERBS, argc, argv);
     if (argc < 2) {
         print_help(stderr);
         return CLI_USAGE;
@@ -52,7 +56,8 @@ static int run(int argc, char **argv)
     for (size_t i = 0; VERBS[i] != NULL; i++)
         if (text_is(word, VERBS[i]->name))
             return VERBS[i]->run(argc - 1, argv + 1);
-    fprintf(stderr, "nantian: there is no verb `%s`; `nantian help` lists them\n", argv[1]);
+    fprintf(stderr, "%s: there is no verb `%s`; `%s help` lists them\n", cli_program(), argv[1],
+            cli_program());
     return CLI_USAGE;
 }
 

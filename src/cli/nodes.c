@@ -62,7 +62,7 @@ static int show(const struct value *answer, struct arena *arena)
 
 static int run(int argc, char **argv)
 {
-    return ask_run(&cli_nodes, argc, argv, "/v1/nodes", show);
+    return ask_run(&cli_nodes, argc, argv, &(struct ask_view){.path = "/v1/nodes", .show = show});
 }
 
 const struct cli_verb cli_nodes = {

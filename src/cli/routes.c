@@ -4,7 +4,6 @@
 
 #include "base/builder.h"
 #include "base/json.h"
-#include "cli/ask.h"
 #include "cli/compiled.h"
 #include "cli/describe.h"
 #include "cli/table.h"
@@ -12,8 +11,9 @@
 struct listing {
     struct table table;
     struct json json;
+    struct builder out;
     bool as_json;
-    struct arena *arena;
+    struct arena arena;
     const struct listener_config *listener;
     size_t count;
 };
@@ -23,8 +23,8 @@ static void on_entry(void *owner, const struct route *route, const struct route_
 {
     struct listing *listing = owner;
     listing->count++;
-    struct text what = describe_match(match, listing->arena);
-    struct text backends = describe_backends(route, listing->arena);
+    struct text what = describe_match(match, &listing->arena);
+    struct text backends = describe_backends(route, &listing->arena);
     if (listing->as_json) {
         json_object_begin(&listing->json, NULL);
         json_text(&listing->json, "listener", listing->listener->resource);
@@ -32,54 +32,84 @@ static void on_entry(void *owner, const struct route *route, const struct route_
         json_text(&listing->json, "match", what);
         json_text(&listing->json, "route", route->label);
         json_text(&listing->json, "rule", route->rule_name);
-        json_text(&listing->json, "filters", describe_filters(route->filters, listing->arena));
+        json_text(&listing->json, "filters", describe_filters(route->filters, &listing->arena));
         json_text(&listing->json, "backends", backends);
         json_object_end(&listing->json);
         return;
     }
     const struct text cells[] = {
-        listing->listener->resource,
-        hostname.len > 0 ? hostname : TEXT("*"),
+        arena_text(&listing->arena, listing->listener->resource),
+        hostname.len > 0 ? arena_text(&listing->arena, hostname) : TEXT("*"),
         what,
-        route->label,
-        describe_filters(route->filters, listing->arena),
+        arena_text(&listing->arena, route->label),
+        describe_filters(route->filters, &listing->arena),
         backends,
     };
     table_add(&listing->table, cells, ARRAY_LEN(cells));
 }
 
-static void list(const struct compiled *compiled, bool as_json, struct arena *arena)
+static void begin(struct listing *listing)
 {
-    struct builder out = {0};
-    struct listing listing = {.as_json = as_json, .arena = arena};
+    arena_init(&listing->arena, 0);
     table_init(
-        &listing.table, arena,
+        &listing->table, &listing->arena,
         (const char *const[]){"LISTENER", "HOST", "MATCH", "ROUTE", "FILTERS", "BACKENDS", NULL});
-    json_init(&listing.json, &out, 2);
-    json_object_begin(&listing.json, NULL);
-    json_string(&listing.json, "apiVersion", "cli.nantian.dev/v1");
-    json_array_begin(&listing.json, "routes");
+    json_init(&listing->json, &listing->out, 2);
+    json_object_begin(&listing->json, NULL);
+    json_string(&listing->json, "apiVersion", "cli.nantian.dev/v1");
+    json_array_begin(&listing->json, "routes");
+}
+
+/* What the rows say is copied: the snapshot goes before they are shown. */
+static void add(struct listing *listing, struct compiled *compiled)
+{
     const struct snapshot *snapshot = compiled->snapshot;
     for (uint32_t b = 0; b < snapshot->binding_count; b++) {
         const struct binding *binding = snapshot->bindings[b];
         for (uint32_t i = 0; i < binding->listener_count; i++) {
-            listing.listener = binding->listeners[i];
-            route_table_walk(listing.listener->routes, &listing, on_entry);
+            listing->listener = binding->listeners[i];
+            route_table_walk(listing->listener->routes, listing, on_entry);
         }
     }
-    json_array_end(&listing.json);
-    json_object_end(&listing.json);
-    if (as_json)
-        puts(out.data);
-    else
-        table_print(&listing.table);
-    builder_fini(&out);
-    table_fini(&listing.table);
+    compiled_fini(compiled);
+}
+
+static void end(struct listing *listing, bool is_shown)
+{
+    json_array_end(&listing->json);
+    json_object_end(&listing->json);
+    if (is_shown && listing->as_json)
+        puts(listing->out.data);
+    else if (is_shown)
+        table_print(&listing->table);
+    builder_fini(&listing->out);
+    table_fini(&listing->table);
+    arena_fini(&listing->arena);
+}
+
+static int add_running(struct listing *listing, const struct ask_options *options,
+                       const struct compiled_choice *choice)
+{
+    struct ask ask;
+    struct compiled compiled;
+    struct text *gateways = NULL;
+    size_t count = 0;
+    int code = ask_open(&ask, &cli_routes, options);
+    if (code == CLI_OK)
+        code = compiled_gateways(&ask, choice, &gateways, &count);
+    for (size_t i = 0; code == CLI_OK && i < count; i++) {
+        code = compiled_ask(&compiled, &ask, gateways[i]);
+        if (code == CLI_OK)
+            add(listing, &compiled);
+    }
+    ask_close(&ask);
+    return code;
 }
 
 static int run(int argc, char **argv)
 {
     struct ask_options ask = {0};
+    struct compiled_choice choice = {0};
     const char *directory = NULL;
     struct cli_args args;
     cli_args_init(&args, &cli_routes, argc, argv);
@@ -90,29 +120,27 @@ static int run(int argc, char **argv)
         }
         if (cli_args_is(&args, "file", 'f'))
             directory = cli_args_value(&args);
-        else if (!ask_flag(&args, &ask))
+        else if (!ask_flag(&args, &ask) && !compiled_flag(&args, &choice))
             cli_args_unknown(&args);
     }
     if (args.failed)
         return CLI_USAGE;
-    struct arena arena;
-    arena_init(&arena, 0);
-    int code = CLI_OK;
-    directory = compiled_directory(directory, &cli_routes, &ask, &arena, &code);
+    struct listing listing = {.as_json = ask.as_json};
     struct compiled compiled;
-    if (directory != NULL && (code = compiled_load(&compiled, &cli_routes, directory)) == CLI_OK) {
-        list(&compiled, ask.as_json, &arena);
-        compiled_fini(&compiled);
-    }
-    arena_fini(&arena);
+    begin(&listing);
+    int code = directory != NULL ? compiled_load(&compiled, &cli_routes, directory)
+                                 : add_running(&listing, &ask, &choice);
+    if (directory != NULL && code == CLI_OK)
+        add(&listing, &compiled);
+    end(&listing, code == CLI_OK);
     return code;
 }
 
 const struct cli_verb cli_routes = {
     .name = "routes",
     .summary = "list every rule in the order in which the proxy tries them",
-    .usage =
-        "[-f PATH] [FLAGS]\n\n"
-        "  --file PATH      a directory or file instead of the running gateway (-f)\n" ASK_USAGE,
+    .usage = "[-f PATH] [FLAGS]\n\n"
+             "  --file PATH      a directory or file instead of the running gateway "
+             "(-f)\n" COMPILED_USAGE ASK_USAGE,
     .run = run,
 };

@@ -115,10 +115,12 @@ static size_t print_faults(const struct value *faults)
         errors += text_is(level, "error");
         struct text object = value_string(value_get(fault, "object"));
         struct text field = value_string(value_get(fault, "field"));
-        printf(TEXT_FMT ":%lld:%lld: " TEXT_FMT ": " TEXT_FMT "%s" TEXT_FMT "%s" TEXT_FMT "\n",
-               TEXT_ARG(value_string(value_get(fault, "file"))),
-               (long long)value_int(value_get(fault, "line"), 0),
-               (long long)value_int(value_get(fault, "column"), 0), TEXT_ARG(level),
+        struct text file = value_string(value_get(fault, "file"));
+        if (file.len > 0)
+            printf(TEXT_FMT ":%lld:%lld: ", TEXT_ARG(file),
+                   (long long)value_int(value_get(fault, "line"), 0),
+                   (long long)value_int(value_get(fault, "column"), 0));
+        printf(TEXT_FMT ": " TEXT_FMT "%s" TEXT_FMT "%s" TEXT_FMT "\n", TEXT_ARG(level),
                TEXT_ARG(object), field.len > 0 ? " " : "", TEXT_ARG(field),
                object.len > 0 ? ": " : "", TEXT_ARG(value_string(value_get(fault, "what"))));
     }
@@ -145,9 +147,9 @@ static int show(const struct value *answer, struct arena *arena)
         add_object(&overview, objects->list.items[i]);
     if (overview.count > 0)
         qsort(overview.rows, overview.count, sizeof(struct row), by_rank);
-    printf("directory " TEXT_FMT "   snapshot " TEXT_FMT "\n",
-           TEXT_ARG(value_string(value_get(answer, "directory"))),
-           TEXT_ARG(value_string(value_get(answer, "snapshot"))));
+    struct text directory = value_string(value_get(answer, "directory"));
+    printf("%s" TEXT_FMT "   snapshot " TEXT_FMT "\n", directory.len > 0 ? "directory " : "cluster",
+           TEXT_ARG(directory), TEXT_ARG(value_string(value_get(answer, "snapshot"))));
     struct table table;
     table_init(&table, arena,
                (const char *const[]){"KIND", "NAME", "PART", "VERDICT", "MESSAGE", NULL});
@@ -164,15 +166,42 @@ static int show(const struct value *answer, struct arena *arena)
     return bad + errors > 0 ? CLI_FINDINGS : synced ? CLI_OK : CLI_NOT_READY;
 }
 
+/* "Kind namespace/name" or "Kind name". */
+static bool is_of(struct text object, struct text namespace)
+{
+    struct text name = text_slice(object, text_find(object, ' ', 0) + 1, object.len);
+    size_t slash = text_find(name, '/', 0);
+    return slash < name.len && text_equal(text_slice(name, 0, slash), namespace);
+}
+
+static void narrow(struct value *answer, struct text namespace)
+{
+    struct value *objects = value_get(answer, "objects"), *faults = value_get(answer, "faults");
+    size_t kept = 0;
+    for (size_t i = 0; i < list_count(objects); i++)
+        if (text_equal(value_string(value_get(objects->list.items[i], "namespace")), namespace))
+            objects->list.items[kept++] = objects->list.items[i];
+    if (list_count(objects) > 0)
+        objects->list.count = kept;
+    kept = 0;
+    for (size_t i = 0; i < list_count(faults); i++)
+        if (is_of(value_string(value_get(faults->list.items[i], "object")), namespace))
+            faults->list.items[kept++] = faults->list.items[i];
+    if (list_count(faults) > 0)
+        faults->list.count = kept;
+}
+
 static int run(int argc, char **argv)
 {
-    return ask_run(&cli_status, argc, argv, "/v1/status", show);
+    static const struct ask_view VIEW = {"/v1/status", show, narrow};
+    return ask_run(&cli_status, argc, argv, &VIEW);
 }
 
 const struct cli_verb cli_status = {
     .name = "status",
     .summary = "show the verdict on every object of the running gateway, worst first",
-    .usage = "[FLAGS]\n\n" ASK_USAGE "\n\n"
+    .usage = "[FLAGS]\n\n"
+             "  --namespace NAME only what is of this namespace (-n)\n" ASK_USAGE "\n\n"
              "exit codes: 0 all is well, 1 an object or a file has an error, 3 nobody answers,\n"
              "4 no data plane is in sync",
     .run = run,

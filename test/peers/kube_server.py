@@ -7,8 +7,10 @@ as it says. What was asked is in `audit`.
 # SPDX-License-Identifier: Apache-2.0
 import copy
 import datetime
+import http.client
 import http.server
 import json
+import socket
 import ssl
 import threading
 import time
@@ -36,6 +38,7 @@ RESOURCES = {
     "services": ("", "v1", "Service", True),
     "secrets": ("", "v1", "Secret", True),
     "configmaps": ("", "v1", "ConfigMap", True),
+    "pods": ("", "v1", "Pod", True),
     "namespaces": ("", "v1", "Namespace", False),
     "serviceaccounts": ("", "v1", "ServiceAccount", True),
     "events": ("events.k8s.io", "v1", "Event", True),
@@ -117,6 +120,7 @@ class KubeServer:
         self.audit = []
         self.token = token
         self.reviews = {}  # token -> user, for TokenReview
+        self.pods = {}  # name of a pod -> the Unix socket that its proxy leads to
         self.lagging = set()  # (user, plural): no event and no bookmark of these is told
         self.frozen = {}  # user -> (objects, revision): what it sees of the world
         self.watch_epoch = 0
@@ -382,7 +386,33 @@ class KubeServer:
         if known is None or request.plural in self.missing or not request.path.startswith(prefix):
             self.fail(handler, 404, "NotFound", "the server could not find the requested resource")
             return
+        if request.sub == "proxy":
+            self.proxy(request, handler)
+            return
         getattr(self, f"do_{request.verb}")(request, handler)
+
+    def proxy(self, request, handler):
+        """To the pod: without who asked, as the real one."""
+        connection = http.client.HTTPConnection("localhost", timeout=30)
+        connection.sock = socket.socket(socket.AF_UNIX)
+        try:
+            connection.sock.connect(str(self.pods.get(request.name.split(":")[0], "/nowhere")))
+            fields = {name: value for name, value in handler.headers.items()
+                      if name.lower() not in ("authorization", "host")}
+            connection.request(request.method, handler.path.partition("/proxy")[2], headers=fields)
+            answer = connection.getresponse()
+            data = answer.read()
+        except OSError as err:
+            self.fail(handler, 503, "ServiceUnavailable",
+                      f"error trying to reach service: dial tcp 10.244.0.9:19001: {err.strerror}")
+            return
+        finally:
+            connection.close()
+        handler.send_response(answer.status)
+        handler.send_header("Content-Type", answer.getheader("Content-Type", ""))
+        handler.send_header("Content-Length", str(len(data)))
+        handler.end_headers()
+        handler.wfile.write(data)
 
     def review(self, request, handler):
         item = json.loads(request.body)

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/memory.h"
+#include "control/admin/disclose.h"
 #include "control/admin/metrics.h"
 #include "control/publish/reports.h"
 #include "http/service.h"
@@ -13,6 +15,8 @@
 struct admin {
     const struct admin_source *source;
     struct service *service;
+    struct arena arena;       /* of what follows */
+    struct tls_made stand_in; /* for certificates that are shown; made when it is wanted */
 };
 
 static void begin(struct json *json, struct service_reply *reply)
@@ -175,6 +179,36 @@ static void get_config(void *owner, const struct service_request *request,
     end(&json, reply);
 }
 
+static bool make_stand_in(struct admin *admin)
+{
+    struct tls_made authority;
+    return tls_make_authority("stand-in", LIMIT_AUTHORITY_S, &admin->arena, &authority) &&
+           tls_make_certificate(TEXT("stand-in"), LIMIT_AUTHORITY_S, &authority, &admin->arena,
+                                &admin->stand_in);
+}
+
+static void get_resources(void *owner, const struct service_request *request,
+                          struct service_reply *reply)
+{
+    struct admin *admin = owner;
+    const struct outcome *outcome = admin->source->outcome(admin->source->owner);
+    if (outcome == NULL) {
+        service_fail(reply, 503, "the configuration is not translated yet");
+        return;
+    }
+    if (admin->stand_in.key.len == 0 && !make_stand_in(admin)) {
+        service_fail(reply, 500, "no certificate could be made");
+        return;
+    }
+    struct json json;
+    begin(&json, reply);
+    write_version(admin, &json, request->arena);
+    json_key(&json, TEXT("resources"));
+    disclose_resources(outcome, admin->source->publish, service_query(request, "gateway"),
+                       &admin->stand_in, &json);
+    end(&json, reply);
+}
+
 static void get_live(void *owner, const struct service_request *request,
                      struct service_reply *reply)
 {
@@ -209,10 +243,11 @@ struct admin *admin_new(struct loop *loop, const struct admin_source *source)
         {"GET", "/healthz", get_live},     {"GET", "/livez", get_live},
         {"GET", "/readyz", get_ready},     {"GET", "/metrics", get_metrics},
         {"GET", "/v1/status", get_status}, {"GET", "/v1/nodes", get_nodes},
-        {"GET", "/v1/config", get_config},
+        {"GET", "/v1/config", get_config}, {"GET", "/v1/resources", get_resources},
     };
     struct admin *admin = memory_new(struct admin);
     admin->source = source;
+    arena_init(&admin->arena, 0);
     admin->service = service_new(loop, paths, ARRAY_LEN(paths), admin);
     return admin;
 }
@@ -227,5 +262,6 @@ void admin_free(struct admin *admin)
     if (admin == NULL)
         return;
     service_free(admin->service);
+    arena_fini(&admin->arena);
     free(admin);
 }

@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "base/memory.h"
 #include "control/files/directory.h"
+#include "control/kube/plugin.h"
 #include "http/connection.h"
 #include "net/tls.h"
 
@@ -52,6 +53,11 @@ struct client {
     struct defer dispatch;
     char *token; /* owns */
     uint64_t token_read_ms;
+    struct plugin *plugin; /* runs: calls wait for it */
+    bool is_known;         /* it said who we are */
+    uint64_t until_ms;     /* wall clock; 0: for good */
+    char *certificate;     /* owns; that it gave, or NULL */
+    char *why;             /* owns; of the last one that failed */
     bool closing;
     struct client_counters counters;
 };
@@ -112,8 +118,10 @@ static void finish(struct client_call *call)
     struct client_answer answer = call->answer;
     struct builder body = call->in; /* outlives the call, for the callback */
     call->in = (struct builder){0};
-    if (answer.status == 401)
+    if (answer.status == 401) {
         call->client->token_read_ms = 0;
+        call->client->is_known = false;
+    }
     answer.body = builder_text(&body);
     settle(call);
     events->on_done(owner, &answer);
@@ -128,7 +136,9 @@ static void fail(struct client_call *call, const char *why)
 
 static void on_deadline(void *owner)
 {
-    fail(owner, "no answer in time");
+    const struct client_call *call = owner;
+    bool is_waiting = call->stream == NULL && call->client->plugin != NULL;
+    fail(owner, is_waiting ? "the credential plugin gave no answer in time" : "no answer in time");
 }
 
 void client_cancel(struct client_call *call)
@@ -326,7 +336,8 @@ static void fail_all(struct client *client, const char *why)
     }
 }
 
-static void on_failure(struct client *client, const char *why)
+/* No connecting, and no asking who we are, for a while. */
+static void back_off(struct client *client)
 {
     client->counters.failures++;
     uint64_t step = (uint64_t)LIMIT_RECONNECT_MIN_MS << MIN(client->attempt, 8u);
@@ -335,6 +346,11 @@ static void on_failure(struct client *client, const char *why)
     client->attempt++;
     client->not_before_ms = loop_now_ms(client->loop) + step;
     loop_arm(client->loop, &client->retry, step);
+}
+
+static void on_failure(struct client *client, const char *why)
+{
+    back_off(client);
     if (client->wires == NULL)
         fail_all(client, why);
 }
@@ -408,11 +424,83 @@ static void connect_more(struct client *client, size_t waiting)
         connect_one(client);
 }
 
+/* ---- who we are ---- */
+
+static struct tls_context *make_tls(const struct kube_config *config, struct text certificate,
+                                    struct text key, const char **ret_why)
+{
+    static const char *const ALPN[] = {"h2", "http/1.1", NULL};
+    struct tls_client_options options = {
+        .ca_pem = config->ca, .alpn = ALPN, .insecure = config->is_insecure};
+    if (certificate.len > 0) {
+        options.certificate = tls_certificate_new(certificate, key, ret_why);
+        if (options.certificate == NULL)
+            return NULL;
+    }
+    struct tls_context *tls = tls_client_new(&options, ret_why);
+    tls_certificate_unref(options.certificate);
+    return tls;
+}
+
+/* Connections that were made as somebody else end, as in client-go. */
+static const char *present(struct client *client, const struct plugin_credential *credential)
+{
+    const char *why = NULL;
+    struct text before = text_of(client->certificate);
+    if (!client->config->is_tls || text_equal(credential->certificate, before))
+        return NULL;
+    struct tls_context *tls =
+        make_tls(client->config, credential->certificate, credential->key, &why);
+    if (tls == NULL)
+        return why;
+    tls_context_unref(client->tls);
+    client->tls = tls;
+    free(client->certificate);
+    client->certificate = memory_string(credential->certificate);
+    for (struct wire *wire = client->wires; wire != NULL; wire = wire->next)
+        http_close(wire->connection, ERR_CLOSED);
+    return NULL;
+}
+
+static void on_credential(void *owner, const struct plugin_credential *credential, const char *why)
+{
+    struct client *client = owner;
+    client->plugin = NULL;
+    if (credential != NULL)
+        why = present(client, credential);
+    if (why != NULL) {
+        free(client->why);
+        client->why = memory_string(text_of(why));
+        back_off(client);
+        fail_all(client, client->why);
+        return;
+    }
+    free(client->token);
+    client->token = credential->token.len > 0 ? memory_string(credential->token) : NULL;
+    client->is_known = true;
+    client->until_ms = credential->until_ms;
+    loop_defer(client->loop, &client->dispatch);
+}
+
+/* False: not yet; dispatch comes again when it is. */
+static bool know_ourselves(struct client *client)
+{
+    uint64_t now_ms = loop_wall_ns(client->loop) / 1000000;
+    if (client->config->plugin == NULL ||
+        (client->is_known && (client->until_ms == 0 || now_ms < client->until_ms)))
+        return true;
+    if (client->plugin == NULL && loop_now_ms(client->loop) >= client->not_before_ms)
+        client->plugin = plugin_start(client->loop, client->config, on_credential, client);
+    return false;
+}
+
+/* ---- the queue ---- */
+
 static void on_dispatch(void *owner)
 {
     struct client *client = owner;
     size_t waiting = 0;
-    if (client->closing)
+    if (client->closing || client->first == NULL || !know_ourselves(client))
         return;
     while (client->first != NULL) {
         struct client_call *call = client->first;
@@ -472,24 +560,10 @@ struct client_call *client_start(struct client *client, const struct client_requ
     return call;
 }
 
-static struct tls_context *make_tls(const struct kube_config *config, const char **ret_why)
-{
-    static const char *const ALPN[] = {"h2", "http/1.1", NULL};
-    struct tls_client_options options = {
-        .ca_pem = config->ca, .alpn = ALPN, .insecure = config->is_insecure};
-    if (config->certificate.len > 0) {
-        options.certificate = tls_certificate_new(config->certificate, config->key, ret_why);
-        if (options.certificate == NULL)
-            return NULL;
-    }
-    struct tls_context *tls = tls_client_new(&options, ret_why);
-    tls_certificate_unref(options.certificate);
-    return tls;
-}
-
 struct client *client_new(struct loop *loop, const struct kube_config *config, const char **ret_why)
 {
-    struct tls_context *tls = config->is_tls ? make_tls(config, ret_why) : NULL;
+    struct tls_context *tls =
+        config->is_tls ? make_tls(config, config->certificate, config->key, ret_why) : NULL;
     if (config->is_tls && tls == NULL)
         return NULL;
     struct client *client = memory_new(struct client);
@@ -507,6 +581,7 @@ void client_free(struct client *client)
     if (client == NULL)
         return;
     client->closing = true;
+    plugin_cancel(client->plugin);
     for (struct client_call *call = client->all, *next; call != NULL; call = next) {
         next = call->all_next;
         if (call->events != NULL && call->stream == NULL)
@@ -522,6 +597,8 @@ void client_free(struct client *client)
     loop_undefer(client->loop, &client->dispatch);
     tls_context_unref(client->tls);
     free(client->token);
+    free(client->certificate);
+    free(client->why);
     free(client);
 }
 

@@ -12,7 +12,7 @@ struct client_call;
 
 struct client_answer {
     int status;      /* 0: there was none */
-    const char *why; /* then: words (static) */
+    const char *why; /* then: words, until the callback returns */
     struct text body;
     uint32_t retry_after_s; /* 0: not said */
 };

@@ -314,6 +314,13 @@ const struct delta_server *publish_server(const struct publish *publish)
     return publish->server;
 }
 
+bool publish_sees(const struct publish *publish, struct text gateway, enum resource_type type,
+                  struct text name)
+{
+    return gateway.len == 0 || publish->scopes == NULL ||
+           scopes_sees(publish->scopes, gateway, type, name);
+}
+
 const struct reports *publish_reports(const struct publish *publish)
 {
     return publish->reports;

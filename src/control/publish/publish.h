@@ -74,6 +74,9 @@ void publish_push(struct publish *publish, const struct outcome *outcome,
 MUST_USE bool publish_covered(const struct publish *publish, const struct snapshot_version *seen,
                               struct digest digest, uint64_t *ret_revision);
 
+/* A data plane of this Gateway ("namespace/name"; empty: of all there are) gets the resource. */
+bool publish_sees(const struct publish *publish, struct text gateway, enum resource_type type,
+                  struct text name);
 const struct reports *publish_reports(const struct publish *publish);
 const struct delta_server *publish_server(const struct publish *publish);
 /* "1763870000.0.17", in `arena`; empty before the first push. */
