@@ -11,6 +11,7 @@ import pytest
 
 from harness import (DEADLINE, free_port, gateway_of, listener, metadata, metric_sum, route, rule,
                      service, wait_for)
+from h2_backend import H2Backend, h2_service
 from http_client import request
 
 pytestmark = pytest.mark.sanitized
@@ -214,6 +215,19 @@ def test_no_more_connections_are_open_than_allowed_at_any_time(start_gateway):
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+@pytest.mark.quick
+def test_workers_take_turns_at_the_only_http2_connection(start_gateway):
+    port = free_port()
+    with H2Backend() as one, H2Backend() as two:
+        docs = limited(port, 1, maxConnections=1)
+        docs[1] = h2_service("app", one.port, two.port)
+        start_gateway(*docs, workers=3)
+        assert [request(port).status for _ in range(12)] == [200] * 12
+        with concurrent.futures.ThreadPoolExecutor(12) as pool:
+            answers = list(pool.map(lambda _: request(port).status, range(240)))
+        assert set(answers) == {200} and not one.errors + two.errors
 
 
 @pytest.mark.quick
