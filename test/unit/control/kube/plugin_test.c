@@ -1,0 +1,119 @@
+/* A credential plugin that hangs, on a clock that can be turned forward; the rest of it is in
+ * test/e2e/test_kube_cli.py. */
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "control/kube/plugin.h"
+#include "test.h"
+
+struct fixture {
+    struct io *kernel, io;
+    uint64_t ahead_ns;
+    struct loop *loop;
+    struct kube_config config;
+    struct kube_plugin plugin;
+    int answers;
+    char token[64], why[256];
+};
+
+static struct fixture *at_hand; /* the clock has no other way to it */
+
+static uint64_t now_ns(void *state)
+{
+    return at_hand->kernel->now_ns(state) + at_hand->ahead_ns;
+}
+
+static int set_up(void **state)
+{
+    struct fixture *fixture = calloc(1, sizeof(*fixture));
+    at_hand = fixture;
+    fixture->kernel = io_kernel_new();
+    fixture->io = *fixture->kernel;
+    fixture->io.now_ns = now_ns;
+    fixture->loop = loop_new(&fixture->io);
+    fixture->plugin.api_version = TEXT("client.authentication.k8s.io/v1");
+    fixture->config.plugin = &fixture->plugin;
+    *state = fixture;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    loop_free(fixture->loop);
+    io_kernel_free(fixture->kernel);
+    free(fixture);
+    return 0;
+}
+
+static void on_answer(void *owner, const struct plugin_credential *credential, const char *why)
+{
+    struct fixture *fixture = owner;
+    fixture->answers++;
+    if (credential != NULL)
+        snprintf(fixture->token, sizeof(fixture->token), TEXT_FMT, TEXT_ARG(credential->token));
+    if (why != NULL)
+        snprintf(fixture->why, sizeof(fixture->why), "%s", why);
+}
+
+static struct plugin *start(struct fixture *fixture, const char *const *argv)
+{
+    static const char *const NOTHING[] = {NULL};
+    fixture->plugin.argv = argv;
+    fixture->plugin.env = NOTHING;
+    return plugin_start(fixture->loop, &fixture->config, on_answer, fixture);
+}
+
+static void a_plugin_that_hangs_is_ended_when_its_time_is_over(void **state)
+{
+    static const char *const HANGS[] = {"/bin/sh", "-c", "echo wait >&2; sleep 3600", NULL};
+    struct fixture *fixture = *state;
+    (void)start(fixture, HANGS);
+    while (fixture->answers == 0) {
+        fixture->ahead_ns += (uint64_t)LIMIT_PLUGIN_MS * 1000000 / 4;
+        (void)loop_turn(fixture->loop, 200);
+    }
+    assert_non_null(strstr(fixture->why, "`/bin/sh` gave no answer in 60 s"));
+    assert_int_equal(fixture->answers, 1);
+}
+
+static void a_plugin_that_is_cancelled_says_nothing(void **state)
+{
+    static const char *const HANGS[] = {"/bin/sh", "-c", "sleep 3600", NULL};
+    struct fixture *fixture = *state;
+    struct plugin *plugin = start(fixture, HANGS);
+    (void)loop_turn(fixture->loop, 0);
+    plugin_cancel(plugin);
+    (void)loop_turn(fixture->loop, 0);
+    assert_int_equal(fixture->answers, 0);
+}
+
+static void what_a_plugin_prints_before_it_ends_is_read_whole(void **state)
+{
+    static const char *const PRINTS[] = {
+        "/bin/sh", "-c",
+        "printf '{\"apiVersion\":\"client.authentication.k8s.io/v1\",\"kind\":'; "
+        "head -c 300000 /dev/zero | tr '\\0' ' '; "
+        "printf '\"ExecCredential\",\"status\":{\"token\":\"abc\"}}'",
+        NULL};
+    struct fixture *fixture = *state;
+    (void)start(fixture, PRINTS);
+    while (fixture->answers == 0)
+        (void)loop_turn(fixture->loop, -1);
+    assert_string_equal(fixture->why, "");
+    assert_string_equal(fixture->token, "abc");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_plugin_that_hangs_is_ended_when_its_time_is_over, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_plugin_that_is_cancelled_says_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_a_plugin_prints_before_it_ends_is_read_whole, set_up,
+                                        tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
