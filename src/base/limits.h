@@ -147,6 +147,7 @@
 #define LIMIT_KUBE_WATCH_S     300    /* asked for; then the server ends it, up to twice as long */
 #define LIMIT_KUBE_RELIST_MS   600000 /* at most, between two lists, should an event get lost */
 #define LIMIT_KUBE_MISSING_MS  5000   /* between two looks for a kind that is not installed */
+#define LIMIT_KUBE_RETRY_MIN_MS 200
 #define LIMIT_KUBE_RETRY_MAX_MS 30000
 #define LIMIT_KUBE_GATHER_MS   5      /* changes that come so close to the first are one run */
 #define LIMIT_KUBE_WRITES      16     /* in flight at once */
@@ -168,7 +169,7 @@
 #define LIMIT_STATUS_PARENTS   32     /* the schemas' bounds */
 #define LIMIT_STATUS_ANCESTORS 16
 #define LIMIT_LEASE_MS         10000 /* a follower takes over after so long without a renewal */
-#define LIMIT_LEASE_HOLD_MS    7000  /* a leader that could not renew for so long writes no more */
+#define LIMIT_LEASE_HOLD       70    /* percent of it: who could not renew writes no more */
 #define LIMIT_KUBE_COVER_MS    5000  /* between two lists because a data plane holds more */
 #define LIMIT_KUBE_BACK_MS     20000 /* no cache lags so long: the state went back */
 #define LIMIT_RELAY_MS         30000 /* between two words of a replica without news */

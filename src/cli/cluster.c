@@ -200,7 +200,7 @@ int cluster_open(const struct cli_verb *verb, struct loop *loop,
         kube_config_find(&cluster->config, options->kubeconfig, text_of(options->context));
     cluster->config.has_terminal = isatty(STDIN_FILENO) == 1 && isatty(STDERR_FILENO) == 1;
     if (why == NULL)
-        cluster->client = client_new(loop, &cluster->config, &why);
+        cluster->client = client_new(loop, &cluster->config, LIMIT_SILENT_MS, &why);
     int code = CLI_USAGE;
     if (cluster->client == NULL)
         cli_complain(verb, "%s", why);

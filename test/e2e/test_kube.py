@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import contextlib
 import copy
+import functools
 import json
 import re
 import signal
@@ -121,6 +122,21 @@ def test_f23_an_expired_revision_lists_again_and_acts_on_differences_only(start_
     kind = wait_for(lambda: (lambda k: k if k and k["expired"] >= 1 else None)(
         cluster.kind("HTTPRoute")), "the expiry is counted")
     assert kind["objects"] == (1200 if how == "page" else 5)
+
+
+def test_f23_a_server_that_lets_nothing_be_watched_is_not_besieged_by_lists(start_cluster):
+    cluster = start_cluster(control=False)
+    server = cluster.server
+    server.put(plain("one"))
+    rule_of_it = server.when(lambda *_: (410, status_of(410, "Expired")), "watch", "httproutes")
+    cluster.control()
+    at = wait_for(lambda: (lambda found: found if len(found) >= 5 else None)(
+        [r.at for r in list(server.audit) if (r.verb, r.plural) == ("list", "httproutes")]),
+        "it is listed again and again")
+    assert at[4] - at[0] >= 1.5, "each pause is twice the one before"
+    server.forget(rule_of_it)
+    server.put(plain("two"))
+    cluster.wait_accepted("two")
 
 
 def test_events_told_twice_or_late_change_nothing(start_cluster):
@@ -247,10 +263,12 @@ def test_f27_a_conflict_reads_again_and_a_fight_slows_down(start_cluster):
     cluster = start_cluster(control=False)
     server = cluster.server
     server.put(plain("one"))
-    server.when(lambda *_: (409, status_of(409, "Conflict")), "patch", "httproutes", times=3)
+    server.when(lambda *_: (409, status_of(409, "Conflict")), "patch", "httproutes", times=4)
     cluster.control()
     cluster.wait_accepted("one")
     settled(cluster)
+    at = [write.at for write in server.writes("httproutes")]
+    assert at[3] - at[1] >= 1.2, "the second in a row and those after it are waited out"
     count = len(server.writes("httproutes"))
     end = time.monotonic() + 4
     while time.monotonic() < end:  # somebody takes our entry out whenever it stands there
@@ -276,13 +294,12 @@ def test_a_request_that_is_cut_off_is_made_again(start_cluster):
 
 # ---- what is installed ----
 
+@functools.cache
 def rules_of_install():
     """(namespace or None, rule) of the control plane's roles."""
     text = (ROOT / "deploy/install.yaml").read_text(encoding="utf-8")
-    for item in yaml.safe_load_all(text):
-        if item["kind"] in ("ClusterRole", "Role"):
-            for each in item["rules"]:
-                yield item["metadata"].get("namespace"), each
+    return [(item["metadata"].get("namespace"), each) for item in yaml.safe_load_all(text)
+            if item["kind"] in ("ClusterRole", "Role") for each in item["rules"]]
 
 
 def is_allowed(request):
@@ -740,6 +757,31 @@ def test_only_secrets_that_something_names_are_kept(start_cluster):
     cluster.server.cut_watches("expired")
     time.sleep(0.5)
     assert cluster.kind("Secret")["objects"] == 0
+
+
+def test_a_secret_from_beyond_what_the_watch_told_waits_for_it(start_cluster):
+    """Else it would be published under the name of a state without it (F08)."""
+    cluster = start_cluster()
+    server, pair = cluster.server, Authority().issue("shop.example.com")
+    cluster.server.put(plain("one"))
+    cluster.wait_accepted("one")
+    server.lag("secret-0", "secrets", True)
+    server.put(secret_of("late", *pair))
+    server.put(gateway_of(listener("https", 443, "HTTPS", tls={
+        "certificateRefs": [{"name": "late"}]})))
+
+    def resolved():
+        web = server.get("Gateway", "web")
+        status = (web.get("status") or {}).get("listeners") or [{}]
+        return next((c["status"] for c in status[0].get("conditions", [])
+                     if c["type"] == "ResolvedRefs" and
+                     c["observedGeneration"] == web["metadata"]["generation"]), None)
+    wait_for(lambda: sum((r.verb, r.plural, r.name) == ("get", "secrets", "late")
+                         for r in list(server.audit)) >= 2, "it is asked for")
+    assert wait_for(resolved, "the rest is live without it") == "False"
+    assert cluster.kind("Secret")["objects"] == 0
+    server.lag("secret-0", "secrets", False)
+    wait_for(lambda: resolved() == "True", "it is there with its event")
 
 
 def test_our_certificate_is_replaced_before_its_end_and_data_planes_go_on(provisioned):

@@ -76,6 +76,13 @@ def statuses(server):
     return [w for w in server.writes() if w.sub == "status"]
 
 
+def told(cluster, reason):
+    """An Event of this reason, or None."""
+    with cluster.server.lock:
+        return next((item for item in cluster.server.objects["events"].values()
+                     if item["reason"] == reason), None)
+
+
 @pytest.mark.sanitized
 def test_what_a_follower_hears_of_data_planes_reaches_who_writes(provisioned):
     port = free_port()
@@ -90,11 +97,15 @@ def test_what_a_follower_hears_of_data_planes_reaches_who_writes(provisioned):
         ["default/web/proxy-0"]
     others = [r for r in provisioned.ask("/v1/nodes", 0)[1]["replicas"] if not r["this"]]
     assert [r["leads"] for r in others] == [False]
+    event = wait_for(lambda: told(provisioned, "DataPlaneJoined"), "who saw it come says so", WAIT)
+    assert event["regarding"]["name"] == "web" and event["note"] == "default/web/proxy-0"
+    assert event["reportingInstance"] == others[0]["name"]
     port = free_port()
     listen(provisioned, port)
     wait_for(lambda: programmed(provisioned), "and of the next change", WAIT)
     assert wait_for(lambda: number_at(port), "it serves", WAIT) == 1
-    assert plane.running()
+    plane.stop()
+    wait_for(lambda: told(provisioned, "DataPlaneLost"), "and that it went", WAIT)
 
 
 def test_f17_a_takeover_takes_nothing_back_and_writes_nothing_that_stands(provisioned):

@@ -85,3 +85,63 @@ void canonical_add(struct builder *out, const struct value *value)
         return;
     }
 }
+
+static bool has_one_form(const struct value *a, const struct value *b)
+{
+    struct builder one CLEANUP(builder_fini) = {0}, other CLEANUP(builder_fini) = {0};
+    canonical_add(&one, a);
+    canonical_add(&other, b);
+    return text_equal(builder_text(&one), builder_text(&other));
+}
+
+static bool lists_equal(const struct value *a, const struct value *b)
+{
+    bool equal = a->list.count == b->list.count;
+    for (size_t i = 0; equal && i < a->list.count; i++)
+        equal = canonical_equal(a->list.items[i], b->list.items[i]);
+    return equal;
+}
+
+static size_t count_said(const struct value *map)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < map->map.count; i++)
+        count += map->map.members[i].value->kind != VALUE_NULL;
+    return count;
+}
+
+static const struct value *find(const struct value *map, struct text key)
+{
+    for (size_t i = 0; i < map->map.count; i++)
+        if (text_equal(map->map.members[i].key, key))
+            return map->map.members[i].value;
+    return NULL;
+}
+
+static bool maps_equal(const struct value *a, const struct value *b)
+{
+    bool equal = count_said(a) == count_said(b);
+    for (size_t i = 0; equal && i < a->map.count; i++) {
+        const struct value_member *member = &a->map.members[i];
+        const struct value *other = find(b, member->key);
+        equal = member->value->kind == VALUE_NULL ||
+                (other != NULL && canonical_equal(member->value, other));
+    }
+    return equal;
+}
+
+bool canonical_equal(const struct value *a, const struct value *b)
+{
+    if (a->kind != b->kind)
+        return has_one_form(a, b); /* 1 and 1.0 */
+    switch (a->kind) {
+    case VALUE_STRING:
+        return text_equal(a->string, b->string);
+    case VALUE_LIST:
+        return lists_equal(a, b);
+    case VALUE_MAP:
+        return maps_equal(a, b);
+    default:
+        return has_one_form(a, b);
+    }
+}

@@ -7,3 +7,5 @@
 
 /* JSON with sorted keys, without nulls; whole floats as integers. */
 void canonical_add(struct builder *out, const struct value *value);
+/* Whether canonical_add would say the same of both, mostly without saying it. */
+bool canonical_equal(const struct value *a, const struct value *b);

@@ -23,6 +23,7 @@ struct wire {
 
 struct client_call {
     struct client_call *next; /* in the queue */
+    uint64_t round;           /* of the client, when it came */
     struct client *client;
     const struct client_events *events; /* NULL: over, waits for its stream's end */
     void *owner;
@@ -46,6 +47,8 @@ struct client {
     size_t wire_count;
     struct client_call *first, **last; /* the queue */
     struct client_call *all;
+    uint64_t round; /* of failing all that waits: what comes meanwhile is of the next */
+    uint32_t silence_ms;
     uint8_t version; /* of the last connection that came up; 0: none yet */
     uint32_t attempt;
     uint64_t not_before_ms; /* no connecting until then */
@@ -323,17 +326,12 @@ static void on_ready(void *owner, struct http_connection *connection)
     loop_defer(wire->client->loop, &wire->client->dispatch);
 }
 
+/* Who hears of it may cancel another one that waits, or start one. */
 static void fail_all(struct client *client, const char *why)
 {
-    struct client_call *call = client->first;
-    client->first = NULL;
-    client->last = &client->first;
-    while (call != NULL) {
-        struct client_call *next = call->next;
-        call->next = NULL;
-        fail(call, why);
-        call = next;
-    }
+    uint64_t round = client->round++;
+    while (client->first != NULL && client->first->round <= round)
+        fail(client->first, why);
 }
 
 /* No connecting, and no asking who we are, for a while. */
@@ -396,8 +394,7 @@ static void connect_one(struct client *client)
         on_failure(client, "the kernel refused a socket");
         return;
     }
-    /* What was written as the holder of the lease must not arrive when another one has it. */
-    stream_set_silence(&wire->connection->stream, LIMIT_LEASE_MS - LIMIT_LEASE_HOLD_MS);
+    stream_set_silence(&wire->connection->stream, client->silence_ms);
     wire->next = client->wires;
     client->wires = wire;
     client->wire_count++;
@@ -535,6 +532,7 @@ struct client_call *client_start(struct client *client, const struct client_requ
     builder_add(&path, client->config->prefix);
     builder_add(&path, request->path);
     call->client = client;
+    call->round = client->round;
     call->events = events;
     call->owner = owner;
     call->may_start = request->may_start;
@@ -560,7 +558,16 @@ struct client_call *client_start(struct client *client, const struct client_requ
     return call;
 }
 
-struct client *client_new(struct loop *loop, const struct kube_config *config, const char **ret_why)
+uint64_t client_backoff_ms(struct loop *loop, uint32_t failures, const struct client_answer *answer)
+{
+    uint64_t step = (uint64_t)LIMIT_KUBE_RETRY_MIN_MS << MIN(failures, 16u);
+    step = MIN(step, (uint64_t)LIMIT_KUBE_RETRY_MAX_MS);
+    step = step / 2 + random_below(loop_random(loop), step / 2 + 1);
+    return MAX(step, (uint64_t)answer->retry_after_s * 1000);
+}
+
+struct client *client_new(struct loop *loop, const struct kube_config *config, uint32_t silence_ms,
+                          const char **ret_why)
 {
     struct tls_context *tls =
         config->is_tls ? make_tls(config, config->certificate, config->key, ret_why) : NULL;
@@ -569,6 +576,7 @@ struct client *client_new(struct loop *loop, const struct kube_config *config, c
     struct client *client = memory_new(struct client);
     client->loop = loop;
     client->config = config;
+    client->silence_ms = silence_ms;
     client->tls = tls;
     client->last = &client->first;
     timer_init(&client->retry, client, on_retry);

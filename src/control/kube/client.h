@@ -36,8 +36,10 @@ struct client_request {
     void *guard;
 };
 
-/* Borrows the config. NULL: its TLS material cannot be used; *ret_why says why (static). */
-struct client *client_new(struct loop *loop, const struct kube_config *config,
+/* Borrows the config. What the API server has not acknowledged after `silence_ms` is not delivered
+ * any more: what was written as the holder of the lease must not arrive when another one has it.
+ * NULL: its TLS material cannot be used; *ret_why says why (static). */
+struct client *client_new(struct loop *loop, const struct kube_config *config, uint32_t silence_ms,
                           const char **ret_why);
 /* Ends all calls without a word. */
 void client_free(struct client *client);
@@ -47,6 +49,11 @@ struct client_call *client_start(struct client *client, const struct client_requ
                                  const struct client_events *events, void *owner);
 /* No more callbacks. NULL is nothing. */
 void client_cancel(struct client_call *call);
+
+/* How long to wait after that many failures in a row, this answer the last: doubled each time,
+ * jittered, and no less than the answer asks for. */
+uint64_t client_backoff_ms(struct loop *loop, uint32_t failures,
+                           const struct client_answer *answer);
 
 /* For metrics. */
 struct client_counters {

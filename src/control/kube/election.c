@@ -37,10 +37,9 @@ struct election {
     bool is_held, is_releasing;
 };
 
-/* How long what was renewed is held; what is left of the lease is for clocks that differ. */
 static uint32_t hold_ms(const struct election *election)
 {
-    return election->lease_ms / 10 * 7;
+    return election_hold_ms(election->lease_ms);
 }
 
 static void try_later(struct election *election)

@@ -27,6 +27,13 @@ struct election_options {
     void *owner;
 };
 /* The Lease "nantian-control" of `namespace`. */
+/* How long what was renewed is held; what is left of the lease is for clocks that differ and for
+ * what is still under way. */
+static inline uint32_t election_hold_ms(uint32_t lease_ms)
+{
+    return lease_ms / 100 * LIMIT_LEASE_HOLD;
+}
+
 struct election *election_new(const struct election_options *options);
 void election_free(struct election *election);
 void election_start(struct election *election);

@@ -267,7 +267,8 @@ static bool load(struct kube *kube, const struct kube_options *options)
                           ? kube_config_load(&kube->config, path, options->context)
                           : kube_config_in_cluster(&kube->config);
     if (why == NULL)
-        kube->client = client_new(kube->loop, &kube->config, &why);
+        kube->client = client_new(kube->loop, &kube->config,
+                                  options->lease_ms - election_hold_ms(options->lease_ms), &why);
     if (kube->client == NULL)
         log_error("the cluster cannot be reached like this",
                   log_str("kubeconfig", options->kubeconfig.len > 0 ? path : "in-cluster"),
@@ -366,8 +367,6 @@ struct kube *kube_new(const struct kube_options *options)
         .client = kube->client,
         .controller = options->controller,
         .instance = self,
-        .may_write = may_write,
-        .owner = kube,
     });
     kube->bundle = bundle_new(kube->loop, kube->client, on_bundle, kube);
     kube->reviews = review_new(kube->client, on_reviewed, kube);

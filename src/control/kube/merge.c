@@ -72,10 +72,7 @@ static bool is_equal(const struct value *a, const struct value *b)
     if (a == NULL || b == NULL) /* a list that is empty may as well be away */
         return (a == NULL || (a->kind == VALUE_LIST && a->list.count == 0)) &&
                (b == NULL || (b->kind == VALUE_LIST && b->list.count == 0));
-    struct builder one CLEANUP(builder_fini) = {0}, other CLEANUP(builder_fini) = {0};
-    canonical_add(&one, a);
-    canonical_add(&other, b);
-    return text_equal(builder_text(&one), builder_text(&other));
+    return canonical_equal(a, b);
 }
 
 /* The item whose member `key` is this text. */

@@ -155,14 +155,21 @@ static uint64_t version_of(struct text version)
     return text_to_u64(version, &number) ? number : 0;
 }
 
-static void on_secret(void *owner, const struct value *secret)
+/* A Secret from beyond what the watch has told is not used yet: what is published of it would have
+ * a name that others give to what was before it, and a data plane that goes to them would be moved
+ * back. Its event is on the way. */
+static bool on_secret(void *owner, const struct value *secret)
 {
     struct mirror *mirror = owner;
+    const struct shelf *shelf = &mirror->shelves[KIND_SECRET];
     struct store_key key = key_of(&mirror->shelves[KIND_SECRET], secret);
     const struct kind_object *held = store_get(mirror->store, key.kind, key.namespace, key.name);
     struct text version = value_string(value_get(value_get(secret, "metadata"), "resourceVersion"));
+    if (shelf->is_listing || version_of(version) > shelf->seen)
+        return false;
     if (held == NULL || version_of(held->meta.resource_version) < version_of(version))
         (void)put(mirror, secret);
+    return true;
 }
 
 static void on_object(void *owner, const struct value *object, uint64_t version)
@@ -181,6 +188,8 @@ static void on_object(void *owner, const struct value *object, uint64_t version)
     }
     if (!is_kept)
         return;
+    if (shelf->kind == KIND_SECRET)
+        vault_forget(mirror->vault, key);
     if (mirror->events->on_object != NULL)
         mirror->events->on_object(mirror->owner, shelf->kind, object);
 }

@@ -132,8 +132,7 @@ static void on_applied(void *owner, const struct client_answer *answer)
     }
     if (site->is_trial && (answer->status == 400 || answer->status == 403 || answer->status == 422))
         tell_refusal(site, answer);
-    uint64_t pause = 500ull << MIN(site->failures++, 6u);
-    pause = MAX(pause, (uint64_t)answer->retry_after_s * 1000);
+    uint64_t pause = client_backoff_ms(provision->options.loop, ++site->failures, answer);
     log_error("an object of a Gateway's data planes cannot be applied",
               log_str("gateway", site->path), log_text("object", site->manifests[site->step].path),
               log_int("status", answer->status),

@@ -1,6 +1,7 @@
 /* Events (events.k8s.io/v1): what happened to an object, for "kubectl describe". The same thing
  * told again is a series of one Event; how many there are in a time is bounded, and what is over
- * the bound is dropped: nothing depends on them. Written while its owner says that we lead. */
+ * the bound is dropped: nothing depends on them. Each replica writes what it saw itself, whether it
+ * leads or not: its data planes are nobody else's. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
@@ -13,8 +14,6 @@ struct recorder_options {
     struct loop *loop;
     struct client *client;
     struct text controller, instance; /* who reports */
-    bool (*may_write)(void *owner);
-    void *owner;
 };
 
 struct recorder_event {

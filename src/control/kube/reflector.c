@@ -9,7 +9,6 @@
 #include "base/limits.h"
 #include "base/memory.h"
 
-#define RETRY_MIN_MS    200
 #define MISSING_CONFIRM 3 /* a kind that was there is gone when it is missing so often in a row */
 
 struct reflector {
@@ -24,7 +23,8 @@ struct reflector {
     struct timer silence; /* of a watch */
     uint64_t relist_ms, watch_began_ms;
     uint32_t attempt, missing;
-    bool is_listing; /* on_list was told */
+    uint32_t expiries; /* in a row, without a word of a watch between them */
+    bool is_listing;   /* on_list was told */
     bool listed;
     char why[160];
     struct reflector_counters counters;
@@ -90,10 +90,7 @@ static void forget(struct reflector *reflector)
 
 static void fail(struct reflector *reflector, const struct client_answer *answer)
 {
-    uint64_t pause = (uint64_t)RETRY_MIN_MS << MIN(reflector->attempt, 8u);
-    pause = jitter(reflector, MIN(pause, (uint64_t)LIMIT_KUBE_RETRY_MAX_MS));
-    pause = MAX(pause, (uint64_t)answer->retry_after_s * 1000);
-    reflector->attempt++;
+    uint64_t pause = client_backoff_ms(reflector->options.loop, reflector->attempt++, answer);
     reflector->counters.failures++;
     if (answer->status == 0)
         (void)snprintf(reflector->why, sizeof(reflector->why), "%s", answer->why);
@@ -101,6 +98,16 @@ static void fail(struct reflector *reflector, const struct client_answer *answer
         (void)snprintf(reflector->why, sizeof(reflector->why), "the API server answered %d",
                        answer->status);
     again_after(reflector, pause);
+}
+
+/* A list is due; a server that never can go on from it is not asked for lists without a pause. */
+static void expire(struct reflector *reflector)
+{
+    static const struct client_answer EXPIRED = {0};
+    reflector->counters.expired++;
+    forget(reflector);
+    again_after(reflector,
+                client_backoff_ms(reflector->options.loop, reflector->expiries++, &EXPIRED));
 }
 
 /* Not installed, or not in this version: the next version, or empty until it appears. */
@@ -245,9 +252,7 @@ static void on_page(void *owner, const struct client_answer *answer)
         return;
     }
     if (answer->status == 410 && reflector->page != NULL) { /* the pages' revision is gone */
-        reflector->counters.expired++;
-        forget(reflector);
-        again_after(reflector, jitter(reflector, RETRY_MIN_MS));
+        expire(reflector);
         return;
     }
     struct arena arena;
@@ -321,9 +326,7 @@ static void on_error_event(struct reflector *reflector, const struct value *stat
         fail(reflector, &answer);
         return;
     }
-    reflector->counters.expired++;
-    forget(reflector);
-    again_after(reflector, jitter(reflector, RETRY_MIN_MS));
+    expire(reflector);
 }
 
 static void take_event(struct reflector *reflector, struct text type, const struct value *object)
@@ -367,7 +370,7 @@ static void on_line(void *owner, struct text line)
     } else if (text_is(type, "ERROR")) {
         on_error_event(reflector, object);
     } else {
-        reflector->attempt = 0;
+        reflector->attempt = reflector->expiries = 0;
         take_event(reflector, type, object);
     }
     arena_fini(&arena);
@@ -380,12 +383,10 @@ static void on_watch_done(void *owner, const struct client_answer *answer)
     reflector->call = NULL;
     loop_disarm(reflector->options.loop, &reflector->silence);
     if (answer->status == 410) {
-        reflector->counters.expired++;
-        forget(reflector);
-        again_after(reflector, jitter(reflector, RETRY_MIN_MS));
+        expire(reflector);
     } else if (answer->status == 404) {
         forget(reflector);
-        again_after(reflector, jitter(reflector, RETRY_MIN_MS));
+        again_after(reflector, jitter(reflector, LIMIT_KUBE_RETRY_MIN_MS));
     } else if (answer->status == 200 && now - reflector->watch_began_ms > 1000) {
         again_after(reflector, jitter(reflector, 20)); /* its time was over */
     } else {
@@ -399,7 +400,7 @@ static void on_silence(void *owner)
     client_cancel(reflector->call);
     reflector->call = NULL;
     reflector->counters.failures++;
-    again_after(reflector, 1);
+    again_after(reflector, jitter(reflector, LIMIT_KUBE_RETRY_MIN_MS));
 }
 
 static void watch(struct reflector *reflector)
@@ -411,8 +412,9 @@ static void watch(struct reflector *reflector)
     arena_init(&arena, 0);
     uint64_t seconds = LIMIT_KUBE_WATCH_S + random_below(loop_random(loop), LIMIT_KUBE_WATCH_S);
     builder_add(&path, base_path(reflector, &arena));
-    builder_printf(&path, "?watch=1&allowWatchBookmarks=true&resourceVersion=%s&timeoutSeconds=%d",
-                   reflector->resource_version, (int)seconds);
+    builder_printf(&path, "?watch=1&allowWatchBookmarks=true&timeoutSeconds=%d&resourceVersion=",
+                   (int)seconds);
+    add_escaped(&path, reflector->resource_version);
     add_selector(reflector, &path);
     reflector->counters.watches++;
     reflector->watch_began_ms = loop_now_ms(loop);

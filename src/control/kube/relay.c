@@ -30,7 +30,7 @@ struct runner {
 };
 
 struct peer {
-    char *name, *identity; /* own */
+    char *name, *identity, *version; /* own */
     struct arena arena;
     struct statement statement; /* in the arena */
     uint64_t heard_ms;
@@ -51,6 +51,7 @@ struct relay {
     struct timer due;
     uint64_t due_ms, wrote_ms;
     struct client_call *call;
+    uint32_t failures;
     bool is_again;
 };
 
@@ -220,9 +221,10 @@ static void on_stated(void *owner, const struct client_answer *answer)
             log_error("what data planes say cannot be told to the other replicas",
                       log_int("status", answer->status),
                       log_text("answer", text_slice(answer->body, 0, 500)));
-        due_in(relay, MAX(1000u, answer->retry_after_s * 1000));
+        due_in(relay, client_backoff_ms(relay->options.loop, ++relay->failures, answer));
         return;
     }
+    relay->failures = 0;
     due_in(relay, relay->is_again
                       ? LIMIT_KUBE_WRITE_MS
                       : LIMIT_RELAY_MS / 2 +
@@ -283,6 +285,7 @@ static void free_peer(struct peer *peer)
     arena_fini(&peer->arena);
     free(peer->name);
     free(peer->identity);
+    free(peer->version);
     free(peer);
 }
 
@@ -310,11 +313,16 @@ static void on_object(void *owner, const struct value *object, uint64_t version)
     struct peer *peer = peer_get(relay, name);
     if (peer == NULL)
         return;
+    struct text said = value_string(value_get(metadata, "resourceVersion"));
+    peer->is_listed = true;
+    if (peer->version != NULL && text_is(said, peer->version))
+        return; /* another list tells nothing new: who is silent must be seen to be */
     free(peer->identity);
+    free(peer->version);
+    peer->version = memory_string(said);
     peer->identity =
         memory_string(value_string(value_get(value_get(object, "spec"), "holderIdentity")));
     peer->heard_ms = loop_now_ms(relay->options.loop);
-    peer->is_listed = true;
     arena_reset(&peer->arena);
     if (statement_read(arena_text(&peer->arena, note), &peer->arena, &peer->statement))
         relay->options.events->on_statement(relay->options.owner, &peer->statement);

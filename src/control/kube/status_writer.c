@@ -29,7 +29,7 @@ struct entry {
     uint32_t streak;      /* writes since that changed: somebody may be fighting */
     uint32_t steady;      /* writes with nothing but their pauses between: it keeps changing */
     uint32_t failures;
-    struct entry *next; /* in the queue */
+    struct entry *next, **at; /* in the queue */
     bool is_queued, is_again;
     bool is_set_back;   /* `version` bounds nothing */
     struct timer pause; /* armed: queued when it is due */
@@ -77,6 +77,7 @@ static void enqueue(struct entry *entry)
         return;
     entry->is_queued = true;
     entry->next = NULL;
+    entry->at = writer->last;
     *writer->last = entry;
     writer->last = &entry->next;
     writer->waiting++;
@@ -86,16 +87,15 @@ static void enqueue(struct entry *entry)
 static void unqueue(struct entry *entry)
 {
     struct status_writer *writer = entry->writer;
-    for (struct entry **at = &writer->first; entry->is_queued && *at != NULL; at = &(*at)->next) {
-        if (*at != entry)
-            continue;
-        *at = entry->next;
-        if (writer->last == &entry->next)
-            writer->last = at;
-        writer->waiting--;
-        entry->is_queued = false;
+    if (!entry->is_queued)
         return;
-    }
+    *entry->at = entry->next;
+    if (entry->next != NULL)
+        entry->next->at = entry->at;
+    else
+        writer->last = entry->at;
+    writer->waiting--;
+    entry->is_queued = false;
 }
 
 static void on_pause_over(void *owner)
@@ -350,18 +350,25 @@ static void on_read_again(void *owner, const struct client_answer *answer)
 {
     struct entry *entry = owner;
     struct status_writer *writer = entry->writer;
+    bool is_again = entry->is_again;
     struct arena arena;
     arena_init(&arena, 16384);
     entry->call = NULL;
+    entry->is_again = false;
     writer->in_flight--;
     if (answer->status == 200) {
         const struct value *object = parse(&arena, answer->body);
         entry->is_set_back = true; /* no cache said this: if it is older, then etcd was restored */
         if (object != NULL)
             remember(entry, object);
-        enqueue(entry);
+        if (entry->failures > 1) /* what is read is what was refused: whoever serves it lags */
+            pause_for(entry, client_backoff_ms(writer->options.loop, entry->failures, answer));
+        else
+            enqueue(entry);
     } else if (answer->status != 404) {
-        pause_for(entry, LIMIT_KUBE_WRITE_MS << MIN(++entry->failures, 7u));
+        pause_for(entry, client_backoff_ms(writer->options.loop, ++entry->failures, answer));
+    } else if (is_again) {
+        enqueue(entry);
     }
     loop_defer(writer->options.loop, &writer->pump);
     arena_fini(&arena);
@@ -387,16 +394,14 @@ static void read_again(struct entry *entry)
 static void on_refused(struct entry *entry, const struct client_answer *answer)
 {
     struct status_writer *writer = entry->writer;
-    uint64_t pause = (uint64_t)LIMIT_KUBE_WRITE_MS << MIN(++entry->failures, 7u);
     writer->counters.failures++;
-    pause = MAX(pause, (uint64_t)answer->retry_after_s * 1000);
     /* An answer that a retry will not change is worth a word. */
     if (answer->status >= 400 && answer->status < 500 && answer->status != 429)
         log_error("a status cannot be written", log_str("kind", kind_name(entry->object.kind)),
                   log_text("namespace", entry->object.namespace),
                   log_text("name", entry->object.name), log_int("status", answer->status),
                   log_text("answer", text_slice(answer->body, 0, 500)));
-    pause_for(entry, pause);
+    pause_for(entry, client_backoff_ms(writer->options.loop, ++entry->failures, answer));
 }
 
 static void on_written(void *owner, const struct client_answer *answer)
@@ -425,6 +430,7 @@ static void on_written(void *owner, const struct client_answer *answer)
         pause_for(entry,
                   pause_after_write(entry)); /* then compared once more, mostly for nothing */
     } else if (answer->status == 409) {
+        entry->failures++;
         read_again(entry);
     } else if (answer->status != 404) { /* else it is gone, as the mirror will tell */
         on_refused(entry, answer);

@@ -55,12 +55,7 @@ static const struct value *find(const struct value *object, const char *const pa
 
 static bool is_same(const struct value *a, const struct value *b)
 {
-    struct builder one CLEANUP(builder_fini) = {0}, other CLEANUP(builder_fini) = {0};
-    if (a != NULL)
-        canonical_add(&one, a);
-    if (b != NULL)
-        canonical_add(&other, b);
-    return text_equal(builder_text(&one), builder_text(&other));
+    return a == NULL || b == NULL ? a == b : canonical_equal(a, b);
 }
 
 static void complain(struct tailoring *tailoring, enum kind_overlay part, struct text what)

@@ -9,8 +9,6 @@
 #include "base/value.h"
 #include "control/kube/reflector.h"
 
-#define RETRY_MIN_MS 200
-
 struct fetch {
     struct vault *vault;
     struct fetch *next;
@@ -59,17 +57,20 @@ bool vault_is_named(const struct vault *vault, struct store_key secret)
     return named;
 }
 
-static void tell(struct vault *vault, struct text body)
+/* False: it is to be asked for again. */
+static bool tell(struct vault *vault, struct text body)
 {
+    bool is_taken = false;
     struct arena arena;
     struct faults faults;
     struct value *secret = NULL;
     arena_init(&arena, 0);
     faults_init(&faults, &arena);
     if (value_parse_json(body, TEXT_NONE, &arena, &secret, &faults))
-        vault->options.on_secret(vault->options.owner, secret);
+        is_taken = vault->options.on_secret(vault->options.owner, secret);
     faults_fini(&faults);
     arena_fini(&arena);
+    return is_taken;
 }
 
 static void on_fetched(void *owner, const struct client_answer *answer)
@@ -77,16 +78,13 @@ static void on_fetched(void *owner, const struct client_answer *answer)
     struct fetch *fetch = owner;
     struct vault *vault = fetch->vault;
     bool is_wanted = vault_is_named(vault, key_of(fetch));
+    bool is_over = !is_wanted || answer->status == 404;
     fetch->call = NULL;
-    if (is_wanted && answer->status != 200 && answer->status != 404) {
-        uint64_t pause = (uint64_t)RETRY_MIN_MS << MIN(fetch->failures++, 7u);
+    if (is_over || (answer->status == 200 && tell(vault, answer->body)))
+        drop(find(vault, key_of(fetch)));
+    else
         loop_arm(vault->options.loop, &fetch->retry,
-                 MAX(pause, (uint64_t)answer->retry_after_s * 1000));
-        return;
-    }
-    drop(find(vault, key_of(fetch)));
-    if (is_wanted && answer->status == 200)
-        tell(vault, answer->body);
+                 client_backoff_ms(vault->options.loop, fetch->failures++, answer));
 }
 
 static void start(void *owner)

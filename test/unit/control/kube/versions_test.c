@@ -48,7 +48,7 @@ static struct world *begin(void)
     world->loop = loop_new(NULL);
     world->store = store_new();
     arena_init(&world->config.arena, 0);
-    world->client = client_new(world->loop, &world->config, &why);
+    world->client = client_new(world->loop, &world->config, 3000, &why);
     assert_non_null(world->client);
     world->mirror = mirror_new(&(struct mirror_options){.loop = world->loop,
                                                         .client = world->client,
