@@ -327,7 +327,8 @@ enum err h1_head_request(struct h1_parser *parser, const char *bytes, struct are
     ret_head->version = parser->version;
     ret_head->method_name = text_from(bytes + parser->start, parser->method_len);
     ret_head->method = message_method(ret_head->method_name);
-    if (ret_head->method == METHOD_CONNECT || ret_head->method == METHOD_TRACE)
+    if (ret_head->method == METHOD_CONNECT || ret_head->method == METHOD_TRACE ||
+        text_is(ret_head->method_name, "PRI")) /* RFC 9113 11.6: no request; some parsers know it */
         return refuse(parser, 405, "method_not_allowed");
     struct text target = text_from(bytes + parser->target_at, parser->target_len);
     if (!url_parse_target(arena, target, options->merge_slashes, ret_head, &why))

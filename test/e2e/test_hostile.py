@@ -12,6 +12,8 @@ from harness import (ROOT, free_port, gateway_of, listener, metadata, route, rul
 
 PROBE = ROOT / "test/hostile/probe.py"
 MUTATE = ROOT / "test/hostile/mutate.py"
+H2_MUTATE = ROOT / "test/hostile/h2_mutate.py"
+H2_BYTES = 256 * 132  # every byte at every place of h2_mutate.py
 REQUESTS = 110
 ANSWERS = 40
 CUT_ROWS = ("H01,H05,H13,H22,H26,H29,H34,H39,H44,H48,H52,H57,H61,H66,H70,H75,H80,H83,H95,H102"
@@ -98,28 +100,102 @@ def test_single_byte_changes_are_refused_or_read_alike_by_a_second_parser(target
     all_pass(probe(port, behind, "--rows", "H26", "--mutate", "64" if sanitizer() else "16"), 5)
 
 
-def mutations(gateway, port, backend_port, count, *arguments):
-    done = subprocess.run(
-        [sys.executable, MUTATE, "--port", str(port), "--backend-port", str(backend_port),
-         "--access-log", gateway.access_log, "--count", str(count), *arguments],
-        capture_output=True, text=True, timeout=4000, check=False)
-    counts = re.search(r"(\d+) passed, (\d+) failed", done.stdout)
-    assert counts and done.returncode == 0 and int(counts[1]) >= count, done.stdout + done.stderr
+SHARDS = 4  # side by side, each with a listener and a backend of its own
+
+
+@pytest.fixture
+def shards(start_gateway):
+    """(gateway, [(port, TLS port, backend port)]); `appProtocol` of the backends may be set."""
+    def start(protocol=None):
+        ports = [(free_port(), free_port(), free_port()) for _ in range(SHARDS)]
+        listeners, documents = [], [Authority().secret("c", "a.example")]
+        for i, (port, tls_port, behind) in enumerate(ports):
+            listeners += [listener(f"http{i}", port), listener(
+                f"https{i}", tls_port, "HTTPS", tls={"certificateRefs": [{"name": "c"}]})]
+            each, to = route(f"all{i}", rule(f"app{i}")), service(f"app{i}", behind)
+            each["spec"]["parentRefs"] = [{"name": "web", "sectionName": f"{name}{i}"}
+                                          for name in ("http", "https")]
+            if protocol:
+                to["spec"]["ports"][0]["appProtocol"] = protocol
+            documents += [each, to]
+        return start_gateway(gateway_of(*listeners), *documents), ports
+    return start
+
+
+def run_shards(program, ports, count, *arguments):
+    """`count` in all; shard i takes every SHARDS-th number, or a seed of its own."""
+    share = -(-count // len(ports))
+    running = [subprocess.Popen(
+        [sys.executable, program, "--port", str(port), "--backend-port", str(behind), "--count",
+         str(share), *(word.format(shard=i) for word in arguments)], stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True) for i, (port, behind) in enumerate(ports)]
+    try:
+        for process in running:
+            output = process.communicate(timeout=4000)[0]
+            counts = re.search(r"(\d+) passed, (\d+) failed", output)
+            assert counts and process.returncode == 0 and int(counts[1]) >= share, output
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+
+
+def mutations(shards, count, seed, *arguments, tls=False):
+    gateway, ports = shards()
+    run_shards(MUTATE, [(each[int(tls)], each[2]) for each in ports], count, "--access-log",
+               str(gateway.access_log), "--seed", f"{seed}{{shard}}", *arguments)
 
 
 @pytest.mark.quick
-def test_mutated_requests_are_read_alike_by_two_independent_parsers(target):
+def test_mutated_requests_are_read_alike_by_two_independent_parsers(shards):
     """T01: llhttp and h11 at the backend and on the client's bytes, and our own access log."""
-    gateway, port, _, behind, _ = target
-    mutations(gateway, port, behind, 1000 if sanitizer() else 10000)
+    mutations(shards, 1000 if sanitizer() else 10000, 1)
 
 
-def test_mutated_requests_over_tls_are_read_alike(target):
-    gateway, _, tls_port, behind, _ = target
-    mutations(gateway, tls_port, behind, 100 if sanitizer() else 500, "--tls", "--seed", "3")
+def test_mutated_requests_over_tls_are_read_alike(shards):
+    mutations(shards, 100 if sanitizer() else 500, 3, "--tls", tls=True)
+
+
+def test_requests_composed_of_odd_parts_are_read_alike(shards):
+    """The same for every part that RFC 9112 names, in spellings on which parsers disagree."""
+    mutations(shards, 400 if sanitizer() else 4000, 5, "--composed")
+
+
+def h2_mutations(shards, backend, count, *arguments):
+    _, ports = shards("kubernetes.io/h2c" if backend == "h2" else None)
+    run_shards(H2_MUTATE, [(each[0], each[2]) for each in ports], count, "--backend", backend,
+               "--first", "{shard}", *arguments)
+
+
+@pytest.mark.parametrize("backend", ["h1", "h2"])
+def test_mutated_header_lists_are_read_alike(shards, backend):
+    """T02: hyper-h2 on the client's frames, and at the backend, or llhttp and h11 there."""
+    h2_mutations(shards, backend, 200 if sanitizer() else 1000, "--step", str(SHARDS))
+
+
+@pytest.mark.parametrize("backend", ["h1", "h2"])
+def test_a_byte_anywhere_in_a_header_list_is_read_alike(shards, backend):
+    step = 335 if sanitizer() else 67  # all bytes and all places have their turn
+    h2_mutations(shards, backend, H2_BYTES // step, "--bytes", "--step", str(step))
 
 
 @pytest.mark.soak
-def test_a_hundred_thousand_mutations_are_read_alike(target):
-    gateway, port, _, behind, _ = target
-    mutations(gateway, port, behind, 100000, "--seed", "4")
+def test_a_hundred_thousand_mutations_are_read_alike(shards):
+    mutations(shards, 100000, 4)
+
+
+@pytest.mark.soak
+def test_a_hundred_thousand_composed_requests_are_read_alike(shards):
+    mutations(shards, 100000, 6, "--composed")
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("backend", ["h1", "h2"])
+def test_every_byte_everywhere_in_a_header_list_is_read_alike(shards, backend):
+    h2_mutations(shards, backend, H2_BYTES, "--bytes", "--step", str(SHARDS))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("backend", ["h1", "h2"])
+def test_ten_thousand_mutated_header_lists_are_read_alike(shards, backend):
+    h2_mutations(shards, backend, 10000, "--step", str(SHARDS), "--seed", "7")

@@ -455,7 +455,8 @@ static void on_request_timeout(void *owner)
 static bool is_named_method(const struct exchange *x)
 {
     enum method method = x->request->method;
-    if (method != METHOD_TRACE && method != METHOD_CONNECT)
+    if (method != METHOD_TRACE && method != METHOD_CONNECT &&
+        !text_is(x->request->method_name, "PRI"))
         return true;
     return x->hit.route != NULL && x->hit.match->method.len > 0;
 }
