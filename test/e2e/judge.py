@@ -46,7 +46,7 @@ class Judge:
         report = {}
         try:
             yield report
-            report.update(json.loads(process.communicate(timeout=1200)[0]))
+            report.update(json.loads(process.communicate(timeout=2400)[0]))
             report["doubled"] = self.doubled()
         finally:
             process.kill()

@@ -15,6 +15,7 @@
 
 #define CONNECT_MS 10000
 #define LINES_MAX  4096 /* connections of one kind: beyond, requests wait for one */
+#define COMING_MAX 64   /* connections for one request each that are being opened */
 
 enum kind { KIND_H1, KIND_H2, KIND_NEW, KIND_GRPC, KINDS };
 
@@ -44,7 +45,8 @@ struct load {
     struct line *lines[KINDS];
     uint32_t line_count[KINDS];
     struct ask *waiting[KINDS], **waiting_end[KINDS]; /* for a connection */
-    uint32_t next;                                    /* number */
+    uint32_t waiting_count[KINDS];
+    uint32_t next; /* number */
     uint64_t under_way, started_ms;
     bool is_closing;
     struct timer ticker;
@@ -117,6 +119,7 @@ static void answer(struct load *load, struct ask *ask)
 static void wait_for_line(struct load *load, struct ask *ask)
 {
     ask->next = NULL;
+    load->waiting_count[ask->kind]++;
     *load->waiting_end[ask->kind] = ask;
     load->waiting_end[ask->kind] = &ask->next;
 }
@@ -302,7 +305,8 @@ static struct line *pick_line(struct load *load, enum kind kind)
         if ((*at)->connection == NULL && (*at)->busy == 0)
             closed = *at;
     }
-    if (coming > 0 || load->is_closing)
+    uint32_t at_once = kind == KIND_NEW ? MIN(load->waiting_count[kind], COMING_MAX) : 1;
+    if (coming >= at_once || load->is_closing)
         return NULL;
     if (closed == NULL && load->line_count[kind] < LINES_MAX) {
         closed = *at = line_new(load, kind);
@@ -320,6 +324,7 @@ static void dispatch(struct load *load, enum kind kind)
         if (line == NULL)
             return;
         load->waiting[kind] = ask->next;
+        load->waiting_count[kind]--;
         if (ask->next == NULL)
             load->waiting_end[kind] = &load->waiting[kind];
         send_on(line, ask);
