@@ -371,11 +371,11 @@ void compile_route(struct change *change, struct part *part, struct text bytes)
     if (!part_will_be(part_find(change->compile, RESOURCE_LISTENER, route->listener)))
         refuse(&work, "UnknownListener", TEXT("listener"), "there is no Listener \"%s\"",
                message->listener);
+    take_backends(&work, message); /* near the front: each request reads them */
     take_hostnames(&work, message);
     take_matches(&work, message);
     struct compile_filter_list list = {message->filters, message->n_filters, "filters"};
     route->filters = compile_filters(change, part, &route->arena, &list);
-    take_backends(&work, message);
     take_retry(&work, message->retry);
     route->session = compile_session(change, part, message->session, &route->arena);
     route->request_timeout_ms = message->request_timeout_ms;

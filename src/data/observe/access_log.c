@@ -258,24 +258,47 @@ static void put_peers(struct line *line, const struct access_log_entry *entry)
     line_value(line, entry->server_name);
 }
 
-static void put_route(struct line *line, const struct access_log *log, const struct exchange *x)
+/* A name that the label holds: `there` in the line, if nothing had to be escaped in it. */
+static const char *put_name(struct line *line, struct text name, const char *there)
 {
-    const struct route *route = x->hit.route;
-    if (route == NULL) {
+    if (UNLIKELY(there == NULL || name.len == 0)) {
+        line_value(line, name);
+        return there == NULL ? NULL : there + name.len + 1;
+    }
+    *line->at++ = '"';
+    line_again(line, text_from(there, name.len));
+    *line->at++ = '"';
+    return there + name.len + 1;
+}
+
+/* The label is "<kind>/<namespace>/<name>/<rule>": what needs no escape in it needs none alone. */
+static void put_route(struct line *line, const struct route *route)
+{
+    if (UNLIKELY(route == NULL)) {
         line_literal(line, ",\"route_name\":null,\"route_kind\":null,\"route_namespace\":null,"
                            "\"route\":null,\"rule\":null");
-    } else {
-        line_literal(line, ",\"route_name\":");
-        line_value(line, route->label);
-        line_literal(line, ",\"route_kind\":");
-        line_value(line, route->kind);
-        line_literal(line, ",\"route_namespace\":");
-        line_value(line, route->namespace);
-        line_literal(line, ",\"route\":");
-        line_value(line, route->name);
-        line_literal(line, ",\"rule\":");
-        line_u64(line, route->rule);
+        return;
     }
+    line_literal(line, ",\"route_name\":");
+    const char *label = line->at + 1;
+    line_value(line, route->label);
+    size_t names = route->kind.len + route->namespace.len + route->name.len;
+    bool is_same = route->label.len <= LINE_VALUE_MAX / 2 &&   /* too short to be cut */
+                   line->at == label + route->label.len + 1 && /* an escape is longer */
+                   names + 3 < route->label.len;
+    const char *there = is_same ? label : NULL;
+    line_literal(line, ",\"route_kind\":");
+    there = put_name(line, route->kind, there);
+    line_literal(line, ",\"route_namespace\":");
+    there = put_name(line, route->namespace, there);
+    line_literal(line, ",\"route\":");
+    put_name(line, route->name, there);
+    line_literal(line, ",\"rule\":");
+    line_u64(line, route->rule);
+}
+
+static void put_places(struct line *line, const struct access_log *log, const struct exchange *x)
+{
     line_literal(line, ",\"gateway\":");
     line_value(line, x->listener == NULL ? TEXT_NONE : x->listener->gateway);
     line_literal(line, ",\"listener\":");
@@ -291,30 +314,30 @@ static void put_route(struct line *line, const struct access_log *log, const str
     line_value(line, log->node);
 }
 
-static void put_kept_route(struct line *line, struct access_log *log, const struct exchange *x)
+static void put_kept_places(struct line *line, struct access_log *log, const struct exchange *x)
 {
-    const struct route *route = x->hit.route;
     uint64_t snapshot = x->lease == NULL ? 0 : x->lease->snapshot->number;
-    if (route == NULL || snapshot == 0) {
-        put_route(line, log, x);
+    uint32_t slot = x->backend == NULL ? BACKEND_NONE : x->backend->slot;
+    if (slot == BACKEND_NONE || snapshot == 0) {
+        put_places(line, log, x);
         return;
     }
     if (UNLIKELY(log->parts == NULL))
         log->parts = memory_alloc(ACCESS_LOG_PARTS * sizeof(*log->parts));
-    struct access_log_part *part = &log->parts[route->slot % ACCESS_LOG_PARTS];
-    if (LIKELY(part->snapshot == snapshot && part->route == route && part->backend == x->backend)) {
+    struct access_log_part *part = &log->parts[slot % ACCESS_LOG_PARTS];
+    if (LIKELY(part->snapshot == snapshot && part->listener == x->listener && part->slot == slot)) {
         line_raw(line, text_from(part->data, part->len));
         return;
     }
     char *begin = line->at;
-    put_route(line, log, x);
+    put_places(line, log, x);
     size_t len = (size_t)(line->at - begin);
     if (len > ACCESS_LOG_PART)
         return;
     part->snapshot = snapshot;
-    part->route = route;
-    part->backend = x->backend;
-    part->len = len;
+    part->listener = x->listener;
+    part->slot = slot;
+    part->len = (uint32_t)len;
     memcpy(part->data, begin, len);
 }
 
@@ -359,7 +382,8 @@ static void put_json(struct access_log *log, struct line *line,
     put_time(log, line, wall_ns);
     put_request(line, entry);
     put_peers(line, entry);
-    put_kept_route(line, log, entry->x);
+    put_route(line, entry->x->hit.route);
+    put_kept_places(line, log, entry->x);
     put_ours(line, entry);
 }
 

@@ -5,15 +5,15 @@
 
 #include "data/observe/metrics.h"
 
-#define ACCESS_LOG_PARTS 64 /* pieces of lines kept, by route slot */
+#define ACCESS_LOG_PARTS 64 /* pieces of lines kept, by backend slot */
 #define ACCESS_LOG_PART  960
 
-/* What is equal in every line of one route and backend in one snapshot, escaped once. */
+/* What is equal in every line of one listener and backend in one snapshot, escaped once. */
 struct access_log_part {
     uint64_t snapshot; /* its number: a pointer means one thing only within a snapshot */
-    const struct route *route;
-    const struct weighted_backend *backend;
-    size_t len;
+    const struct listener_config *listener;
+    uint32_t slot; /* of the backend */
+    uint32_t len;
     char data[ACCESS_LOG_PART];
 };
 

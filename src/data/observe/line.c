@@ -13,7 +13,7 @@ static const char DIGITS[] = "00010203040506070809101112131415161718192021222324
                              "99";
 static const char HEX[] = "0123456789abcdef";
 
-void line_u64(struct line *line, uint64_t value)
+void line_digits(struct line *line, uint64_t value)
 {
     char digits[20];
     int at = 20;

@@ -17,9 +17,23 @@ static inline void line_raw(struct line *line, struct text text)
     memcpy(line->at, text.data, text.len);
     line->at += text.len;
 }
+/* For what stands in this line already: up to fifteen bytes behind it are read and written too. */
+static inline void line_again(struct line *line, struct text text)
+{
+    for (size_t at = 0; at < text.len; at += 16)
+        memcpy(line->at + at, text.data + at, 16); /* what is too much is written over */
+    line->at += text.len;
+}
 #define line_literal(line, literal) line_raw(line, TEXT(literal))
 
-void line_u64(struct line *line, uint64_t value);
+void line_digits(struct line *line, uint64_t value);
+static inline void line_u64(struct line *line, uint64_t value)
+{
+    if (LIKELY(value < 10)) /* as most are */
+        *line->at++ = (char)('0' + value);
+    else
+        line_digits(line, value);
+}
 /* Nanoseconds as milliseconds with three decimals. */
 void line_ms(struct line *line, uint64_t ns);
 /* Between quotes already: escapes what JSON or a terminal would misread; cut at `max` bytes. */

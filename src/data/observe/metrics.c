@@ -141,7 +141,7 @@ static struct metrics_route *entry_new(struct metrics *metrics,
 {
     if (metrics->entries >= LIMIT_METRIC_ROUTES)
         return &metrics->overflow;
-    struct metrics_route *entry = memory_new(struct metrics_route);
+    struct metrics_route *entry = memory_aligned(METRICS_LINE, sizeof(struct metrics_route));
     metrics->entries++;
     entry->gateway = copy(listener->gateway);
     entry->listener = copy(metrics_listener_label(listener));
@@ -178,6 +178,17 @@ static void forget_route(struct metrics *metrics, uint32_t slot)
         to_limbo(metrics, entry);
 }
 
+/* What was found out about the entry and its backends is of this object in this snapshot. */
+static void entry_is(const struct metrics *metrics, struct metrics_route *entry,
+                     const void *identity)
+{
+    entry->identity = identity;
+    entry->snapshot_number = metrics->snapshot_number;
+    struct metrics_backend *backend = atomic_load_explicit(&entry->backends, memory_order_relaxed);
+    for (; backend != NULL; backend = atomic_load_explicit(&backend->next, memory_order_relaxed))
+        backend->identity = NULL;
+}
+
 void metrics_adopted(struct metrics *metrics, const struct snapshot *snapshot)
 {
     limbo_free(metrics->limbo_old);
@@ -186,20 +197,22 @@ void metrics_adopted(struct metrics *metrics, const struct snapshot *snapshot)
     metrics->snapshot_number = (uint32_t)snapshot->number;
     for (size_t i = 0; i < snapshot->gone_count; i++)
         forget_route(metrics, snapshot->gone_routes[i]);
+    entry_is(metrics, &metrics->overflow, NULL);
+    entry_is(metrics, &metrics->gone, NULL);
     metrics_add(&metrics->snapshots, 1);
 }
 
-/* Finds or makes the entry; one that belonged to another resource goes to limbo. `is_old`: for a
- * request of an earlier snapshot, whose route may be gone; its slot has no new owner before the
- * last of them ended. */
-static struct metrics_route *entry_of(struct metrics *metrics, struct metrics_route *_Atomic *place,
-                                      const struct listener_config *listener,
-                                      const struct route *route, bool is_old)
+/* Finds or makes the entry; one that belonged to another resource goes to limbo. `route`: NULL for
+ * the listener's own. `is_old`: for a request of an earlier snapshot, whose route may be gone; its
+ * slot has no new owner before the last of them ended. */
+static struct metrics_route *entry_make(struct metrics *metrics,
+                                        const struct listener_config *listener,
+                                        const struct route *route, bool is_old)
 {
-    const void *identity = route == NULL ? (const void *)listener : route;
+    struct metrics_route *_Atomic *place = route == NULL
+                                               ? place_of(metrics->listeners, listener->slot)
+                                               : place_of(metrics->routes, route->slot);
     struct metrics_route *entry = atomic_load_explicit(place, memory_order_relaxed);
-    if (LIKELY(entry != NULL) && (entry->identity == identity || entry == &metrics->overflow))
-        return entry;
     if (UNLIKELY(entry == &metrics->gone)) {
         if (is_old)
             return entry;
@@ -215,24 +228,51 @@ static struct metrics_route *entry_of(struct metrics *metrics, struct metrics_ro
         atomic_store_explicit(place, entry, memory_order_release);
     }
     if (entry != &metrics->overflow)
-        entry->identity = identity;
+        entry_is(metrics, entry, route == NULL ? (const void *)listener : route);
     return entry;
 }
 
-static struct metrics_route *listener_entry(struct metrics *metrics,
-                                            const struct listener_config *listener)
+/* What stands at a slot; NULL: nothing yet. */
+static inline struct metrics_route *entry_at(struct metrics_chunk *_Atomic *chunks, uint32_t slot)
 {
-    return entry_of(metrics, place_of(metrics->listeners, listener->slot), listener, NULL, false);
+    CHECK(slot < METRICS_CHUNK * METRICS_CHUNKS);
+    struct metrics_chunk *chunk =
+        atomic_load_explicit(&chunks[slot / METRICS_CHUNK], memory_order_relaxed);
+    return UNLIKELY(chunk == NULL)
+               ? NULL
+               : atomic_load_explicit(&chunk->items[slot % METRICS_CHUNK], memory_order_relaxed);
 }
 
-static struct metrics_route *exchange_entry(struct metrics *metrics, const struct exchange *x)
+static inline bool entry_fits(const struct metrics *metrics, const struct metrics_route *entry,
+                              const void *identity)
 {
-    if (x->listener == NULL)
+    if (UNLIKELY(entry == NULL))
+        return false;
+    return LIKELY(entry->identity == identity &&
+                  entry->snapshot_number == metrics->snapshot_number) ||
+           entry == &metrics->overflow;
+}
+
+static inline struct metrics_route *listener_entry(struct metrics *metrics,
+                                                   const struct listener_config *listener)
+{
+    struct metrics_route *entry = entry_at(metrics->listeners, listener->slot);
+    return entry_fits(metrics, entry, listener) ? entry
+                                                : entry_make(metrics, listener, NULL, false);
+}
+
+static inline struct metrics_route *exchange_entry(struct metrics *metrics,
+                                                   const struct exchange *x)
+{
+    if (UNLIKELY(x->listener == NULL))
         return &metrics->overflow;
-    if (x->hit.route == NULL)
+    if (UNLIKELY(x->hit.route == NULL))
         return listener_entry(metrics, x->listener);
-    return entry_of(metrics, place_of(metrics->routes, x->hit.route->slot), x->listener,
-                    x->hit.route, x->snapshot_number != metrics->snapshot_number);
+    struct metrics_route *entry = entry_at(metrics->routes, x->hit.route->slot);
+    return entry_fits(metrics, entry, x->hit.route)
+               ? entry
+               : entry_make(metrics, x->listener, x->hit.route,
+                            x->snapshot_number != metrics->snapshot_number);
 }
 
 static struct metrics_duration *duration_of(struct metrics_duration *_Atomic *place)
@@ -240,7 +280,7 @@ static struct metrics_duration *duration_of(struct metrics_duration *_Atomic *pl
     struct metrics_duration *duration = atomic_load_explicit(place, memory_order_relaxed);
     if (LIKELY(duration != NULL))
         return duration;
-    duration = memory_new(struct metrics_duration);
+    duration = memory_aligned(METRICS_LINE, sizeof(struct metrics_duration));
     atomic_store_explicit(place, duration, memory_order_release);
     return duration;
 }
@@ -249,12 +289,20 @@ static struct metrics_backend *backend_of(struct metrics_route *route,
                                           const struct weighted_backend *from)
 {
     struct metrics_backend *backend = atomic_load_explicit(&route->backends, memory_order_relaxed);
-    for (; backend != NULL; backend = atomic_load_explicit(&backend->next, memory_order_relaxed))
-        if (backend->slot == from->slot && text_equal(backend->name, from->name))
+    for (; backend != NULL; backend = atomic_load_explicit(&backend->next, memory_order_relaxed)) {
+        if (backend->slot != from->slot)
+            continue;
+        if (LIKELY(backend->identity == from))
             return backend;
-    backend = memory_new(struct metrics_backend);
+        if (text_equal(backend->name, from->name)) {
+            backend->identity = from;
+            return backend;
+        }
+    }
+    backend = memory_aligned(METRICS_LINE, sizeof(struct metrics_backend));
     backend->name = copy(from->name);
     backend->slot = from->slot;
+    backend->identity = from;
     atomic_store_explicit(&backend->next, route->backends, memory_order_relaxed);
     atomic_store_explicit(&route->backends, backend, memory_order_release);
     return backend;
@@ -315,6 +363,21 @@ void metrics_request_begin(struct metrics *metrics, const struct listener_config
     metrics_add(&listener_entry(metrics, listener)->active_begun, 1);
 }
 
+void metrics_route_known(struct metrics *metrics, const struct route *route)
+{
+    const struct metrics_route *entry = entry_at(metrics->routes, route->slot);
+    __builtin_prefetch(entry);
+    if (LIKELY(entry != NULL))
+        __builtin_prefetch(&entry->requests[METHOD_GET][2]);
+}
+
+static struct metrics_duration *_Atomic *requests_at(struct metrics_route *entry,
+                                                     const struct exchange *x, int status)
+{
+    uint32_t method = (uint32_t)x->request->method;
+    return &entry->requests[method < METRICS_METHODS ? method : METHOD_OTHER][class_of(status)];
+}
+
 static void rpc_add(struct metrics_route *entry, uint32_t status)
 {
     struct metrics_rpc *rpc = atomic_load_explicit(&entry->rpc, memory_order_relaxed);
@@ -330,10 +393,7 @@ void metrics_request_end(struct metrics *metrics, const struct exchange *x, int 
                          uint64_t now_ns)
 {
     struct metrics_route *entry = exchange_entry(metrics, x);
-    uint32_t method = (uint32_t)x->request->method;
-    if (method >= METRICS_METHODS)
-        method = METHOD_OTHER;
-    duration_add(duration_of(&entry->requests[method][class_of(status)]), now_ns - x->started_ns);
+    duration_add(duration_of(requests_at(entry, x, status)), now_ns - x->started_ns);
     size_add(&entry->request_bytes, x->request_bytes);
     size_add(&entry->response_bytes, x->response_bytes);
     if (UNLIKELY(x->flag != FLAG_NONE))
@@ -350,7 +410,11 @@ void metrics_try_end(struct metrics *metrics, const struct exchange *x, int stat
 {
     if (x->backend == NULL || x->upstream_started_ns == 0)
         return;
-    struct metrics_backend *backend = backend_of(exchange_entry(metrics, x), x->backend);
+    struct metrics_route *entry = exchange_entry(metrics, x);
+    /* The end of the request is near: the lines that it will want are fetched beside the others. */
+    __builtin_prefetch(&entry->request_bytes);
+    __builtin_prefetch(atomic_load_explicit(requests_at(entry, x, status), memory_order_relaxed));
+    struct metrics_backend *backend = backend_of(entry, x->backend);
     duration_add(duration_of(&backend->tries[class_of(status)][x->tries > 1]),
                  now_ns - x->upstream_started_ns);
 }

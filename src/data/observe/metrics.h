@@ -14,6 +14,7 @@
 #define METRICS_SIZES     8
 #define METRICS_RPC       17 /* gRPC's status codes */
 #define METRICS_REASONS   16 /* different ones kept per door and list */
+#define METRICS_LINE      64 /* of a cache */
 
 typedef _Atomic uint64_t metrics_counter;
 
@@ -28,14 +29,16 @@ static inline uint64_t metrics_read(const metrics_counter *counter)
     return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
+/* These are made at the start of a cache line, and what most requests count comes first in them:
+ * among many routes each line is far away. */
 struct metrics_duration {
-    metrics_counter buckets[METRICS_DURATIONS + 1]; /* not cumulated; the last is +Inf */
     metrics_counter sum_ns;
+    metrics_counter buckets[METRICS_DURATIONS + 1]; /* not cumulated; the last is +Inf */
 };
 
 struct metrics_size {
-    metrics_counter buckets[METRICS_SIZES + 1];
     metrics_counter sum;
+    metrics_counter buckets[METRICS_SIZES + 1];
 };
 
 struct metrics_rpc {
@@ -44,27 +47,30 @@ struct metrics_rpc {
 
 /* Tries of one route at one backend. */
 struct metrics_backend {
-    struct text name; /* owns */
-    uint32_t slot;
+    const struct weighted_backend *identity; /* as in metrics_route; NULL: to be checked */
     struct metrics_backend *_Atomic next;
+    uint32_t slot;
     struct metrics_duration *_Atomic tries[METRICS_CLASSES][2]; /* [1]: sent again */
     metrics_counter retries;
+    struct text name; /* owns */
 };
 
 /* Requests of one route on one listener; route empty: none matched. */
 struct metrics_route {
-    struct text gateway, listener, label; /* own */
-    struct text resource;                 /* owns */
-    const void *identity;                 /* the object seen last: equal means no further check */
+    /* the object seen last, and in which snapshot: equal means no further check */
+    const void *identity;
+    uint32_t snapshot_number;
+    struct metrics_backend *_Atomic backends;
+    struct metrics_size response_bytes, request_bytes;
     struct metrics_duration *_Atomic requests[METRICS_METHODS][METRICS_CLASSES];
-    struct metrics_size request_bytes, response_bytes;
     metrics_counter flags[FLAG_COUNT];
     metrics_counter rate_allowed, rate_limited;
     struct metrics_rpc *_Atomic rpc;            /* NULL: no call yet */
     metrics_counter active_begun, active_ended; /* of listeners only */
     /* Connections and flows that are carried as bytes. */
     metrics_counter sessions_begun, sessions_ended, session_received, session_sent;
-    struct metrics_backend *_Atomic backends;
+    struct text gateway, listener, label; /* own */
+    struct text resource;                 /* owns */
     struct metrics_route *next_limbo;
 };
 
@@ -128,6 +134,8 @@ void metrics_door_refused(struct metrics_door *door, const char *reason);
 void metrics_door_handshake(struct metrics_door *door, uint64_t took_ns, const char *reason);
 
 void metrics_request_begin(struct metrics *metrics, const struct listener_config *listener);
+/* A request will be counted under this route: its counters may begin to come near. */
+void metrics_route_known(struct metrics *metrics, const struct route *route);
 /* `status` 0: no response was begun. x->listener and x->hit.route may be NULL. */
 void metrics_request_end(struct metrics *metrics, const struct exchange *x, int status,
                          uint64_t now_ns);

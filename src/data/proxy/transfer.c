@@ -488,7 +488,9 @@ static bool find_route(struct transfer *t)
         x->listener = binding_listener(x->binding, x->request->host);
     if (x->listener != NULL) {
         metrics_request_begin(t->proxy->metrics, x->listener);
-        if (!route_table_match(x->listener->routes, x->request, NULL, &x->hit))
+        if (route_table_match(x->listener->routes, x->request, NULL, &x->hit))
+            route_prefetch(x->hit.route);
+        else
             x->hit.route = NULL;
     }
     if (UNLIKELY(!is_named_method(x))) {
@@ -506,8 +508,10 @@ static bool find_route(struct transfer *t)
                        "Another listener serves this host: connect to it by its name.\n");
         return false;
     }
-    if (x->hit.route != NULL)
+    if (LIKELY(x->hit.route != NULL)) {
+        metrics_route_known(t->proxy->metrics, x->hit.route);
         return !is_shed(t);
+    }
     respond_failure(x, ERR_NONE, FLAG_NR, x->listener == NULL ? "listener_not_found" : NULL);
     return false;
 }

@@ -48,35 +48,47 @@ struct retry_policy {
     uint32_t code_count;
 };
 
+/* First what each request reads, in as few cache lines as can be; behind it in its arena stand its
+ * names and its backends. */
 struct route {
     _Atomic uint32_t refs;
-    struct arena arena;
-    struct text resource; /* xDS name */
-    struct text listener; /* resource name of its listener */
-    struct text kind, namespace, name, rule_name;
-    uint32_t rule;
-    struct text label; /* "HTTPRoute/shop/cart/0": metrics and logs */
-    int64_t created;
     uint32_t slot; /* index of its counters and limits; stable while the resource lives */
-    struct text *hostnames;
-    uint32_t hostname_count; /* 0: every host */
-    struct route_match *matches;
-    uint32_t match_count;         /* at least one */
-    struct filter_chain *filters; /* NULL: none */
+    uint32_t rule;
+    bool is_grpc;
+    bool is_unlogged;                     /* what it serves has no line in the access log */
+    struct filter_chain *filters;         /* NULL: none */
+    const struct session_config *session; /* NULL: none */
     struct weighted_backend *backends;
+    uint64_t weight_sum; /* 0: no backend gets anything: 500 */
     uint32_t backend_count;
-    uint64_t weight_sum;                             /* 0: no backend gets anything: 500 */
     uint32_t request_timeout_ms, backend_timeout_ms; /* 0: none */
     uint32_t connect_timeout_ms;                     /* 0: the backend's */
-    uint32_t header_bytes_max;                       /* 0: none of its own */
     uint64_t body_bytes_max;                         /* 0: the listener's */
+    uint32_t header_bytes_max;                       /* 0: none of its own */
     struct retry_policy retry;
-    const struct session_config *session; /* NULL: none */
-    bool is_grpc;
-    bool is_unlogged; /* what it serves has no line in the access log */
+    struct text label; /* "<kind>/<namespace>/<name>/<rule>": metrics and logs */
+    struct text kind, namespace, name;
+    struct text rule_name;
+    struct text resource; /* xDS name */
+    struct text listener; /* resource name of its listener */
+    struct arena arena;
+    int64_t created;
+    struct text *hostnames;
+    uint32_t hostname_count; /* 0: every host */
+    uint32_t match_count;    /* at least one */
+    struct route_match *matches;
     /* Set by who made it: gives back what its filters hold outside the arena. NULL: nothing. */
     void (*release)(struct route *route);
 };
+
+/* A request will go by this route: its lines are fetched side by side, while it reads the first. */
+static inline void route_prefetch(const struct route *route)
+{
+    __builtin_prefetch((const char *)route + 64);
+    __builtin_prefetch((const char *)route + 128);
+    __builtin_prefetch(route + 1);
+    __builtin_prefetch((const char *)(route + 1) + 64);
+}
 
 struct route *route_ref(struct route *route);
 void route_unref(struct route *route);

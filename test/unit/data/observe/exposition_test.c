@@ -128,6 +128,34 @@ static void a_route_that_is_gone_is_shown_no_more(void **state)
     metrics_free(metrics);
 }
 
+static void an_address_may_mean_another_object_in_the_next_snapshot(void **state)
+{
+    (void)state;
+    struct metrics *metrics = metrics_new();
+    struct route one = route;
+    struct weighted_backend before = backend;
+    struct snapshot snapshot = {.number = 1};
+    serve(metrics, &one, 1, 200);
+    metrics_adopted(metrics, &snapshot);
+    backend.name = TEXT("default/other:80");
+    serve(metrics, &one, 1, 200);
+    struct builder out = page(&metrics, 1);
+    assert_non_null(strstr(out.data, "backend=\"default/app:80\""));
+    assert_non_null(strstr(out.data, "backend=\"default/other:80\""));
+    builder_fini(&out);
+    backend = before;
+    one.resource = TEXT("default/web/http|HTTPRoute/default/new/0");
+    one.label = TEXT("HTTPRoute/default/new/0");
+    snapshot.number = 2;
+    metrics_adopted(metrics, &snapshot);
+    serve(metrics, &one, 1, 200);
+    out = page(&metrics, 1);
+    assert_non_null(strstr(out.data, "HTTPRoute/default/new/0"));
+    assert_null(strstr(out.data, "default/other:80"));
+    builder_fini(&out);
+    metrics_free(metrics);
+}
+
 static void too_many_routes_share_one_series(void **state)
 {
     (void)state;
@@ -174,6 +202,7 @@ int main(void)
         cmocka_unit_test(two_workers_are_added_up),
         cmocka_unit_test(a_slot_that_got_another_route_starts_anew),
         cmocka_unit_test(a_route_that_is_gone_is_shown_no_more),
+        cmocka_unit_test(an_address_may_mean_another_object_in_the_next_snapshot),
         cmocka_unit_test(too_many_routes_share_one_series),
         cmocka_unit_test(refusals_are_counted_by_reason),
     };
