@@ -38,7 +38,7 @@ struct block {
 static inline uint64_t fold(uint64_t a, uint64_t b)
 {
     __extension__ unsigned __int128 product = (unsigned __int128)a * b;
-    return (uint64_t)(product ^ (product >> 64));
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
 static inline uint64_t front_step(uint64_t state, struct block block)
