@@ -33,6 +33,7 @@ struct recorder {
     uint32_t room; /* new Events that may be written now */
     uint64_t filled_ms;
     uint64_t dropped;
+    uint64_t named_ns; /* of the last Event's name: two of one turn must differ */
     struct timer write;
 };
 
@@ -96,19 +97,20 @@ static void add_about(struct json *json, const struct kind_meta *about)
 
 static void create(struct told *told, const struct recorder_event *event)
 {
-    const struct recorder *recorder = told->recorder;
+    struct recorder *recorder = told->recorder;
     struct builder body CLEANUP(builder_fini) = {0};
     struct json json;
     struct arena arena;
     char now[28];
     stamp(recorder, now);
+    recorder->named_ns = MAX(recorder->named_ns + 1, loop_wall_ns(recorder->options.loop));
     arena_init(&arena, 0);
     struct text namespace =
         event->about->namespace.len > 0 ? event->about->namespace : TEXT("default");
     struct text name = arena_printf(
         &arena, TEXT_FMT ".%016llx",
         TEXT_ARG(text_slice(event->about->name, 0, MIN(event->about->name.len, (size_t)NAME_MAX))),
-        (unsigned long long)loop_wall_ns(recorder->options.loop));
+        (unsigned long long)recorder->named_ns);
     struct text folder = arena_printf(
         &arena, "/apis/events.k8s.io/v1/namespaces/" TEXT_FMT "/events", TEXT_ARG(namespace));
     json_init(&json, &body, 0);
