@@ -104,11 +104,51 @@ void ask_close(struct ask *ask)
     arena_fini(&ask->arena);
 }
 
-static void print_json(struct text body, const struct value *answer, bool is_narrowed)
+static void append(struct value *list, const struct value *more, struct arena *arena)
+{
+    size_t count = list->list.count + more->list.count;
+    struct value **items = arena_array(arena, struct value *, count + 1);
+    memcpy(items, list->list.items, list->list.count * sizeof(*items));
+    memcpy(items + list->list.count, more->list.items, more->list.count * sizeof(*items));
+    list->list.items = items;
+    list->list.count = count;
+}
+
+/* Each replica lists its own data planes: those of the others are asked of them, and only who does
+ * not answer is left in `replicas`, whose numbers are some seconds old. True: that is in there now.
+ */
+static bool add_nodes(struct ask *ask, struct value *answer)
+{
+    struct value *nodes = value_get(answer, "nodes"), *replicas = value_get(answer, "replicas");
+    size_t count = ask->cluster != NULL ? cluster_count(ask->cluster) : 0;
+    bool is_whole = true;
+    if (nodes == NULL || nodes->kind != VALUE_LIST || count < 2)
+        return false;
+    for (size_t i = 1; i < count; i++) {
+        struct text body = TEXT_NONE;
+        struct value *other = NULL;
+        struct faults faults;
+        faults_init(&faults, &ask->arena);
+        const struct value *more = NULL;
+        if (cluster_get_at(ask->cluster, i, "/v1/nodes", &ask->arena, &body) &&
+            value_parse_json(body, TEXT_NONE, &ask->arena, &other, &faults))
+            more = value_get(other, "nodes");
+        faults_fini(&faults);
+        if (more != NULL && more->kind == VALUE_LIST)
+            append(nodes, more, &ask->arena);
+        else
+            is_whole = false;
+    }
+    if (is_whole && replicas != NULL && replicas->kind == VALUE_LIST)
+        replicas->list.count = 0;
+    return true;
+}
+
+static void print_json(struct text body, const struct value *answer, bool is_changed)
 {
     struct builder out CLEANUP(builder_fini) = {0};
     struct json json;
-    if (is_narrowed) {
+    if (is_changed) {
         json_init(&json, &out, 1);
         json_value(&json, NULL, answer);
         builder_add_char(&out, '\n');
@@ -140,10 +180,11 @@ int ask_run(const struct cli_verb *verb, int argc, char **argv, const struct ask
     int code = ask_open(&ask, verb, &options);
     if (code == CLI_OK)
         code = ask_get(&ask, view->path, &body, &answer);
+    bool is_changed = code == CLI_OK && add_nodes(&ask, answer);
     if (code == CLI_OK && namespace.len > 0)
         view->narrow(answer, namespace);
     if (code == CLI_OK && options.as_json)
-        print_json(body, answer, namespace.len > 0);
+        print_json(body, answer, is_changed || namespace.len > 0);
     else if (code == CLI_OK)
         code = view->show(answer, &ask.arena);
     ask_close(&ask);

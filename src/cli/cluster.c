@@ -219,23 +219,44 @@ static bool is_passing(const struct answer *answer)
     return answer->status == 0 || answer->status == 404 || answer->status >= 500;
 }
 
+static void get_control(struct cluster *cluster, size_t at, const char *path, struct answer *answer)
+{
+    const struct control *control = &cluster->controls[at];
+    get(cluster,
+        arena_printf(answer->arena, "/api/v1/namespaces/" TEXT_FMT "/pods/" TEXT_FMT ":%u/proxy%s",
+                     TEXT_ARG(cluster->namespace), TEXT_ARG(control->name), control->port, path),
+        answer);
+}
+
+size_t cluster_count(const struct cluster *cluster)
+{
+    return cluster->count;
+}
+
+bool cluster_get_at(struct cluster *cluster, size_t at, const char *path, struct arena *arena,
+                    struct text *ret_body)
+{
+    struct answer answer = {.arena = arena};
+    get_control(cluster, at, path, &answer);
+    *ret_body = answer.body;
+    return answer.status == 200;
+}
+
 int cluster_get(struct cluster *cluster, const char *path, struct arena *arena,
                 struct text *ret_body)
 {
     struct answer answer = {.arena = arena};
     size_t at = 0;
     for (; at < cluster->count; at++) {
-        const struct control *control = &cluster->controls[at];
-        get(cluster,
-            arena_printf(arena, "/api/v1/namespaces/" TEXT_FMT "/pods/" TEXT_FMT ":%u/proxy%s",
-                         TEXT_ARG(cluster->namespace), TEXT_ARG(control->name), control->port,
-                         path),
-            &answer);
+        get_control(cluster, at, path, &answer);
         if (!is_passing(&answer))
             break;
     }
-    if (at < cluster->count)
+    if (at < cluster->count) {
+        struct control first = cluster->controls[0];
         cluster->controls[0] = cluster->controls[at];
+        cluster->controls[at] = first;
+    }
     *ret_body = answer.body;
     if (answer.status == 200)
         return CLI_OK;

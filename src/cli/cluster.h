@@ -20,6 +20,11 @@ int cluster_open(const struct cli_verb *verb, struct loop *loop,
 /* GET `path` of the first control plane that answers, whose body stands in `arena`. */
 int cluster_get(struct cluster *cluster, const char *path, struct arena *arena,
                 struct text *ret_body);
+/* How many control planes there are to ask, and what the one at this place answers, the one that
+ * cluster_get heard last being the first. False: nothing useful, and nothing was printed. */
+size_t cluster_count(const struct cluster *cluster);
+MUST_USE bool cluster_get_at(struct cluster *cluster, size_t at, const char *path,
+                             struct arena *arena, struct text *ret_body);
 void cluster_close(struct cluster *cluster); /* NULL is nothing */
 /* There is a kubeconfig, or this is a pod. */
 bool cluster_is_there(void);

@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from certificates import Authority, secret_of
-from harness import (BIN, DEADLINE, environment, gateway_of, listener, nantian, route, rule,
+from harness import (BIN, DEADLINE, environment, free_port, gateway_of, listener, nantian, route, rule,
                      service, wait_for)
-from kube_cluster import start_cluster  # noqa: F401 pylint: disable=unused-import
+from kube_cluster import provisioned, start_cluster  # noqa: F401 pylint: disable=unused-import
 from kube_server import KubeServer, status_of
 
 pytestmark = [pytest.mark.quick, pytest.mark.sanitized]
@@ -157,7 +157,31 @@ def test_the_next_pod_is_asked_when_the_first_is_not_reached(cluster):
     cluster.server.put(pod("control-0", ready=False))
     assert cluster.ask("nodes").returncode == 4
     asked = [r.name for r in cluster.server.audit if r.sub == "proxy"]
-    assert asked[-2:] == ["control-a:19001", "control-b:19001"]
+    assert asked == ["control-a:19001", "control-b:19001", "control-a:19001"]
+
+
+def test_data_planes_of_every_replica_are_listed(provisioned, tmp_path):  # pylint: disable=redefined-outer-name
+    server = provisioned.server
+    xds = f"127.0.0.1:{free_port()}"
+    provisioned.flags = [xds if ":" in flag else flag for flag in provisioned.flags]
+    provisioned.control()
+    for number, name in enumerate(("control-a", "control-b")):
+        server.put(pod(name))
+        server.pods[name] = tmp_path / f"admin-{number}.sock"
+    provisioned.proxy("default/web", "token-of-web")
+    provisioned.proxy("default/web", "token-of-web", to=xds)
+    file = server.kubeconfig(tmp_path / "kubeconfig")
+
+    def nodes():
+        answer = nantian("nodes", "--kubeconfig", file, "-o", "json")
+        return sorted(node["node"] for node in json.loads(answer.stdout)["nodes"])
+
+    both = ["default/web/proxy-0", "default/web/proxy-1"]
+    wait_for(lambda: nodes() == both, "both are listed")
+    told = wait_for(lambda: (lambda it: it.returncode == 0 and it.stdout)(
+        nantian("nodes", "--kubeconfig", file)), "both are in sync")
+    assert all(name in told for name in both) and "more at" not in told, told
+    assert "2 of 2 data planes in sync" in nantian("status", "--kubeconfig", file).stdout
 
 
 def test_nobody_who_can_be_reached_is_said_with_the_reason(cluster):
