@@ -40,3 +40,11 @@ struct transfer {
 
 /* A new stream of that connection: sets its events; the head follows. */
 void transfer_begin(struct proxy_connection *connection, struct http_stream *stream);
+
+/* transfer_route.c: the listener and the route of its head. False: there is none, or it is not
+ * served, and the answer is in x. */
+MUST_USE bool transfer_find_route(struct transfer *t);
+/* By weight among the route's backends, or the one of the client's session; NULL: none. */
+const struct weighted_backend *transfer_choose(struct transfer *t);
+/* What x->backend names in the snapshot of the exchange, or NULL. */
+struct backend *transfer_backend(const struct exchange *x);
