@@ -186,6 +186,7 @@
 /* Configuration. */
 #define LIMIT_FAULTS             1000
 #define LIMIT_FILE_BYTES         (256u << 20) /* one YAML or JSON file */
+#define LIMIT_FILE_FORMS         16 /* copies with faults of one file; older ones go */
 #define LIMIT_YAML_NODES         20000000
 #define LIMIT_YAML_DEPTH         64
 #define LIMIT_YAML_ALIAS_NODES   1000000 /* what the aliases of one file stand for, together */

@@ -11,6 +11,7 @@ struct holding {
     struct holding *next;       /* of the same object, by file name */
     struct kind_object *object; /* owns one count */
     char *file;
+    uint32_t form; /* of the file, which it is from; the holder's to use */
     struct text key;
 };
 
