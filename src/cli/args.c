@@ -31,6 +31,21 @@ void cli_complain(const struct cli_verb *verb, const char *format, ...)
     va_end(list);
 }
 
+void cli_print_quoting(struct builder *lines)
+{
+    for (size_t i = 0; i < lines->len; i++) {
+        unsigned char byte = (unsigned char)lines->data[i];
+        bool is_c1 = byte == 0xc2 && i + 1 < lines->len && (lines->data[i + 1] & 0xe0) == 0x80;
+        if ((byte < 0x20 && byte != '\n') || byte == 0x7f || is_c1)
+            lines->data[i] = '?';
+        if (is_c1) /* U+0080 to U+009F: one of them is ESC [ */
+            lines->data[++i] = '?';
+    }
+    if (lines->len > 0)
+        fwrite(lines->data, 1, lines->len, stdout);
+    builder_fini(lines);
+}
+
 void cli_print_usage(const struct cli_verb *verb)
 {
     printf("%s\n\nusage: %s %s %s\n", verb->summary, cli_program(), verb->name, verb->usage);

@@ -172,7 +172,9 @@ static int print(const struct fault **faults, size_t count, size_t objects,
         print_json(&out, faults, count);
     else
         print_sarif(&out, faults, count);
-    if (!check->quiet && out.len > 0)
+    if (!check->quiet && check->format == FORMAT_TEXT)
+        cli_print_quoting(&out);
+    else if (!check->quiet)
         fwrite(out.data, 1, out.len, stdout);
     if (!check->quiet && check->format == FORMAT_TEXT)
         printf("%zu objects, %zu errors, %zu warnings\n", objects, errors, warnings);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "base/builder.h"
 #include "base/text.h"
 
 /* Documented in docs/user/cli.md; scripts rely on them. */
@@ -62,4 +63,7 @@ bool cli_is_plugin(void);
 const char *cli_program(void);
 /* "nantian check: message" on stderr, then how to get help. */
 void cli_complain(const struct cli_verb *verb, const char *format, ...) PRINTF_LIKE(2, 3);
+/* Prints lines that quote what a file holds, and gives the builder back: what would steer the
+ * terminal becomes '?'. */
+void cli_print_quoting(struct builder *lines);
 void cli_print_usage(const struct cli_verb *verb);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/memory.h"
 #include "cli/ask.h"
 #include "cli/table.h"
 
@@ -59,8 +60,7 @@ static void add_row(struct overview *overview, const struct value *object, struc
                                               TEXT_ARG(value_string(value_get(bad, "status"))),
                                               TEXT_ARG(value_string(value_get(bad, "reason"))));
     row.cells[4] = value_string(value_get(bad, "message"));
-    overview->rows = realloc(overview->rows, (overview->count + 1) * sizeof(row));
-    CHECK(overview->rows != NULL);
+    overview->rows = memory_grow(overview->rows, overview->count, &overview->cap, sizeof(row));
     overview->rows[overview->count++] = row;
 }
 
@@ -108,6 +108,7 @@ static int by_rank(const void *a, const void *b)
 
 static size_t print_faults(const struct value *faults)
 {
+    struct builder out = {0};
     size_t errors = 0;
     for (size_t i = 0; i < list_count(faults); i++) {
         const struct value *fault = faults->list.items[i];
@@ -116,14 +117,18 @@ static size_t print_faults(const struct value *faults)
         struct text object = value_string(value_get(fault, "object"));
         struct text field = value_string(value_get(fault, "field"));
         struct text file = value_string(value_get(fault, "file"));
-        if (file.len > 0)
-            printf(TEXT_FMT ":%lld:%lld: ", TEXT_ARG(file),
-                   (long long)value_int(value_get(fault, "line"), 0),
-                   (long long)value_int(value_get(fault, "column"), 0));
-        printf(TEXT_FMT ": " TEXT_FMT "%s" TEXT_FMT "%s" TEXT_FMT "\n", TEXT_ARG(level),
-               TEXT_ARG(object), field.len > 0 ? " " : "", TEXT_ARG(field),
-               object.len > 0 ? ": " : "", TEXT_ARG(value_string(value_get(fault, "what"))));
+        int64_t line = value_int(value_get(fault, "line"), 0);
+        builder_add(&out, file);
+        if (line > 0)
+            builder_printf(&out, ":%lld:%lld", (long long)line,
+                           (long long)value_int(value_get(fault, "column"), 0));
+        builder_printf(&out, "%s" TEXT_FMT ": " TEXT_FMT "%s" TEXT_FMT "%s" TEXT_FMT "\n",
+                       file.len > 0 ? ": " : "", TEXT_ARG(level), TEXT_ARG(object),
+                       object.len > 0 && field.len > 0 ? " " : "", TEXT_ARG(field),
+                       object.len + field.len > 0 ? ": " : "",
+                       TEXT_ARG(value_string(value_get(fault, "what"))));
     }
+    cli_print_quoting(&out);
     return errors;
 }
 

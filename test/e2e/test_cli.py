@@ -100,6 +100,20 @@ def test_a_file_that_is_not_yaml_is_a_finding(tmp_path):
     assert "config.yaml:2:" in answer.stdout
 
 
+def test_what_a_file_holds_cannot_steer_the_terminal(tmp_path):
+    (tmp_path / "a.yaml").write_text(
+        'apiVersion: v1\nkind: Service\nmetadata: {name: "n\\e[31m\\x9b31mred"}\n'
+        'spec: {ports: [{port: 80}]}\nspec: {ports: [{port: 81}]}\n', encoding="utf-8")
+    answer = nantian("check", tmp_path)
+    assert answer.returncode == 1 and "a.yaml:5:1: error: spec: this key stands twice" in \
+        answer.stdout, answer
+    (tmp_path / "a.yaml").write_text(
+        'apiVersion: v1\nkind: Service\nmetadata: {name: "n\\e[31m\\x9b31mred"}\n'
+        'spec: {ports: [{port: 80}]}\n', encoding="utf-8")
+    answer = nantian("check", tmp_path)
+    assert answer.returncode == 1 and '"n?[31m??31mred" must be' in answer.stdout, answer
+
+
 def test_conflicts_between_files_are_findings(tmp_path):
     directory(tmp_path, *GOOD)
     directory(tmp_path, route("shop", rule("v1")), name="other.yaml")
