@@ -122,13 +122,8 @@ char *arena_string(struct arena *arena, struct text text)
 
 struct text arena_u64(struct arena *arena, uint64_t value)
 {
-    char digits[20];
-    size_t at = sizeof(digits);
-    do {
-        digits[--at] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    return arena_text(arena, text_from(digits + at, sizeof(digits) - at));
+    char room[TEXT_DIGITS];
+    return arena_text(arena, text_from_u64(value, room));
 }
 
 struct text arena_vprintf(struct arena *arena, const char *format, va_list args)

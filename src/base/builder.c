@@ -59,13 +59,8 @@ void builder_add_char(struct builder *builder, char byte)
 
 void builder_add_u64(struct builder *builder, uint64_t value)
 {
-    char digits[20];
-    size_t at = sizeof(digits);
-    do {
-        digits[--at] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    builder_add(builder, text_from(digits + at, sizeof(digits) - at));
+    char room[TEXT_DIGITS];
+    builder_add(builder, text_from_u64(value, room));
 }
 
 void builder_printf(struct builder *builder, const char *format, ...)

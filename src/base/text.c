@@ -86,6 +86,29 @@ bool text_to_u64(struct text a, uint64_t *ret_value)
     return true;
 }
 
+/* Two digits at a time: every head and every log line passes here. */
+struct text text_from_u64(uint64_t value, char room[TEXT_DIGITS])
+{
+    static const char pairs[] =
+        "00010203040506070809101112131415161718192021222324252627282930313233"
+        "34353637383940414243444546474849505152535455565758596061626364656667"
+        "68697071727374757677787980818283848586878889909192939495969798"
+        "99";
+    size_t at = TEXT_DIGITS;
+    while (value >= 100) {
+        at -= 2;
+        memcpy(room + at, pairs + value % 100 * 2, 2);
+        value /= 100;
+    }
+    if (value >= 10) {
+        at -= 2;
+        memcpy(room + at, pairs + value * 2, 2);
+    } else {
+        room[--at] = (char)('0' + value);
+    }
+    return text_from(room + at, TEXT_DIGITS - at);
+}
+
 static int hex_digit(char byte)
 {
     if (byte >= '0' && byte <= '9')

@@ -78,3 +78,6 @@ bool text_split(struct text *rest, char separator, struct text *ret_part);
 /* Digits only, no sign, no blanks, overflow refused. Base 10 or 16. */
 MUST_USE bool text_to_u64(struct text a, uint64_t *ret_value);
 MUST_USE bool text_hex_to_u64(struct text a, uint64_t *ret_value);
+#define TEXT_DIGITS 20 /* of the largest number */
+/* In decimal, at the end of `room`, of which it is a view. */
+struct text text_from_u64(uint64_t value, char room[TEXT_DIGITS]);

@@ -23,14 +23,8 @@ static char *put(char *at, struct text text)
 
 static char *put_number(char *at, uint64_t value)
 {
-    char digits[20];
-    size_t count = 0;
-    do
-        digits[count++] = (char)('0' + value % 10);
-    while ((value /= 10) > 0);
-    while (count > 0)
-        *at++ = digits[--count];
-    return at;
+    char room[TEXT_DIGITS];
+    return put(at, text_from_u64(value, room));
 }
 
 /* No control byte but tabs: checked many at a time, since every field passes here. */

@@ -7,28 +7,12 @@
 #define ONES  UINT64_C(0x0101010101010101)
 #define HIGHS UINT64_C(0x8080808080808080)
 
-static const char DIGITS[] = "00010203040506070809101112131415161718192021222324252627282930313233"
-                             "34353637383940414243444546474849505152535455565758596061626364656667"
-                             "68697071727374757677787980818283848586878889909192939495969798"
-                             "99";
 static const char HEX[] = "0123456789abcdef";
 
 void line_digits(struct line *line, uint64_t value)
 {
-    char digits[20];
-    int at = 20;
-    while (value >= 100) {
-        at -= 2;
-        memcpy(digits + at, DIGITS + value % 100 * 2, 2);
-        value /= 100;
-    }
-    if (value >= 10) {
-        at -= 2;
-        memcpy(digits + at, DIGITS + value * 2, 2);
-    } else {
-        digits[--at] = (char)('0' + value);
-    }
-    line_raw(line, text_from(digits + at, (size_t)(20 - at)));
+    char room[TEXT_DIGITS];
+    line_raw(line, text_from_u64(value, room));
 }
 
 void line_ms(struct line *line, uint64_t ns)
@@ -38,8 +22,8 @@ void line_ms(struct line *line, uint64_t ns)
     uint64_t rest = us % 1000;
     *line->at++ = '.';
     *line->at++ = (char)('0' + rest / 100);
-    memcpy(line->at, DIGITS + rest % 100 * 2, 2);
-    line->at += 2;
+    *line->at++ = (char)('0' + rest / 10 % 10);
+    *line->at++ = (char)('0' + rest % 10);
 }
 
 /* No byte below 0x20, above 0x7e, no quote, no backslash. */

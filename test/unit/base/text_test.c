@@ -1,5 +1,7 @@
 /* Views at their edges: empty ones, ends, numbers that do not fit. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+
 #include "base/text.h"
 #include "test.h"
 
@@ -106,6 +108,18 @@ static void numbers_are_digits_that_fit(void **state)
     assert_int_equal(value, 5); /* untouched */
 }
 
+static void a_number_is_written_as_it_is_read(void **state)
+{
+    (void)state;
+    static const uint64_t numbers[] = {
+        0, 9, 10, 99, 100, 101, 999, 1000, 1234567890, UINT32_MAX, UINT64_MAX - 1, UINT64_MAX};
+    char room[TEXT_DIGITS], want[32];
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+        snprintf(want, sizeof(want), "%llu", (unsigned long long)numbers[i]);
+        assert_true(text_is(text_from_u64(numbers[i], room), want));
+    }
+}
+
 static void hex_numbers_are_digits_that_fit(void **state)
 {
     (void)state;
@@ -128,6 +142,7 @@ int main(void)
         cmocka_unit_test(cutting_is_clamped),
         cmocka_unit_test(splitting_sees_empty_parts_and_the_last),
         cmocka_unit_test(numbers_are_digits_that_fit),
+        cmocka_unit_test(a_number_is_written_as_it_is_read),
         cmocka_unit_test(hex_numbers_are_digits_that_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
