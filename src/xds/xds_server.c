@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/limits.h"
@@ -132,40 +131,14 @@ void xds_server_free(struct xds_server *server)
     guard_free(server->guard);
     for (size_t i = 0; i < server->door_count; i++) {
         struct door *door = &server->doors[i];
-        listener_close(&door->listener);
         if (door->address.any.sa_family == AF_UNIX)
-            (void)unlink(door->address.local.sun_path);
+            (void)unlink(door->address.local.sun_path); /* first: it may be another's after that */
+        listener_close(&door->listener);
         if (door->tls != NULL)
             tls_context_unref(door->tls);
     }
     grpc_server_free(server->grpc);
     free(server);
-}
-
-/* A socket that nobody answers on is left over from a dead process. */
-static bool is_dead_socket(const struct address *address)
-{
-    struct stat stat;
-    if (lstat(address->local.sun_path, &stat) != 0 || !S_ISSOCK(stat.st_mode))
-        return false;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return false;
-    bool dead = connect(fd, &address->any, address->len) != 0 && errno == ECONNREFUSED;
-    close(fd);
-    return dead;
-}
-
-static int open_door(const struct address *address)
-{
-    if (address->any.sa_family != AF_UNIX)
-        return listener_open(address, false);
-    if (is_dead_socket(address))
-        (void)unlink(address->local.sun_path);
-    mode_t before = umask(0177); /* the socket is never open to others, not even for a moment */
-    int fd = listener_open(address, false);
-    (void)umask(before);
-    return fd;
 }
 
 const char *xds_server_listen(struct xds_server *server, const struct address *address,
@@ -175,7 +148,7 @@ const char *xds_server_listen(struct xds_server *server, const struct address *a
         return "too many listening sockets";
     struct door *door = &server->doors[server->door_count];
     *door = (struct door){.server = server, .address = *address};
-    int fd = open_door(address);
+    int fd = listener_open(address, false);
     if (fd < 0)
         return errno == EADDRINUSE ? "the address is in use" : "the address cannot be bound";
     door->address.len = sizeof(door->address.storage);

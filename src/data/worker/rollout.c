@@ -142,6 +142,19 @@ static bool open_address(struct rollout *rollout, const struct binding *binding)
     return true;
 }
 
+static struct text hint_of(int number)
+{
+    switch (number) {
+    case EADDRINUSE:
+        return TEXT("Stop what listens there, or give the listener another port.");
+    case EACCES:
+        return TEXT("Ports below net.ipv4.ip_unprivileged_port_start (1024) take the capability "
+                    "CAP_NET_BIND_SERVICE.");
+    default:
+        return TEXT("The address must be one of this machine.");
+    }
+}
+
 static void add_fault(struct faults *faults, const struct binding *binding, int number)
 {
     char text[ADDRESS_TEXT_MAX], why[128], where[512];
@@ -153,9 +166,7 @@ static void add_fault(struct faults *faults, const struct binding *binding, int 
         .code = number == EADDRINUSE ? "PortUnavailable" : "AddressNotUsable",
         .where = text_from(where, MIN((size_t)len, sizeof(where) - 1)),
         .field = TEXT("port"),
-        .hint = number == EADDRINUSE
-                    ? TEXT("Stop what listens there, or give the listener another port.")
-                    : TEXT("The address must be one of this machine, the port not reserved."),
+        .hint = hint_of(number),
     };
     struct text address = address_format(&binding->address, text);
     faults_add(faults, &fault, "Cannot listen on " TEXT_FMT ": %s.", TEXT_ARG(address),
