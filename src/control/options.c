@@ -2,8 +2,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/options.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/limits.h"
 #include "control/files/directory.h"
@@ -77,11 +79,25 @@ static int read_seconds(const char *flag, struct text text, uint32_t *ret_ms)
     return -1;
 }
 
+/* From the root: whoever reads it in our answers may stand elsewhere. Links are not followed, for
+ * they may be swapped. */
+static struct text absolute(struct text path, struct arena *arena)
+{
+    char here[PATH_MAX];
+    if (path.len == 0 || path.data[0] == '/' || getcwd(here, sizeof(here)) == NULL)
+        return path;
+    while (text_starts_with(path, TEXT("./")))
+        path = text_slice(path, 2, path.len);
+    if (path.len == 0 || text_is(path, "."))
+        return arena_text(arena, text_of(here));
+    return arena_printf(arena, "%s/" TEXT_FMT, here, TEXT_ARG(path));
+}
+
 static int read_flag(struct options *options, const char *flag, const char *value)
 {
     struct text name = text_of(flag + 2), text = text_of(value);
     if (text_is(name, "directory"))
-        options->directory = text;
+        options->directory = absolute(text, &options->arena);
     else if (text_is(name, "kubeconfig"))
         options->kubeconfig = text;
     else if (text_is(name, "proxy-image"))

@@ -171,6 +171,21 @@ def test_a_second_up_in_one_state_directory_harms_nobody(tmp_path, backend):
         assert serves()
 
 
+def test_a_directory_may_be_named_from_where_one_stands(tmp_path):
+    config, port = tmp_path / "config", free_port()
+    config.mkdir()
+    (config / "all.yaml").write_text(yaml.safe_dump_all(simple(port, 1)), encoding="utf-8")
+    command = [BIN / "nantian", "up", ".", "--state-dir", tmp_path / "state", "--admin", "off",
+               "--access-log", "off", "--default-address", "127.0.0.1"]
+    with running(command, tmp_path / "up.log", env=environment(), cwd=config):
+        wait_for(lambda: nantian("status", "--state-dir", tmp_path / "state").returncode == 0,
+                 "it serves")
+        answer = nantian("routes", "--state-dir", tmp_path / "state", cwd=tmp_path)
+        assert answer.returncode == 0 and "default/" in answer.stdout, answer
+        status = nantian("status", "--state-dir", tmp_path / "state", cwd=tmp_path)
+        assert f"directory {config} " in status.stdout, status
+
+
 def test_closed_standard_descriptors_are_nobodys(tmp_path):
     (tmp_path / "config").mkdir()
     command = [BIN / "nantian", "up", tmp_path / "config", "--state-dir", tmp_path / "state",
