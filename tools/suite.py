@@ -170,6 +170,7 @@ def everything():
         pytest("tsan", "test/e2e", "-m", "threads and not soak")
     if build("release"):
         in_cluster("conformance")  # first: test_references reads the schemas that come with it
+        in_cluster("chaos")
         pytest("release", "test/e2e")
     fuzz(int(os.environ.get("FUZZ", "60")))
 
