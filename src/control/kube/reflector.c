@@ -475,6 +475,7 @@ void reflector_relist(struct reflector *reflector)
     reflector->call = NULL;
     loop_disarm(reflector->options.loop, &reflector->silence);
     forget(reflector);
+    reflector->missing = MIN(reflector->missing, MISSING_CONFIRM - 1u); /* that is told again */
     again_after(reflector, 1);
 }
 
