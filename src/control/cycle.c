@@ -123,28 +123,49 @@ static void on_bundle(void *owner, struct text version)
 
 /* True: that is news, and it is enough. */
 static bool program_one(struct cycle *cycle, struct text namespace, struct text name,
-                        uint64_t revision)
+                        const void *what)
 {
+    const uint64_t *revision = what;
     if (!outcome_wants_programmed(cycle->outcome, namespace, name))
         return false;
-    outcome_set_programmed(cycle->outcome, namespace, name, revision);
+    outcome_set_programmed(cycle->outcome, namespace, name, *revision);
     return !outcome_wants_programmed(cycle->outcome, namespace, name);
 }
 
-/* A data plane of `gateway` ("namespace/name"; empty: of all) runs what was made at `revision`.
- * True: that is news. */
-static bool program(struct cycle *cycle, struct text gateway, uint64_t revision)
+/* What stands before and after the slash: of a class, nothing and its name. */
+static struct store_key key_of(struct text fleet)
 {
+    struct text name = fleet, namespace = TEXT_NONE;
+    (void)text_split(&name, '/', &namespace);
+    return (struct store_key){namespace.len > 0 ? KIND_GATEWAY : KIND_GATEWAY_CLASS, namespace,
+                              name};
+}
+
+/* Calls for each Gateway that has these data planes; empty: for all. True: one of the calls did. */
+static bool each_gateway(struct cycle *cycle, struct text fleet,
+                         bool (*visit)(struct cycle *cycle, struct text namespace, struct text name,
+                                       const void *what),
+                         const void *what)
+{
+    struct store_key key = key_of(fleet);
+    bool is_any = false;
+    if (key.kind == KIND_GATEWAY)
+        return text_equal(outcome_fleet(cycle->outcome, key.namespace, key.name), fleet) &&
+               visit(cycle, key.namespace, key.name, what);
     struct store_list gateways = store_list(cycle->store, KIND_GATEWAY);
-    struct text name = gateway, namespace = TEXT_NONE;
-    bool is_news = false;
-    if (gateway.len > 0)
-        is_news =
-            text_split(&name, '/', &namespace) && program_one(cycle, namespace, name, revision);
-    for (size_t i = 0; gateway.len == 0 && i < gateways.count; i++) {
+    for (size_t i = 0; i < gateways.count; i++) {
         const struct kind_meta *meta = &gateways.items[i]->meta;
-        is_news |= program_one(cycle, meta->namespace, meta->name, revision);
+        if (fleet.len == 0 ||
+            text_equal(outcome_fleet(cycle->outcome, meta->namespace, meta->name), fleet))
+            is_any |= visit(cycle, meta->namespace, meta->name, what);
     }
+    return is_any;
+}
+
+/* Data planes of a fleet run what was made at `revision`. True: that is news. */
+static bool program(struct cycle *cycle, struct text fleet, uint64_t revision)
+{
+    bool is_news = each_gateway(cycle, fleet, program_one, &revision);
     if (is_news) /* the statuses that now say Programmed come out of the next run */
         loop_defer(cycle->loop, &cycle->again);
     return is_news;
@@ -182,21 +203,32 @@ static uint64_t count_nodes(void *owner)
     return delta_server_streams(publish_server(((struct cycle *)owner)->publish));
 }
 
-static void on_gateway_refused(void *owner, struct text gateway, struct text why, bool is_taken)
+/* What a fleet is refused, see kube.h. */
+struct refusal {
+    struct text why;
+    bool is_taken;
+};
+
+static bool refuse_one(struct cycle *cycle, struct text namespace, struct text name,
+                       const void *what)
+{
+    const struct refusal *refusal = what;
+    return refusal->is_taken ? outcome_set_taken(cycle->outcome, namespace, name, refusal->why)
+                             : outcome_set_refused(cycle->outcome, namespace, name, refusal->why);
+}
+
+static void on_fleet_refused(void *owner, struct text fleet, struct text why, bool is_taken)
 {
     struct cycle *cycle = owner;
-    size_t slash = text_find(gateway, '/', 0);
-    struct text namespace = text_slice(gateway, 0, slash);
-    struct text name = text_slice(gateway, slash + 1, gateway.len);
-    if (is_taken ? outcome_set_taken(cycle->outcome, namespace, name, why)
-                 : outcome_set_refused(cycle->outcome, namespace, name, why))
+    const struct refusal refusal = {why, is_taken};
+    if (each_gateway(cycle, fleet, refuse_one, &refusal))
         loop_defer(cycle->loop, &cycle->again);
 }
 
-static void on_identity(void *owner, uint64_t ticket, struct text gateway, const char *why)
+static void on_identity(void *owner, uint64_t ticket, struct text fleet, const char *why)
 {
     struct cycle *cycle = owner;
-    publish_answer(cycle->publish, ticket, gateway, why);
+    publish_answer(cycle->publish, ticket, fleet, why);
 }
 
 static void on_stranger(void *owner, uint64_t ticket, struct text token)
@@ -236,9 +268,9 @@ static void on_again(void *owner)
 static void on_applied(void *owner, const struct publish_applied *applied)
 {
     struct cycle *cycle = owner;
-    bool is_news = program(cycle, applied->gateway, applied->revision);
+    bool is_news = program(cycle, applied->fleet, applied->revision);
     if (cycle->kube != NULL)
-        kube_applied(cycle->kube, applied->gateway, &applied->seen, applied->digest, is_news);
+        kube_applied(cycle->kube, applied->fleet, &applied->seen, applied->digest, is_news);
 }
 
 static void on_behind(void *owner, const struct snapshot_version *held)
@@ -246,21 +278,19 @@ static void on_behind(void *owner, const struct snapshot_version *held)
     kube_refused_older(((struct cycle *)owner)->kube, held);
 }
 
-static void on_node(void *owner, struct text gateway, struct text node, bool joined)
+static void on_node(void *owner, struct text fleet, struct text node, bool joined)
 {
     struct cycle *cycle = owner;
-    size_t slash = text_find(gateway, '/', 0);
-    struct store_key about = {KIND_GATEWAY, text_slice(gateway, 0, slash),
-                              text_slice(gateway, MIN(slash + 1, gateway.len), gateway.len)};
     if (cycle->kube != NULL)
-        kube_tell(cycle->kube, about, !joined, joined ? "DataPlaneJoined" : "DataPlaneLost", node);
+        kube_tell(cycle->kube, key_of(fleet), !joined, joined ? "DataPlaneJoined" : "DataPlaneLost",
+                  node);
 }
 
 bool cycle_init(struct cycle *cycle, const struct cycle_options *options)
 {
     static const struct kube_events kube_events = {
-        on_cluster_change, on_stopped,  on_credentials,     on_bundle,  on_held,
-        on_statement,      count_nodes, on_gateway_refused, on_identity};
+        on_cluster_change, on_stopped,  on_credentials,   on_bundle,  on_held,
+        on_statement,      count_nodes, on_fleet_refused, on_identity};
     static const struct publish_events events = {on_refused, on_refusals_end, on_applied, on_behind,
                                                  on_node};
     *cycle = (struct cycle){

@@ -28,7 +28,7 @@ static const char USAGE[] =
     "  --node NAME              who we are (the host name)\n"
     "  --zone NAME              where we run, for endpoints that are meant for a zone\n"
     "                           ($NANTIAN_ZONE)\n"
-    "  --gateway NAMESPACE/NAME the one Gateway to serve (all that there are)\n"
+    "  --gateway NAMESPACE/NAME the one Gateway to serve, or /CLASS (all that there are)\n"
     "  --state-dir DIR          keeps the last good snapshot; ours alone, mode 0700\n"
     "  --take-over              take the sockets of the one that serves from --state-dir,\n"
     "                           which drains once this one serves; nobody there: start as usual\n"
@@ -143,8 +143,8 @@ static bool take_node(struct options *options, const char *flag, const char *val
 static bool take_gateway(struct options *options, const char *flag, const char *value)
 {
     const char *slash = strchr(value, '/');
-    if (slash == NULL || slash == value || slash[1] == '\0' || strchr(slash + 1, '/') != NULL)
-        return wrong(": NAMESPACE/NAME, not ", flag, value);
+    if (slash == NULL || slash[1] == '\0' || strchr(slash + 1, '/') != NULL)
+        return wrong(": NAMESPACE/NAME or /CLASS, not ", flag, value);
     options->gateway = value;
     return true;
 }

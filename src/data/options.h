@@ -15,7 +15,7 @@ struct options {
     const char *xds_token; /* a file */
     char *node;            /* owns */
     const char *zone;      /* where we run; empty: not known */
-    const char *gateway;   /* "namespace/name"; NULL: all */
+    const char *gateway;   /* "namespace/name" or "/class"; NULL: all */
     const char *state_dir; /* NULL: nothing is kept */
     const char *admin[OPTIONS_LIST_MAX];
     size_t admin_count; /* 0 after "off" */

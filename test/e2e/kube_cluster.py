@@ -1,5 +1,6 @@
 """A cluster of the tests' own: the scripted API server, control planes over it, data planes."""
 # SPDX-License-Identifier: Apache-2.0
+import functools
 import http.client
 import json
 import signal
@@ -7,11 +8,15 @@ import socket
 import time
 
 import pytest
+import yaml
 
-from harness import BIN, Plane, free_port, gateway_of, listener, route, rule, wait_for
+from harness import BIN, ROOT, Plane, free_port, gateway_of, listener, route, rule, wait_for
 from kube_server import KubeServer
 
 CONTROLLER = "nantian.dev/gateway-controller"
+# What a fleet of data planes is made of.
+PARTS = ("ServiceAccount", "ConfigMap", "Service", "Deployment", "HorizontalPodAutoscaler",
+         "PodDisruptionBudget")
 
 
 class Cluster:
@@ -165,8 +170,42 @@ def provisioned(start_cluster, tmp_path):
     assert not [problem for plane in planes for problem in plane.judge()]
 
 
-def address(cluster, gateway, ip):
+def address(cluster, gateway, ip, namespace="default", class_name="nantian"):
     """The load balancer gives the Service its address."""
-    service = wait_for(lambda: cluster.server.get("Service", f"{gateway}-nantian"), "its Service")
+    service = wait_for(lambda: cluster.server.get("Service", f"{gateway}-{class_name}", namespace),
+                       "its Service")
     cluster.server.put({**service, "status": {"loadBalancer": {"ingress": [{"ip": ip}]}}},
                        status=True)
+
+
+@functools.cache
+def rules_of_install():
+    """(namespace or None, rule) of the control plane's roles."""
+    text = (ROOT / "deploy/install.yaml").read_text(encoding="utf-8")
+    return [(item["metadata"].get("namespace"), each) for item in yaml.safe_load_all(text)
+            if item["kind"] in ("ClusterRole", "Role") for each in item["rules"]]
+
+
+def is_allowed(request):
+    """As the API server would judge it; the Lease and the certificate stand in our namespace."""
+    verb = {"post": "create", "put": "update"}.get(request.verb, request.verb)
+    if request.verb == "patch" and request.sub is None:
+        wanted = {"create", "patch"}  # a server-side apply may make it
+    else:
+        wanted = {verb}
+    group = request.path.split("/")[2] if request.path.startswith("/apis/") else ""
+    resource = request.plural + (f"/{request.sub}" if request.sub else "")
+    found = set()
+    for namespace, each in rules_of_install():
+        names = each.get("resourceNames")
+        own = request.plural == "leases" or \
+            (request.plural == "secrets" and request.verb == "post")
+        if group in each["apiGroups"] and resource in each["resources"] and \
+                (names is None or request.name in names) and (namespace is None or own):
+            found |= set(each["verbs"])
+    return wanted <= found
+
+
+def forbidden(server):
+    """What the control plane asked of the API server and has no right to."""
+    return {(r.verb, r.path) for r in server.audit if not is_allowed(r)}

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import contextlib
 import copy
-import functools
 import json
 import re
 import signal
@@ -17,7 +16,7 @@ import yaml
 from certificates import Authority, secret_of
 from harness import ROOT, free_port, gateway_of, listener, nantian, route, rule, wait_for
 from http_client import request
-from kube_cluster import CONTROLLER, account, address, plain, settled
+from kube_cluster import CONTROLLER, PARTS, account, address, forbidden, plain, settled
 from kube_server import Cut, status_of
 
 
@@ -294,34 +293,6 @@ def test_a_request_that_is_cut_off_is_made_again(start_cluster):
 
 # ---- what is installed ----
 
-@functools.cache
-def rules_of_install():
-    """(namespace or None, rule) of the control plane's roles."""
-    text = (ROOT / "deploy/install.yaml").read_text(encoding="utf-8")
-    return [(item["metadata"].get("namespace"), each) for item in yaml.safe_load_all(text)
-            if item["kind"] in ("ClusterRole", "Role") for each in item["rules"]]
-
-
-def is_allowed(request):
-    """As the API server would judge it; the Lease and the certificate stand in our namespace."""
-    verb = {"post": "create", "put": "update"}.get(request.verb, request.verb)
-    if request.verb == "patch" and request.sub is None:
-        wanted = {"create", "patch"}  # a server-side apply may make it
-    else:
-        wanted = {verb}
-    group = request.path.split("/")[2] if request.path.startswith("/apis/") else ""
-    resource = request.plural + (f"/{request.sub}" if request.sub else "")
-    found = set()
-    for namespace, each in rules_of_install():
-        names = each.get("resourceNames")
-        own = request.plural == "leases" or \
-            (request.plural == "secrets" and request.verb == "post")
-        if group in each["apiGroups"] and resource in each["resources"] and \
-                (names is None or request.name in names) and (namespace is None or own):
-            found |= set(each["verbs"])
-    return wanted <= found
-
-
 def test_install_is_what_its_parts_make():
     subprocess.run([ROOT / "tools/install-manifest", "--check"], check=True)
 
@@ -391,10 +362,6 @@ def test_schemas_take_what_the_control_plane_takes_and_fill_in_nothing():
 
 # ---- data planes of their own ----
 
-PARTS = ("ServiceAccount", "ConfigMap", "Service", "Deployment", "HorizontalPodAutoscaler",
-         "PodDisruptionBudget")
-
-
 def test_each_gateway_gets_objects_that_go_with_it(provisioned):
     server = provisioned.server
     wait_for(lambda: server.get("PodDisruptionBudget", "web-nantian"), "the last of the objects")
@@ -418,8 +385,7 @@ def test_each_gateway_gets_objects_that_go_with_it(provisioned):
         deployment["spec"]["selector"]
     # What is as it should be is not written again; what is taken away comes back.
     settled(provisioned)
-    forbidden = {(r.verb, r.path) for r in server.audit if not is_allowed(r)}
-    assert not forbidden, "deploy/base/rbac.yaml gives no right to do this"
+    assert not forbidden(server), "deploy/base/rbac.yaml gives no right to do this"
     count = len(server.writes("deployments"))
     web["spec"]["listeners"].append(listener("more", 81))
     web["spec"]["infrastructure"] = {"labels": {"team": "a"}, "annotations": {"note": "b"}}
@@ -487,8 +453,7 @@ def test_parameters_are_laid_over_the_objects_the_gateways_over_the_classes(prov
     wait_for(lambda: server.get("Service", "other-nantian")["spec"]["type"] == "NodePort",
              "the class's parameters hold for every Gateway")
     settled(provisioned)
-    forbidden = {(r.verb, r.path) for r in server.audit if not is_allowed(r)}
-    assert not forbidden, "deploy/base/rbac.yaml gives no right to do this"
+    assert not forbidden(server), "deploy/base/rbac.yaml gives no right to do this"
 
 
 def test_parameters_that_cannot_be_are_said_and_what_stands_stays(provisioned):
@@ -665,8 +630,7 @@ def test_events_say_what_became_of_a_gateway_and_repeat_as_a_series(provisioned)
     assert event["series"]["count"] >= 2 and event["series"]["lastObservedTime"]
     assert len(events(provisioned, "DataPlaneJoined")) == 1
     settled(provisioned)
-    forbidden = {(r.verb, r.path) for r in server.audit if not is_allowed(r)}
-    assert not forbidden, "deploy/base/rbac.yaml gives no right to do this"
+    assert not forbidden(server), "deploy/base/rbac.yaml gives no right to do this"
 
 
 def test_events_are_bounded(provisioned):

@@ -12,6 +12,13 @@
                       (overlay) * sizeof(struct text)                                              \
     }
 
+static const struct decode_name fleets[] = {
+    {"PerGateway", KIND_FLEET_PER_GATEWAY},
+    {"Shared", KIND_FLEET_SHARED},
+    {NULL, 0},
+};
+
+/* The overlays first, in their order. */
 static const struct decode_field fields[] = {
     OVERLAY("serviceAccount", KIND_OVERLAY_SERVICE_ACCOUNT),
     OVERLAY("configMap", KIND_OVERLAY_CONFIG_MAP),
@@ -19,6 +26,8 @@ static const struct decode_field fields[] = {
     OVERLAY("deployment", KIND_OVERLAY_DEPLOYMENT),
     OVERLAY("horizontalPodAutoscaler", KIND_OVERLAY_SCALER),
     OVERLAY("podDisruptionBudget", KIND_OVERLAY_DISRUPTION),
+    {"fleet", DECODE_ENUM, .offset = offsetof(struct kind_gateway_parameters, fleet),
+     .names = fleets, .otherwise = "PerGateway"},
 };
 
 const struct decode_shape kind_shape_gateway_parameters = {

@@ -16,8 +16,15 @@ enum kind_overlay {
     KIND_OVERLAYS,
 };
 
+/* How many fleets of data planes the Gateways of a class have. */
+enum kind_fleet {
+    KIND_FLEET_PER_GATEWAY, /* when it is not said */
+    KIND_FLEET_SHARED,      /* one for all of them, in the namespace of the parameters */
+};
+
 struct kind_gateway_parameters {
-    struct kind_place place;             /* of spec */
+    struct kind_place place; /* of spec */
+    enum kind_fleet fleet;
     struct text overlays[KIND_OVERLAYS]; /* strategic merge patches, JSON; empty: none */
 };
 

@@ -11,6 +11,8 @@
 #define KIND_ANNOTATION_ADDRESS "gateway.nantian.dev/address"
 /* In a cluster, on the Service that fronts a Gateway of its namespace: the Gateway's name. */
 #define KIND_ANNOTATION_GATEWAY "gateway.nantian.dev/gateway"
+/* On the Service that fronts all Gateways of a class: the class's name. */
+#define KIND_ANNOTATION_FLEET "gateway.nantian.dev/gateway-class"
 
 /* A port number, or the name of a container port. */
 struct kind_int_or_text {

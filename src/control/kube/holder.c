@@ -3,12 +3,14 @@
 #include "control/kube/holder.h"
 
 #include "control/kind/service.h"
-#include "control/kube/manifest.h"
+#include "control/store/parameters.h"
 
 static bool is_ours(const struct outcome *outcome, const struct kind_meta *meta)
 {
-    struct store_key key = {KIND_GATEWAY, meta->namespace, meta->name};
-    return outcome == NULL || outcome_status(outcome, key) != NULL;
+    if (outcome == NULL)
+        return true;
+    struct text fleet = outcome_fleet(outcome, meta->namespace, meta->name);
+    return fleet.len > 0 && fleet.data[0] != '/'; /* else it needs none of its own */
 }
 
 /* As Gateway API resolves conflicts. */
@@ -34,10 +36,29 @@ struct text holder_find(struct store *store, const struct outcome *outcome, stru
     arena_init(&arena, 0);
     for (size_t i = 0; i < gateways.count; i++) {
         const struct kind_object *gateway = gateways.items[i];
-        if (text_equal(manifest_name(gateway, &arena), object) &&
+        if (text_equal(fleet_of_gateway(gateway, &arena).name, object) &&
             is_ours(outcome, &gateway->meta) && (first == NULL || is_before(&gateway->meta, first)))
             first = &gateway->meta;
     }
     arena_fini(&arena);
     return first == NULL ? TEXT_NONE : first->name;
+}
+
+struct text holder_of_account(struct store *store, const struct outcome *outcome,
+                              struct text namespace, struct text account, struct arena *arena)
+{
+    struct store_list classes = store_list(store, KIND_GATEWAY_CLASS);
+    for (size_t i = 0; i < classes.count; i++) {
+        struct fleet fleet;
+        if (text_equal(parameters_fleet(store, classes.items[i]), namespace) &&
+            fleet_of_class(store, classes.items[i], arena, &fleet) &&
+            text_equal(fleet.name, account))
+            return fleet.path;
+    }
+    const struct kind_object *gateway =
+        store_get(store, KIND_GATEWAY, namespace, holder_find(store, outcome, namespace, account));
+    if (gateway == NULL)
+        return TEXT_NONE;
+    struct fleet own = fleet_of_gateway(gateway, arena);
+    return text_equal(own.name, account) ? own.path : TEXT_NONE;
 }

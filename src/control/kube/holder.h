@@ -3,7 +3,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "control/store/store.h"
+#include "control/kube/fleet.h"
 #include "control/translate/outcome.h"
 
 /* The name of the Gateway that has them: the one that the Service of that name is of, be it gone;
@@ -11,3 +11,6 @@
  * `outcome` says which Gateways are ours; NULL: all. A view of the store. */
 struct text holder_find(struct store *store, const struct outcome *outcome, struct text namespace,
                         struct text object);
+/* The path of the fleet that runs as this service account, in `arena`; empty: none does. */
+struct text holder_of_account(struct store *store, const struct outcome *outcome,
+                              struct text namespace, struct text account, struct arena *arena);

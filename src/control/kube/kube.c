@@ -12,6 +12,7 @@
 #include "control/kube/client.h"
 #include "control/kube/credentials.h"
 #include "control/kube/election.h"
+#include "control/kube/holder.h"
 #include "control/kube/mirror.h"
 #include "control/kube/provision.h"
 #include "control/kube/recorder.h"
@@ -19,6 +20,7 @@
 #include "control/kube/review.h"
 #include "control/kube/status_writer.h"
 #include "control/kube/versions.h"
+#include "control/store/parameters.h"
 
 struct kube {
     struct loop *loop;
@@ -100,6 +102,9 @@ static void on_statement(void *owner, const struct statement *statement)
     struct kube *kube = owner;
     if (statement->claim != NULL)
         versions_refused(kube->versions, statement->claim);
+    for (size_t i = 0; kube->provision != NULL && i < statement->cut_count; i++)
+        for (size_t k = 0; k < statement->cuts[i].gateway_count; k++)
+            provision_heard(kube->provision, statement->cuts[i].gateways[k]);
     kube->events->on_statement(kube->owner, statement);
 }
 
@@ -118,8 +123,12 @@ static bool is_there(void *owner, struct text gateway)
 {
     const struct kube *kube = owner;
     struct text rest = gateway, namespace = TEXT_NONE;
-    return text_split(&rest, '/', &namespace) &&
-           store_get(kube->store, KIND_GATEWAY, namespace, rest) != NULL;
+    if (!text_split(&rest, '/', &namespace) || kube->outcome == NULL)
+        return false;
+    if (namespace.len > 0)
+        return text_equal(outcome_fleet(kube->outcome, namespace, rest), gateway);
+    const struct kind_object *class = store_get(kube->store, KIND_GATEWAY_CLASS, TEXT_NONE, rest);
+    return class != NULL && parameters_fleet(kube->store, class).len > 0;
 }
 
 static bool may_write(void *owner)
@@ -180,10 +189,10 @@ static void on_released(void *owner)
     kube->events->on_stopped(kube->owner);
 }
 
-static void on_refused(void *owner, struct text gateway, struct text why, bool is_taken)
+static void on_refused(void *owner, struct text fleet, struct text why, bool is_taken)
 {
     struct kube *kube = owner;
-    kube->events->on_refused(kube->owner, gateway, why, is_taken);
+    kube->events->on_refused(kube->owner, fleet, why, is_taken);
 }
 
 /* Not before: what is translated may be signed with the key, and statuses name the release. */
@@ -238,12 +247,12 @@ static void on_reviewed(void *owner, uint64_t ticket, struct text namespace, str
     struct kube *kube = owner;
     struct arena arena;
     arena_init(&arena, 0);
-    struct text gateway = namespace.len == 0 ? TEXT_NONE
-                                             : provision_gateway(kube->store, kube->outcome,
-                                                                 namespace, account, &arena);
-    if (namespace.len > 0 && gateway.len == 0)
+    struct text fleet = TEXT_NONE;
+    if (namespace.len > 0)
+        fleet = holder_of_account(kube->store, kube->outcome, namespace, account, &arena);
+    if (namespace.len > 0 && fleet.len == 0)
         why = "the service account is of no Gateway's data planes";
-    kube->events->on_identity(kube->owner, ticket, gateway, why);
+    kube->events->on_identity(kube->owner, ticket, fleet, why);
     arena_fini(&arena);
 }
 
@@ -458,10 +467,12 @@ void kube_refused_older(struct kube *kube, const struct snapshot_version *held)
         relay_hurry(kube->relay);
 }
 
-void kube_applied(struct kube *kube, struct text gateway, const struct snapshot_version *seen,
+void kube_applied(struct kube *kube, struct text fleet, const struct snapshot_version *seen,
                   struct digest digest, bool is_news)
 {
-    relay_applied(kube->relay, gateway, seen, digest);
+    relay_applied(kube->relay, fleet, seen, digest);
+    if (kube->provision != NULL)
+        provision_heard(kube->provision, fleet);
     if (is_news && !election_is_held(kube->election))
         relay_hurry(kube->relay);
 }

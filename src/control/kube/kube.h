@@ -26,11 +26,12 @@ struct kube_events {
     void (*on_statement)(void *owner, const struct statement *statement);
     /* How many data planes have a stream to us. */
     uint64_t (*nodes)(void *owner);
-    /* A Gateway's data planes cannot be as its parameters ask, or (`is_taken`) not at all, for
-     * their names are another's; `why` empty: they can. */
-    void (*on_refused)(void *owner, struct text gateway, struct text why, bool is_taken);
-    /* The answer to kube_ask: "namespace/name" of the Gateway; empty: no, and `why` says why. */
-    void (*on_identity)(void *owner, uint64_t ticket, struct text gateway, const char *why);
+    /* The data planes of "namespace/name" or "/class" cannot be as the parameters ask, or
+     * (`is_taken`) not at all, for their names are another's; `why` empty: they can. */
+    void (*on_refused)(void *owner, struct text fleet, struct text why, bool is_taken);
+    /* The answer to kube_ask: "namespace/name" of the Gateway, or "/class"; empty: no, and `why`
+     * says why. */
+    void (*on_identity)(void *owner, uint64_t ticket, struct text fleet, const char *why);
 };
 
 struct kube_options {
@@ -65,7 +66,7 @@ bool kube_versions(struct kube *kube, struct snapshot_version *ret_label,
 void kube_refused_older(struct kube *kube, const struct snapshot_version *held);
 
 /* For the other replicas. `is_news`: perhaps they wait for it. */
-void kube_applied(struct kube *kube, struct text gateway, const struct snapshot_version *seen,
+void kube_applied(struct kube *kube, struct text fleet, const struct snapshot_version *seen,
                   struct digest digest, bool is_news);
 void kube_refused(struct kube *kube, const struct statement_refusal *refusal);
 /* on_statement follows for each of the others, with what it said last. */

@@ -11,39 +11,19 @@
 #include "control/kind/listener_set.h"
 #include "control/kind/service.h"
 
-#define NAME_MAX_BYTES 63
+#define LABEL_MAX_BYTES 63
 
 struct making {
     const struct manifest_options *options;
-    const struct kind_object *gateway;
-    struct text name;
+    const struct fleet *fleet;
     struct json json;
     struct builder out;
 };
 
-static bool is_plain(char byte)
+/* What the Gateway wants of its objects; those that Gateways share are no single one's. */
+static const struct kind_infrastructure *infrastructure(const struct making *making)
 {
-    return (byte >= 'a' && byte <= 'z') || (byte >= '0' && byte <= '9') || byte == '-';
-}
-
-struct text manifest_name(const struct kind_object *gateway, struct arena *arena)
-{
-    struct text whole = arena_printf(arena, TEXT_FMT "-" TEXT_FMT, TEXT_ARG(gateway->meta.name),
-                                     TEXT_ARG(gateway->gateway->class_name));
-    char *name = arena_string(arena, whole);
-    bool is_same = whole.len <= NAME_MAX_BYTES && name[0] >= 'a' && name[0] <= 'z';
-    for (size_t i = 0; i < whole.len; i++) {
-        if (is_plain(name[i]))
-            continue;
-        name[i] = '-';
-        is_same = false;
-    }
-    if (is_same)
-        return whole;
-    char digest[33];
-    digest_format(hash_digest(whole), digest);
-    return arena_printf(arena, "gw-%.*s-%.8s", (int)MIN(whole.len, (size_t)NAME_MAX_BYTES - 12),
-                        name, digest);
+    return fleet_is_shared(making->fleet) ? NULL : making->fleet->owner->gateway->infrastructure;
 }
 
 /* ---- metadata ---- */
@@ -56,22 +36,23 @@ static void add_pairs(struct making *making, const struct kind_pairs *pairs)
     }
 }
 
-/* The value of a label has 63 bytes at most, and a Gateway's name up to 253. */
-static struct text label_of(const struct making *making)
-{
-    struct text name = making->gateway->meta.name;
-    return name.len <= NAME_MAX_BYTES ? name : making->name;
-}
-
+/* By which the pods are found. The value of a label has 63 bytes at most, and a Gateway's name up
+ * to 253. */
 static void add_own_labels(struct making *making)
 {
-    json_text(&making->json, MANIFEST_LABEL_GATEWAY, label_of(making));
-    json_text(&making->json, MANIFEST_LABEL_CLASS, making->gateway->gateway->class_name);
+    const struct fleet *fleet = making->fleet;
+    struct text name = fleet->owner->meta.name;
+    if (fleet_is_shared(fleet))
+        json_text(&making->json, MANIFEST_LABEL_FLEET, fleet->name);
+    else
+        json_text(&making->json, MANIFEST_LABEL_GATEWAY,
+                  name.len <= LABEL_MAX_BYTES ? name : fleet->name);
+    json_text(&making->json, MANIFEST_LABEL_CLASS, fleet->class_name);
 }
 
 static void add_labels(struct making *making)
 {
-    const struct kind_infrastructure *wanted = making->gateway->gateway->infrastructure;
+    const struct kind_infrastructure *wanted = infrastructure(making);
     json_object_begin(&making->json, "labels");
     if (wanted != NULL)
         add_pairs(making, &wanted->labels);
@@ -83,26 +64,28 @@ static void add_labels(struct making *making)
 
 static void add_annotations(struct making *making, bool is_front)
 {
-    const struct kind_infrastructure *wanted = making->gateway->gateway->infrastructure;
+    const struct kind_infrastructure *wanted = infrastructure(making);
     if (!is_front && (wanted == NULL || wanted->annotations.count == 0))
         return;
     json_object_begin(&making->json, "annotations");
     if (wanted != NULL)
         add_pairs(making, &wanted->annotations);
     if (is_front)
-        json_text(&making->json, KIND_ANNOTATION_GATEWAY, making->gateway->meta.name);
+        json_text(&making->json,
+                  fleet_is_shared(making->fleet) ? KIND_ANNOTATION_FLEET : KIND_ANNOTATION_GATEWAY,
+                  making->fleet->owner->meta.name);
     json_object_end(&making->json);
 }
 
-/* They go with their Gateway. */
+/* They go with their Gateway, or their class. */
 static void add_owner(struct making *making)
 {
-    const struct kind_meta *meta = &making->gateway->meta;
+    const struct kind_meta *meta = &making->fleet->owner->meta;
     struct json *json = &making->json;
     json_array_begin(json, "ownerReferences");
     json_object_begin(json, NULL);
     json_text(json, "apiVersion", meta->api_version);
-    json_string(json, "kind", "Gateway");
+    json_text(json, "kind", meta->kind);
     json_text(json, "name", meta->name);
     json_text(json, "uid", meta->uid);
     json_bool(json, "controller", true);
@@ -120,12 +103,19 @@ static void begin(struct making *making, const char *api_version, const char *ki
     json_string(json, "apiVersion", api_version);
     json_string(json, "kind", kind);
     json_object_begin(json, "metadata");
-    json_text(json, "name", making->name);
-    json_text(json, "namespace", making->gateway->meta.namespace);
+    json_text(json, "name", making->fleet->name);
+    json_text(json, "namespace", making->fleet->namespace);
     add_labels(making);
     add_annotations(making, strcmp(kind, "Service") == 0);
     add_owner(making);
     json_object_end(json);
+}
+
+static struct text path_of(struct arena *arena, const char *group, struct text namespace,
+                           const char *plural, struct text name)
+{
+    return arena_printf(arena, "%s/namespaces/" TEXT_FMT "/%s/" TEXT_FMT, group,
+                        TEXT_ARG(namespace), plural, TEXT_ARG(name));
 }
 
 static struct manifest end(struct making *making, const char *group, const char *plural,
@@ -133,9 +123,7 @@ static struct manifest end(struct making *making, const char *group, const char 
 {
     json_object_end(&making->json);
     return (struct manifest){
-        .path =
-            arena_printf(arena, "%s/namespaces/" TEXT_FMT "/%s/" TEXT_FMT, group,
-                         TEXT_ARG(making->gateway->meta.namespace), plural, TEXT_ARG(making->name)),
+        .path = path_of(arena, group, making->fleet->namespace, plural, making->fleet->name),
         .json = arena_text(arena, builder_text(&making->out)),
     };
 }
@@ -155,13 +143,24 @@ static int compare_ports(const void *a, const void *b)
     return (int)one->is_udp - (int)other->is_udp;
 }
 
+static size_t add_port(struct port *ports, size_t count, struct port port)
+{
+    for (size_t i = 0; i < count; i++)
+        if (compare_ports(&ports[i], &port) == 0)
+            return count;
+    if (count < LIMIT_GATEWAY_PORTS)
+        ports[count++] = port;
+    return count;
+}
+
 static size_t add_listeners(struct port *ports, size_t count, const struct kind_listener *listeners,
                             size_t listener_count)
 {
-    for (size_t i = 0; i < listener_count && count < LIMIT_GATEWAY_PORTS; i++)
+    for (size_t i = 0; i < listener_count; i++)
         if (listeners[i].port > 0)
-            ports[count++] =
-                (struct port){listeners[i].port, listeners[i].protocol == KIND_PROTOCOL_UDP};
+            count = add_port(
+                ports, count,
+                (struct port){listeners[i].port, listeners[i].protocol == KIND_PROTOCOL_UDP});
     return count;
 }
 
@@ -173,46 +172,58 @@ static bool names_gateway(const struct kind_object *set, const struct kind_objec
            text_equal(namespace, gateway->meta.namespace);
 }
 
-/* Sorted, each once. A ListenerSet that is refused costs a port on which nobody listens. */
-static size_t find_ports(struct store *store, const struct kind_object *gateway,
-                         struct port ports[LIMIT_GATEWAY_PORTS])
+/* A ListenerSet that is refused costs a port on which nobody listens. */
+static size_t add_gateway(struct store *store, const struct kind_object *gateway,
+                          struct port ports[LIMIT_GATEWAY_PORTS], size_t count)
 {
-    size_t count =
-        add_listeners(ports, 0, gateway->gateway->listeners, gateway->gateway->listener_count);
+    count =
+        add_listeners(ports, count, gateway->gateway->listeners, gateway->gateway->listener_count);
     struct store_list sets = store_list(store, KIND_LISTENER_SET);
     for (size_t i = 0; i < sets.count; i++)
         if (names_gateway(sets.items[i], gateway))
             count = add_listeners(ports, count, sets.items[i]->listener_set->listeners,
                                   sets.items[i]->listener_set->listener_count);
-    if (count == 0)
-        return 0;
-    qsort(ports, count, sizeof(*ports), compare_ports);
-    size_t kept = 1;
-    for (size_t i = 1; i < count; i++)
-        if (compare_ports(&ports[i], &ports[kept - 1]) != 0)
-            ports[kept++] = ports[i];
-    return kept;
+    return count;
+}
+
+/* Sorted, each once. */
+static size_t find_ports(struct store *store, const struct fleet *fleet,
+                         struct port ports[LIMIT_GATEWAY_PORTS])
+{
+    size_t count = 0;
+    for (size_t i = 0; i < fleet->gateway_count; i++)
+        count = add_gateway(store, fleet->gateways[i], ports, count);
+    if (count > 1)
+        qsort(ports, count, sizeof(*ports), compare_ports);
+    return count;
 }
 
 static void add_selector(struct making *making, const char *key)
 {
     json_object_begin(&making->json, key);
-    json_text(&making->json, MANIFEST_LABEL_GATEWAY, label_of(making));
-    json_text(&making->json, MANIFEST_LABEL_CLASS, making->gateway->gateway->class_name);
+    add_own_labels(making);
     json_object_end(&making->json);
+}
+
+/* Of one Gateway; several would ask for one each. */
+static struct text wanted_address(const struct fleet *fleet)
+{
+    const struct kind_gateway *gateway = fleet->owner->gateway;
+    bool is_asked = !fleet_is_shared(fleet) && gateway->address_count > 0 &&
+                    gateway->addresses[0].type == KIND_ADDRESS_IP;
+    return is_asked ? gateway->addresses[0].value : TEXT_NONE;
 }
 
 static struct manifest make_service(struct making *making, const struct port *ports, size_t count,
                                     struct arena *arena)
 {
-    const struct kind_gateway *gateway = making->gateway->gateway;
+    struct text address = wanted_address(making->fleet);
     struct json *json = &making->json;
     begin(making, "v1", "Service");
     json_object_begin(json, "spec");
     json_string(json, "type", "LoadBalancer");
-    if (gateway->address_count > 0 && gateway->addresses[0].type == KIND_ADDRESS_IP &&
-        gateway->addresses[0].value.len > 0)
-        json_text(json, "loadBalancerIP", gateway->addresses[0].value);
+    if (address.len > 0)
+        json_text(json, "loadBalancerIP", address);
     add_selector(making, "selector");
     json_array_begin(json, "ports");
     for (size_t i = 0; i < count; i++) {
@@ -236,9 +247,6 @@ static struct manifest make_service(struct making *making, const struct port *po
 static void add_arguments(struct making *making, struct arena *arena)
 {
     const struct manifest_options *options = making->options;
-    const struct kind_meta *meta = &making->gateway->meta;
-    struct text gateway =
-        arena_printf(arena, TEXT_FMT "/" TEXT_FMT, TEXT_ARG(meta->namespace), TEXT_ARG(meta->name));
     const struct text words[] = {
         TEXT("--xds"),
         options->xds_address,
@@ -247,7 +255,7 @@ static void add_arguments(struct making *making, struct arena *arena)
         TEXT("--xds-token"),
         TEXT("/var/run/nantian/token/token"),
         TEXT("--gateway"),
-        gateway,
+        making->fleet->path,
         TEXT("--state-dir"),
         TEXT("/var/lib/nantian/state"),
         TEXT("--admin"),
@@ -328,7 +336,7 @@ static void add_volumes(struct making *making)
     json_object_begin(json, NULL);
     json_string(json, "name", "ca");
     json_object_begin(json, "configMap");
-    json_text(json, "name", making->name);
+    json_text(json, "name", making->fleet->name);
     json_object_end(json);
     json_object_end(json);
     json_object_begin(json, NULL);
@@ -381,7 +389,7 @@ static struct manifest make_deployment(struct making *making, struct arena *aren
     add_annotations(making, false);
     json_object_end(json);
     json_object_begin(json, "spec");
-    json_text(json, "serviceAccountName", making->name);
+    json_text(json, "serviceAccountName", making->fleet->name);
     json_bool(json, "automountServiceAccountToken", false);
     json_int(json, "terminationGracePeriodSeconds",
              (LIMIT_POD_DELAY_MS + LIMIT_DRAIN_TIMEOUT_MS) / 1000 + 10);
@@ -410,7 +418,7 @@ static struct manifest make_scaler(struct making *making, struct arena *arena)
     json_object_begin(json, "scaleTargetRef");
     json_string(json, "apiVersion", "apps/v1");
     json_string(json, "kind", "Deployment");
-    json_text(json, "name", making->name);
+    json_text(json, "name", making->fleet->name);
     json_object_end(json);
     json_int(json, "minReplicas", 1);
     json_int(json, "maxReplicas", 10);
@@ -437,15 +445,14 @@ static struct manifest make_disruption(struct making *making, struct arena *aren
 }
 
 bool manifest_make(const struct manifest_options *options, struct store *store,
-                   const struct kind_object *gateway, struct arena *arena,
+                   const struct fleet *fleet, struct arena *arena,
                    struct manifest ret_manifests[KIND_OVERLAYS])
 {
     struct port ports[LIMIT_GATEWAY_PORTS];
-    size_t count = find_ports(store, gateway, ports);
+    size_t count = find_ports(store, fleet, ports);
     if (count == 0)
         return false;
-    struct making making = {
-        .options = options, .gateway = gateway, .name = manifest_name(gateway, arena)};
+    struct making making = {.options = options, .fleet = fleet};
     begin(&making, "v1", "ServiceAccount");
     json_bool(&making.json, "automountServiceAccountToken", false);
     ret_manifests[KIND_OVERLAY_SERVICE_ACCOUNT] = end(&making, "/api/v1", "serviceaccounts", arena);
@@ -460,4 +467,35 @@ bool manifest_make(const struct manifest_options *options, struct store *store,
     ret_manifests[KIND_OVERLAY_DISRUPTION] = make_disruption(&making, arena);
     builder_fini(&making.out);
     return true;
+}
+
+/* All of ours with that name, of which there is one at most: an object of somebody else's stays. */
+struct text manifest_removal(struct text path, struct arena *arena)
+{
+    size_t slash = path.len;
+    while (path.data[slash - 1] != '/')
+        slash--;
+    return arena_printf(arena,
+                        "%.*s?fieldSelector=metadata.name%%3D" TEXT_FMT
+                        "&labelSelector=app.kubernetes.io%%2Fmanaged-by%%3Dnantian-control",
+                        (int)slash - 1, path.data, TEXT_ARG(text_slice(path, slash, path.len)));
+}
+
+void manifest_unmake(struct text namespace, struct text name, struct arena *arena,
+                     struct manifest ret_manifests[KIND_OVERLAYS])
+{
+    static const struct {
+        const char *group, *plural;
+    } PARTS[KIND_OVERLAYS] = {
+        {"/apis/autoscaling/v2", "horizontalpodautoscalers"},
+        {"/apis/policy/v1", "poddisruptionbudgets"},
+        {"/apis/apps/v1", "deployments"},
+        {"/api/v1", "configmaps"},
+        {"/api/v1", "serviceaccounts"},
+        {"/api/v1", "services"},
+    };
+    for (size_t i = 0; i < KIND_OVERLAYS; i++) {
+        struct text path = path_of(arena, PARTS[i].group, namespace, PARTS[i].plural, name);
+        ret_manifests[i] = (struct manifest){.path = manifest_removal(path, arena)};
+    }
 }

@@ -1,13 +1,14 @@
-/* What a Gateway gets in its namespace: the objects of its data planes, as JSON for a server-side
- * apply. Named and labelled as GEP-1762 and GEP-1867 say. Pure. */
+/* The objects of a fleet of data planes, as JSON for a server-side apply. Named and labelled as
+ * GEP-1762 and GEP-1867 say. Pure. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
 #include "control/kind/gateway_parameters.h"
-#include "control/store/store.h"
+#include "control/kube/fleet.h"
 
 #define MANIFEST_LABEL_GATEWAY "gateway.networking.k8s.io/gateway-name"
 #define MANIFEST_LABEL_CLASS   "gateway.networking.k8s.io/gateway-class-name"
+#define MANIFEST_LABEL_FLEET   "gateway.nantian.dev/fleet" /* instead of the Gateway's: its name */
 #define MANIFEST_LABEL_NAME    "app.kubernetes.io/name"
 #define MANIFEST_LABEL_MANAGER "app.kubernetes.io/managed-by"
 
@@ -24,11 +25,14 @@ struct manifest {
     struct text json; /* empty: not wanted; a DELETE of the path takes away what may be there */
 };
 
-/* "<gateway>-<class>" as a DNS label of at most 63 bytes; what does not fit becomes a digest. The
- * service account of that name is what the data planes of the Gateway prove to be. In `arena`. */
-struct text manifest_name(const struct kind_object *gateway, struct arena *arena);
-/* All of them, in the order in which they are applied, in `arena`. False: the Gateway has no
- * listener, so there is nothing that a Service could have. */
+/* All of them, in the order in which they are applied, in `arena`. False: there is no listener, so
+ * there is nothing that a Service could have. */
 bool manifest_make(const struct manifest_options *options, struct store *store,
-                   const struct kind_object *gateway, struct arena *arena,
+                   const struct fleet *fleet, struct arena *arena,
                    struct manifest ret_manifests[KIND_OVERLAYS]);
+/* As manifest_make, to take all of them away; the Service last, so that what is left half done is
+ * found again. */
+void manifest_unmake(struct text namespace, struct text name, struct arena *arena,
+                     struct manifest ret_manifests[KIND_OVERLAYS]);
+/* To DELETE what stands at a path, if it is ours. */
+struct text manifest_removal(struct text path, struct arena *arena);

@@ -1,6 +1,7 @@
-/* Sees to it that each Gateway of ours has its data planes: applies what manifest.h makes, when it
- * differs from what was applied, one object after the other. What is left half done is done again:
- * an apply of what is there already changes nothing. */
+/* Sees to it that each Gateway of ours has its data planes, its own or those of its class: applies
+ * what manifest.h makes, when it differs from what was applied, one object after the other. What is
+ * left half done is done again: an apply of what is there already changes nothing. What a Gateway
+ * had before it moved to others is taken away once these serve it. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
@@ -16,10 +17,10 @@ struct provision_options {
     struct store *store;               /* borrows */
     struct manifest_options manifests; /* texts are borrowed */
     bool (*may_write)(void *owner);
-    /* The Gateway ("namespace/name") cannot have its data planes as its parameters ask, so what is
-     * there stays, or (`is_taken`) not at all, because another one's objects have the names of
-     * its; `why` empty: it can. Told by every replica as far as it knows. */
-    void (*on_refused)(void *owner, struct text gateway, struct text why, bool is_taken);
+    /* The fleet ("namespace/name", "/class") cannot be as its parameters ask, so what is there
+     * stays, or (`is_taken`) not at all, because another one's objects have the names of its;
+     * `why` empty: it can. Told by every replica as far as it knows. */
+    void (*on_refused)(void *owner, struct text fleet, struct text why, bool is_taken);
     void *owner;
 };
 
@@ -29,9 +30,7 @@ void provision_free(struct provision *provision);
 void provision_take(struct provision *provision, const struct outcome *outcome);
 /* What was applied may be undone: the next run applies everything. */
 void provision_set_back(struct provision *provision);
+/* A data plane of this fleet runs what we serve. */
+void provision_heard(struct provision *provision, struct text fleet);
 /* We lead from now on: everything is applied once. */
 void provision_begin(struct provision *provision);
-/* "namespace/name" of the Gateway whose data planes run as this service account, in `arena`; empty:
- * of none. */
-struct text provision_gateway(struct store *store, const struct outcome *outcome,
-                              struct text namespace, struct text account, struct arena *arena);

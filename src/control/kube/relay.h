@@ -17,7 +17,7 @@ struct relay_events {
     /* About us: for what we state ourselves. */
     uint64_t (*nodes)(void *owner);
     const struct snapshot_version *(*claim)(void *owner); /* NULL: none */
-    bool (*is_there)(void *owner, struct text gateway);   /* it was not deleted */
+    bool (*is_there)(void *owner, struct text gateway);   /* it still has data planes */
     bool (*leads)(void *owner);                           /* then we tidy up as well */
 };
 
@@ -33,8 +33,8 @@ struct relay *relay_new(const struct relay_options *options);
 void relay_free(struct relay *relay);
 void relay_start(struct relay *relay);
 
-/* A data plane of `gateway` (empty: of all) runs the state with this digest, which was whole up to
- * `seen`. */
+/* A data plane of `gateway` (or "/class"; empty: of all) runs the state with this digest, whole up
+ * to `seen`. */
 void relay_applied(struct relay *relay, struct text gateway, const struct snapshot_version *seen,
                    struct digest digest);
 void relay_refused(struct relay *relay, const struct statement_refusal *refusal);

@@ -13,7 +13,7 @@
 struct statement_cut {
     struct snapshot_version seen; /* it was whole up to here */
     struct digest digest;         /* of all its resources; the same on every replica */
-    struct text *gateways;        /* "namespace/name"; empty: of all there are */
+    struct text *gateways;        /* "namespace/name", "/class"; empty: of all there are */
     size_t gateway_count;
 };
 

@@ -24,13 +24,16 @@ static const char *const FIXED[][6] = {
     {"metadata", "namespace"},
     {"metadata", "ownerReferences"},
     {"metadata", "labels", MANIFEST_LABEL_GATEWAY},
+    {"metadata", "labels", MANIFEST_LABEL_FLEET},
     {"metadata", "labels", MANIFEST_LABEL_CLASS},
     {"metadata", "labels", MANIFEST_LABEL_NAME},
     {"metadata", "labels", MANIFEST_LABEL_MANAGER},
     {"metadata", "annotations", KIND_ANNOTATION_GATEWAY},
+    {"metadata", "annotations", KIND_ANNOTATION_FLEET},
     {"spec", "selector"},
     {"spec", "scaleTargetRef"},
     {"spec", "template", "metadata", "labels", MANIFEST_LABEL_GATEWAY},
+    {"spec", "template", "metadata", "labels", MANIFEST_LABEL_FLEET},
     {"spec", "template", "metadata", "labels", MANIFEST_LABEL_CLASS},
     {"spec", "template", "metadata", "labels", MANIFEST_LABEL_NAME},
     {"spec", "template", "spec", "serviceAccountName"},
@@ -83,18 +86,6 @@ static void check(struct tailoring *tailoring, enum kind_overlay part, const str
     }
 }
 
-/* All of ours with that name, of which there is one at most: an object of somebody else's stays. */
-static struct text removal_path(struct arena *arena, struct text path)
-{
-    size_t slash = path.len;
-    while (path.data[slash - 1] != '/')
-        slash--;
-    return arena_printf(arena,
-                        "%.*s?fieldSelector=metadata.name%%3D" TEXT_FMT
-                        "&labelSelector=app.kubernetes.io%%2Fmanaged-by%%3Dnantian-control",
-                        (int)slash - 1, path.data, TEXT_ARG(text_slice(path, slash, path.len)));
-}
-
 static void lay_one(struct tailoring *tailoring, enum kind_overlay part, struct text overlay)
 {
     struct manifest *manifest = &tailoring->manifests[part];
@@ -110,7 +101,7 @@ static void lay_one(struct tailoring *tailoring, enum kind_overlay part, struct 
     } else if (result.is_deleted && !is_optional) {
         complain(tailoring, part, TEXT("it cannot be left out"));
     } else if (result.is_deleted) {
-        manifest->path = removal_path(tailoring->arena, manifest->path);
+        manifest->path = manifest_removal(manifest->path, tailoring->arena);
         manifest->json = TEXT_NONE;
     } else {
         struct builder out CLEANUP(builder_fini) = {0};
@@ -148,18 +139,18 @@ static void lay_all(struct tailoring *tailoring, const struct kind_object *param
     check_replicas(tailoring);
 }
 
-struct text tailor_lay(struct store *store, const struct kind_object *gateway, struct arena *arena,
+struct text tailor_lay(struct store *store, const struct fleet *fleet, struct arena *arena,
                        struct manifest manifests[KIND_OVERLAYS], bool *ret_is_tailored)
 {
     const struct kind_object *class =
-        store_get(store, KIND_GATEWAY_CLASS, TEXT_NONE, gateway->gateway->class_name);
+        store_get(store, KIND_GATEWAY_CLASS, TEXT_NONE, fleet->class_name);
     const struct kind_object *of_class = NULL, *own = NULL;
     struct tailoring tailoring = {.arena = arena, .manifests = manifests};
     *ret_is_tailored = false;
     if (class != NULL)
         tailoring.why = parameters_of_class(store, class, arena, &of_class);
-    if (tailoring.why.len == 0)
-        tailoring.why = parameters_of_gateway(store, gateway, arena, &own);
+    if (tailoring.why.len == 0 && !fleet_is_shared(fleet))
+        tailoring.why = parameters_of_gateway(store, fleet->owner, arena, &own);
     *ret_is_tailored = of_class != NULL || own != NULL;
     if (tailoring.why.len > 0)
         return tailoring.why;

@@ -37,8 +37,8 @@ struct publish {
     struct digest digest;
 };
 
-/* "namespace/name"; empty: it serves all that there is. */
-static struct text gateway_of(const struct delta_node *node)
+/* "namespace/name", or "/class"; empty: it serves all that there is. */
+static struct text fleet_of(const struct delta_node *node)
 {
     return strchr(node->cluster, '/') == NULL ? TEXT_NONE : text_of(node->cluster);
 }
@@ -48,21 +48,21 @@ static void on_node(void *owner, const struct delta_node *node, bool joined)
     const struct publish *publish = owner;
     log_info(joined ? "data plane joined" : "data plane left", log_str("node", node->id),
              log_int("streams", node->streams));
-    publish->events->on_node(publish->owner, gateway_of(node), text_of(node->id), joined);
+    publish->events->on_node(publish->owner, fleet_of(node), text_of(node->id), joined);
 }
 
 static bool visible(void *owner, const struct delta_node *node, enum resource_type type,
                     struct text name)
 {
     const struct publish *publish = owner;
-    struct text gateway = gateway_of(node);
-    return gateway.len == 0 || scopes_sees(publish->scopes, gateway, type, name);
+    struct text fleet = fleet_of(node);
+    return fleet.len == 0 || scopes_sees(publish->scopes, fleet, type, name);
 }
 
-static void on_turned(void *owner, struct text gateway, enum resource_type type, struct text name)
+static void on_turned(void *owner, struct text fleet, enum resource_type type, struct text name)
 {
     struct publish *publish = owner;
-    delta_server_turn(publish->server, gateway, type, name);
+    delta_server_turn(publish->server, fleet, type, name);
 }
 
 /* The newest push that is no newer than `version`, or that has this digest. */
@@ -104,7 +104,7 @@ static void on_ack(void *owner, const struct delta_node *node,
     const struct pushed *pushed = find_pushed(publish, version, NULL);
     if (pushed == NULL)
         return;
-    const struct publish_applied applied = {gateway_of(node), pushed->revision, pushed->seen,
+    const struct publish_applied applied = {fleet_of(node), pushed->revision, pushed->seen,
                                             pushed->digest};
     publish->events->on_applied(publish->owner, &applied);
 }
@@ -267,7 +267,7 @@ static bool is_told(struct publish *publish, const struct outcome_edits *edits,
                     const struct publish_label *label)
 {
     struct pushed *last = newest(publish);
-    if (last == NULL || edits->resource_count > 0)
+    if (last == NULL || edits->resource_count > 0 || edits->move_count > 0 || edits->has_moved)
         return false;
     if (label == NULL)
         return true;
@@ -291,6 +291,9 @@ void publish_push(struct publish *publish, const struct outcome *outcome,
             .removed = edits->resources[i].bytes.data == NULL,
         };
     note(publish, &version, label == NULL ? &version : &label->seen, outcome_revision(outcome));
+    for (size_t i = 0; publish->scopes != NULL && i < edits->move_count; i++)
+        scopes_move(publish->scopes, edits->moves[i].gateway, edits->moves[i].fleet,
+                    edits->moves[i].joins);
     if (publish->scopes != NULL)
         scopes_take(publish->scopes, changes, edits->resource_count);
     delta_server_publish(publish->server, changes, edits->resource_count, &version);

@@ -14,7 +14,9 @@ struct publish;
 
 /* A data plane runs what was published at this outcome_revision (or later). */
 struct publish_applied {
-    struct text gateway; /* "namespace/name": it is one of this Gateway; empty: of all there are */
+    /* Whose it is: "namespace/name", a Gateway; "/class", all of the class; empty: all there are.
+     */
+    struct text fleet;
     uint64_t revision;
     struct snapshot_version seen; /* as publish_push was told */
     struct digest digest;         /* of all that was published, not only to this one */
@@ -29,14 +31,15 @@ struct publish_events {
     /* Of a cluster: a data plane refused what we have because it holds this, which is newer or
      * cannot be compared. */
     void (*on_behind)(void *owner, const struct snapshot_version *held);
-    /* A data plane came, or its last stream ended; `gateway` as above. */
-    void (*on_node)(void *owner, struct text gateway, struct text node, bool joined);
+    /* A data plane came, or its last stream ended; `fleet` as above. */
+    void (*on_node)(void *owner, struct text fleet, struct text node, bool joined);
 };
 
 struct publish_options {
     struct loop *loop;
     struct text state_dir; /* of the version ledger; empty: versions are told with each push */
-    /* A data plane that says it is one of a Gateway gets what that one needs, and nothing else. */
+    /* A data plane that says it is one of a Gateway, or of those of a class, gets what these need,
+     * and nothing else. */
     bool per_gateway;
     const struct publish_events *events;
     void *owner;

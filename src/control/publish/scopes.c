@@ -1,5 +1,6 @@
-/* A scope a Gateway: how often each Backend, Endpoints, Secret and Policy is referred to by what
- * the Gateway sees. Listeners and Routes are the roots: their names begin with the Gateway's. */
+/* A scope a Gateway, and one a fleet that Gateways share: how often each Backend, Endpoints, Secret
+ * and Policy is referred to by what is seen. Listeners and Routes are the roots: their names begin
+ * with the Gateway's. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/publish/scopes.h"
 
@@ -30,16 +31,24 @@ struct uses {
 };
 
 struct scope {
-    char *gateway;                   /* owns; "namespace/name" */
+    char *who;                       /* owns; "namespace/name" or "/class" */
     size_t roots;                    /* Listeners and Routes */
     struct map uses[RESOURCE_TYPES]; /* name -> struct uses */
+};
+
+/* A Gateway that shares data planes; while it moves, several. */
+struct member {
+    char *gateway; /* owns */
+    char **fleets; /* owns */
+    size_t count, cap;
 };
 
 struct scopes {
     scopes_turned turned;
     void *owner;
     struct map holders[RESOURCE_TYPES]; /* name -> struct holder */
-    struct map all;                     /* gateway -> struct scope */
+    struct map all;                     /* who -> struct scope */
+    struct map members;                 /* gateway -> struct member */
 };
 
 static void holder_free(struct holder *holder)
@@ -61,8 +70,17 @@ static void scope_free(struct scope *scope)
             free(entry->value);
         map_fini(&scope->uses[type]);
     }
-    free(scope->gateway);
+    free(scope->who);
     free(scope);
+}
+
+static void member_free(struct member *member)
+{
+    for (size_t i = 0; i < member->count; i++)
+        free(member->fleets[i]);
+    free(member->fleets);
+    free(member->gateway);
+    free(member);
 }
 
 struct scopes *scopes_new(scopes_turned turned, void *owner)
@@ -86,6 +104,9 @@ void scopes_free(struct scopes *scopes)
     for (size_t at = 0; map_next(&scopes->all, &at, &entry);)
         scope_free(entry->value);
     map_fini(&scopes->all);
+    for (size_t at = 0; map_next(&scopes->members, &at, &entry);)
+        member_free(entry->value);
+    map_fini(&scopes->members);
     free(scopes);
 }
 
@@ -205,7 +226,7 @@ static void retain(struct scopes *scopes, struct scope *scope, enum resource_typ
     memcpy(uses->name, name.data, name.len);
     uses->name[name.len] = '\0';
     map_put(&scope->uses[type], text_from(uses->name, name.len), uses);
-    scopes->turned(scopes->owner, text_of(scope->gateway), type, name);
+    scopes->turned(scopes->owner, text_of(scope->who), type, name);
     use(scopes, scope, map_get(&scopes->holders[type], name));
 }
 
@@ -226,18 +247,18 @@ static void unuse(struct scopes *scopes, struct scope *scope, const struct holde
             continue;
         map_remove(&scope->uses[type], name);
         free(uses);
-        scopes->turned(scopes->owner, text_of(scope->gateway), type, name);
+        scopes->turned(scopes->owner, text_of(scope->who), type, name);
         unuse(scopes, scope, map_get(&scopes->holders[type], name));
     }
 }
 
-static struct scope *scope_get(struct scopes *scopes, struct text gateway)
+static struct scope *scope_get(struct scopes *scopes, struct text who)
 {
-    struct scope *scope = map_get(&scopes->all, gateway);
+    struct scope *scope = map_get(&scopes->all, who);
     if (scope == NULL) {
         scope = memory_new(struct scope);
-        scope->gateway = memory_string(gateway);
-        map_put(&scopes->all, text_of(scope->gateway), scope);
+        scope->who = memory_string(who);
+        map_put(&scopes->all, text_of(scope->who), scope);
     }
     return scope;
 }
@@ -248,6 +269,91 @@ static void exchange(struct scopes *scopes, struct scope *scope, const struct ho
 {
     use(scopes, scope, after);
     unuse(scopes, scope, before);
+}
+
+/* One of the roots of a scope takes the place of another; either may be NULL. */
+static void exchange_root(struct scopes *scopes, struct text who, const struct holder *before,
+                          const struct holder *after)
+{
+    struct scope *scope = scope_get(scopes, who);
+    exchange(scopes, scope, before, after);
+    scope->roots += after != NULL;
+    scope->roots -= before != NULL;
+    if (scope->roots == 0) {
+        map_remove(&scopes->all, text_of(scope->who));
+        scope_free(scope);
+    }
+}
+
+/* NULL: it shares nothing. */
+static struct member *member_of(const struct scopes *scopes, struct text gateway)
+{
+    return map_get(&scopes->members, gateway);
+}
+
+static size_t find_fleet(const struct member *member, struct text fleet)
+{
+    size_t at = 0;
+    while (member != NULL && at < member->count && !text_is(fleet, member->fleets[at]))
+        at++;
+    return at;
+}
+
+static void move_roots(struct scopes *scopes, enum resource_type type, struct text gateway,
+                       struct text fleet, bool joins)
+{
+    struct map_entry *entry;
+    for (size_t at = 0; map_next(&scopes->holders[type], &at, &entry);) {
+        const struct holder *holder = entry->value;
+        struct text name = text_of(holder->name);
+        if (!text_equal(gateway_of(name), gateway))
+            continue;
+        scopes->turned(scopes->owner, fleet, type, name);
+        exchange_root(scopes, fleet, joins ? NULL : holder, joins ? holder : NULL);
+    }
+}
+
+/* Rare, so that all roots are looked through, where the Gateway has any. */
+static void move(struct scopes *scopes, struct text gateway, struct text fleet, bool joins)
+{
+    if (map_get(&scopes->all, gateway) == NULL)
+        return;
+    move_roots(scopes, RESOURCE_LISTENER, gateway, fleet, joins);
+    move_roots(scopes, RESOURCE_ROUTE, gateway, fleet, joins);
+}
+
+static void join(struct scopes *scopes, struct text gateway, struct text fleet)
+{
+    struct member *member = member_of(scopes, gateway);
+    if (member == NULL) {
+        member = memory_new(struct member);
+        member->gateway = memory_string(gateway);
+        map_put(&scopes->members, text_of(member->gateway), member);
+    }
+    member->fleets =
+        memory_grow(member->fleets, member->count, &member->cap, sizeof(*member->fleets));
+    member->fleets[member->count++] = memory_string(fleet);
+    move(scopes, gateway, fleet, true);
+}
+
+void scopes_move(struct scopes *scopes, struct text gateway, struct text fleet, bool joins)
+{
+    struct member *member = member_of(scopes, gateway);
+    size_t at = find_fleet(member, fleet);
+    bool is_in = member != NULL && at < member->count;
+    if (is_in == joins)
+        return;
+    if (joins) {
+        join(scopes, gateway, fleet);
+        return;
+    }
+    free(member->fleets[at]);
+    member->fleets[at] = member->fleets[--member->count];
+    move(scopes, gateway, fleet, false);
+    if (member->count == 0) {
+        map_remove(&scopes->members, gateway);
+        member_free(member);
+    }
 }
 
 static void take(struct scopes *scopes, const struct delta_edit *edit)
@@ -261,14 +367,11 @@ static void take(struct scopes *scopes, const struct delta_edit *edit)
         map_put(holders, text_of(after->name), after);
     struct map_entry *entry;
     if (is_root(edit->type)) {
-        struct scope *scope = scope_get(scopes, gateway_of(edit->name));
-        exchange(scopes, scope, before, after);
-        scope->roots += after != NULL;
-        scope->roots -= before != NULL;
-        if (scope->roots == 0) {
-            map_remove(&scopes->all, text_of(scope->gateway));
-            scope_free(scope);
-        }
+        struct text gateway = gateway_of(edit->name);
+        const struct member *member = member_of(scopes, gateway);
+        exchange_root(scopes, gateway, before, after);
+        for (size_t i = 0; member != NULL && i < member->count; i++)
+            exchange_root(scopes, text_of(member->fleets[i]), before, after);
     } else {
         for (size_t at = 0; map_next(&scopes->all, &at, &entry);) {
             struct scope *scope = entry->value;
@@ -285,11 +388,15 @@ void scopes_take(struct scopes *scopes, const struct delta_edit *edits, size_t c
         take(scopes, &edits[i]);
 }
 
-bool scopes_sees(const struct scopes *scopes, struct text gateway, enum resource_type type,
+bool scopes_sees(const struct scopes *scopes, struct text who, enum resource_type type,
                  struct text name)
 {
-    if (is_root(type))
-        return text_equal(gateway_of(name), gateway);
-    const struct scope *scope = map_get(&scopes->all, gateway);
+    if (is_root(type)) {
+        struct text gateway = gateway_of(name);
+        const struct member *member = member_of(scopes, gateway);
+        return text_equal(gateway, who) ||
+               (member != NULL && find_fleet(member, who) < member->count);
+    }
+    const struct scope *scope = map_get(&scopes->all, who);
     return scope != NULL && map_get(&scope->uses[type], name) != NULL;
 }

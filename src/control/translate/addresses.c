@@ -4,6 +4,7 @@
 
 #include "control/kind/format.h"
 #include "control/kind/service.h"
+#include "control/store/parameters.h"
 #include "control/translate/listeners.h"
 
 static bool has_address(const struct gateway_view *view, struct text value)
@@ -23,9 +24,15 @@ static void add_address(struct gateway_view *view, const char *type, struct text
 }
 
 /* NULL: none yet. */
-static const struct kind_service *service_of(struct translation *t,
+static const struct kind_service *service_of(struct translation *t, const struct gateway_view *view,
                                              const struct kind_object *object)
 {
+    if (view_is_shared(view)) {
+        const struct kind_object *class =
+            store_get(t->store, KIND_GATEWAY_CLASS, TEXT_NONE, object->gateway->class_name);
+        const struct kind_object *front = parameters_front(t->store, class);
+        return front == NULL ? NULL : front->service;
+    }
     struct store_list list = store_list_namespace(t->store, KIND_SERVICE, object->meta.namespace);
     for (size_t i = 0; i < list.count; i++) {
         struct text name =
@@ -48,7 +55,7 @@ static void find_fronted(struct translation *t, struct gateway_view *view,
                          const struct kind_object *object)
 {
     const struct kind_gateway *gateway = object->gateway;
-    const struct kind_service *service = service_of(t, object);
+    const struct kind_service *service = service_of(t, view, object);
     view->is_fronted = true;
     if (service != NULL) {
         bool is_inner = !text_is(service->type, "LoadBalancer");

@@ -1,4 +1,5 @@
-/* Gateways on one address: each listener claims its address and port, oldest Gateway first. */
+/* Gateways on one address, or with the same data planes: each listener claims its address and port,
+ * oldest Gateway first. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 
@@ -27,10 +28,10 @@ static int by_age(const void *a, const void *b)
     return piece_keys_compare(x->key, y->key);
 }
 
-/* The Gateway that stands in the way at this address, or NULL after the claim was put down. */
-static const struct gateway_view *claim(struct arena *arena, struct map *all,
-                                        const struct gateway_view *view,
-                                        const struct listener_view *listener, struct text address)
+/* Who stands in the way at this address, or NULL after the claim was put down. */
+static const struct claim *claim(struct arena *arena, struct map *all,
+                                 const struct gateway_view *view,
+                                 const struct listener_view *listener, struct text address)
 {
     struct text key = arena_printf(arena, TEXT_FMT "|%d", TEXT_ARG(address), (int)listener->port);
     struct claims *claims = map_get(all, key);
@@ -40,7 +41,7 @@ static const struct gateway_view *claim(struct arena *arena, struct map *all,
     }
     for (const struct claim *at = claims->first; at != NULL; at = at->next) {
         if (at->view != view && listeners_conflict(listener, at->listener) != NULL)
-            return at->view;
+            return at;
     }
     struct claim *new = arena_new(arena, struct claim);
     *new = (struct claim){view, listener, claims->first};
@@ -51,27 +52,40 @@ static const struct gateway_view *claim(struct arena *arena, struct map *all,
 static void settle_listener(struct arena *arena, struct map *all, struct gateway_view *view,
                             struct listener_view *listener)
 {
-    const struct gateway_view *winner = NULL;
-    if (view_is_usable(listener) && !listener->is_withheld) {
+    const struct claim *winner = NULL;
+    bool is_shared = view_is_shared(view);
+    if (!view_is_usable(listener) || listener->is_withheld) {
+        winner = NULL;
+    } else if (is_shared) {
+        winner = claim(arena, all, view, listener, view->fleet);
+    } else {
         for (size_t i = 0; i < view->address_count && winner == NULL; i++)
             winner = claim(arena, all, view, listener, view->addresses[i].value);
         if (view->address_count == 0)
             winner = claim(arena, all, view, listener, TEXT(""));
     }
-    struct text by = winner == NULL ? TEXT_NONE : winner->path;
-    if (text_equal(by, listener->blocked_by))
+    struct text by = winner == NULL ? TEXT_NONE : winner->view->path;
+    const char *why =
+        winner == NULL || !is_shared ? NULL : listeners_conflict(listener, winner->listener);
+    if (text_equal(by, listener->blocked_by) && why == listener->blocked_why)
         return;
     listener->blocked_by = arena_text(&view->arena, by);
+    listener->blocked_why = why;
     view->is_dirty = true;
 }
 
 void claims_settle(struct translation *t)
 {
-    if (!t->options->standalone)
-        return; /* in a cluster each Gateway has addresses of its own */
-    size_t count;
     struct gateway_entry **entries =
-        (struct gateway_entry **)map_sorted(&t->outcome->gateways, &count);
+        memory_alloc((t->outcome->gateways.count + 1) * sizeof(struct gateway_entry *));
+    struct map_entry *item;
+    size_t count = 0;
+    for (size_t at = 0; map_next(&t->outcome->gateways, &at, &item);) {
+        struct gateway_entry *entry = item->value;
+        /* In a cluster the others have addresses of their own. */
+        if (t->options->standalone || view_is_shared(entry->view))
+            entries[count++] = entry;
+    }
     if (count > 1)
         qsort(entries, count, sizeof(*entries), by_age);
     struct map all;

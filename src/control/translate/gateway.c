@@ -117,12 +117,27 @@ static struct verdict good(const char *reason, const char *message)
     return (struct verdict){reason, text_of(message)};
 }
 
-/* Why a listener is not with the data planes; reason NULL: it is meant to be. */
-static struct verdict unserved(struct translation *t, const struct gateway_view *view,
-                               const struct listener_view *listener)
+/* With another of its Gateway, or of one that has the same data planes and comes first. */
+static struct verdict conflict_of(struct translation *t, const struct listener_view *listener)
 {
-    if (listener->conflict.reason != NULL)
+    if (listener->conflict.reason != NULL || listener->blocked_why == NULL)
         return listener->conflict;
+    bool is_protocol = strcmp(listener->blocked_why, "ProtocolConflict") == 0;
+    return (struct verdict){listener->blocked_why,
+                            arena_printf(&t->scratch,
+                                         "The %s on port %d %s one of the Gateway " TEXT_FMT
+                                         ", which comes first and has the same data planes.",
+                                         is_protocol ? "protocol" : "hostname", (int)listener->port,
+                                         is_protocol ? "conflicts with that of" : "is that of",
+                                         TEXT_ARG(listener->blocked_by))};
+}
+
+/* Why a listener is not with the data planes; reason NULL: it is meant to be. */
+static struct verdict unserved(struct translation *t, const struct listener_view *listener)
+{
+    struct verdict conflict = conflict_of(t, listener);
+    if (conflict.reason != NULL)
+        return conflict;
     if (listener->accepted.reason != NULL)
         return (struct verdict){"Invalid", listener->accepted.message};
     if (listener->is_withheld)
@@ -139,7 +154,6 @@ static struct verdict unserved(struct translation *t, const struct gateway_view 
         return (struct verdict){"Invalid",
                                 arena_printf(&t->scratch, "A data plane refused it: " TEXT_FMT,
                                              TEXT_ARG(listener->refused))};
-    (void)view;
     return (struct verdict){0};
 }
 
@@ -149,12 +163,11 @@ static void listener_conditions(struct translation *t, const struct gateway_fact
                                 struct piece *piece, const struct listener_view *listener,
                                 struct conditions *out)
 {
-    struct verdict no = unserved(t, facts->view, listener);
-    bool is_conflicted = listener->conflict.reason != NULL;
+    struct verdict no = unserved(t, listener);
+    struct verdict conflict = conflict_of(t, listener);
+    bool is_conflicted = conflict.reason != NULL;
     if (is_conflicted || listener->accepted.reason != NULL)
-        set(piece, out, "Accepted", CONDITION_FALSE,
-            listener->accepted.reason != NULL && !is_conflicted ? listener->accepted
-                                                                : listener->conflict);
+        set(piece, out, "Accepted", CONDITION_FALSE, is_conflicted ? conflict : listener->accepted);
     else
         set(piece, out, "Accepted", CONDITION_TRUE, good("Accepted", "The listener is valid."));
     if (no.reason != NULL)
@@ -170,7 +183,7 @@ static void listener_conditions(struct translation *t, const struct gateway_fact
         set(piece, out, "ResolvedRefs", CONDITION_TRUE,
             good("ResolvedRefs", "All references are resolved."));
     if (is_conflicted)
-        set(piece, out, "Conflicted", CONDITION_TRUE, listener->conflict);
+        set(piece, out, "Conflicted", CONDITION_TRUE, conflict);
     else
         set(piece, out, "Conflicted", CONDITION_FALSE,
             good("NoConflicts", "No other listener has the same port and hostname."));
@@ -204,7 +217,7 @@ void gateway_listener_statuses(struct translation *t, const struct gateway_facts
 static bool is_blocked(const struct gateway_view *view, struct text *ret_by, int32_t *ret_port)
 {
     for (size_t i = 0; i < view->listener_count; i++) {
-        if (view->listeners[i].blocked_by.len > 0) {
+        if (view->listeners[i].blocked_by.len > 0 && view->listeners[i].blocked_why == NULL) {
             *ret_by = view->listeners[i].blocked_by;
             *ret_port = view->listeners[i].port;
             return true;
@@ -244,7 +257,8 @@ static void accepted(const struct gateway_facts *facts, struct piece *piece,
     size_t bad = 0;
     for (size_t i = 0; i < view->own_count; i++) {
         const struct listener_view *listener = &view->listeners[i];
-        bad += listener->accepted.reason != NULL || listener->conflict.reason != NULL;
+        bad += listener->accepted.reason != NULL || listener->conflict.reason != NULL ||
+               listener->blocked_why != NULL;
     }
     if (bad == 0)
         set(piece, conditions, "Accepted", CONDITION_TRUE,
@@ -312,11 +326,14 @@ static void report_block(struct translation *t, const struct gateway_view *view,
         const struct listener_view *listener = &view->listeners[i];
         if (listener->blocked_by.len == 0)
             continue;
+        bool is_shared = listener->blocked_why != NULL;
         struct piece_spot spot = {
-            FAULT_ERROR, "AddressNotUsable", listener->place,
+            FAULT_ERROR, is_shared ? listener->blocked_why : "AddressNotUsable", listener->place,
             arena_printf(&t->scratch, "spec.listeners[" TEXT_FMT "]", TEXT_ARG(listener->name)),
-            TEXT("Give each Gateway its own spec.addresses, or another port or hostname.")};
-        piece_fault(piece, object, &spot, unserved(t, view, listener).message);
+            is_shared
+                ? TEXT("Give it another port or hostname.")
+                : TEXT("Give each Gateway its own spec.addresses, or another port or hostname.")};
+        piece_fault(piece, object, &spot, unserved(t, listener).message);
     }
 }
 

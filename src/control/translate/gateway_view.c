@@ -154,6 +154,17 @@ static void report_conflicts(struct translation *t, struct gateway_view *view)
     }
 }
 
+/* In standalone the same data planes serve all Gateways, whatever their classes say. */
+static struct text find_fleet(struct translation *t, struct gateway_view *view,
+                              const struct kind_object *object)
+{
+    struct text name = object->gateway->class_name;
+    const struct kind_object *class = store_get(t->store, KIND_GATEWAY_CLASS, TEXT_NONE, name);
+    if (t->options->standalone || class == NULL || parameters_fleet(t->store, class).len == 0)
+        return view->path;
+    return arena_printf(&view->arena, "/" TEXT_FMT, TEXT_ARG(name));
+}
+
 struct gateway_view *view_new(struct translation *t, const struct kind_object *object)
 {
     enum gateway_class_standing standing = gateway_class_standing(t, object->gateway->class_name);
@@ -163,6 +174,7 @@ struct gateway_view *view_new(struct translation *t, const struct kind_object *o
     arena_init(&view->arena, 0);
     view->key = piece_key_copy(&view->arena, piece_key_of(object));
     view->path = piece_path(&view->arena, object->meta.namespace, object->meta.name);
+    view->fleet = find_fleet(t, view, object);
     view->generation = object->meta.generation;
     view->created = object->meta.created;
     view->draft = piece_new(view->key);

@@ -35,6 +35,7 @@ static void edits_fini(struct outcome_edits *edits)
     free(edits->resources);
     free(edits->statuses);
     free(edits->withdrawn);
+    free(edits->moves);
     arena_fini(&edits->arena);
 }
 
@@ -59,6 +60,7 @@ void outcome_free(struct outcome *outcome)
         view_free(gateway->view);
         free(gateway->refused);
         free(gateway->taken);
+        free(gateway->left);
         free(gateway);
     }
     sharing_free(outcome);
@@ -172,6 +174,15 @@ static void exchange_status(struct outcome *outcome, const struct piece *old,
     edits->statuses = memory_grow(edits->statuses, edits->status_count, &edits->status_cap,
                                   sizeof(*edits->statuses));
     edits->statuses[edits->status_count++] = status;
+}
+
+void outcome_note_move(struct outcome *outcome, struct text gateway, struct text fleet, bool joins)
+{
+    struct outcome_edits *edits = &outcome->edits;
+    edits->moves =
+        memory_grow(edits->moves, edits->move_count, &edits->move_cap, sizeof(*edits->moves));
+    edits->moves[edits->move_count++] = (struct outcome_move){
+        arena_text(&edits->arena, gateway), arena_text(&edits->arena, fleet), joins};
 }
 
 static void sort(struct piece *piece)

@@ -20,6 +20,14 @@ struct outcome_resource {
     const struct store_key *owner; /* the object it was made from; NULL in edits */
 };
 
+/* Data planes that Gateways share serve this one from now on, or do so no more. It leaves them when
+ * it is gone, or when others serve it. */
+struct outcome_move {
+    struct text gateway; /* "namespace/name" */
+    struct text fleet;   /* "/class" */
+    bool joins;
+};
+
 /* What one run changed. Everything is borrowed until the next run on the same outcome. */
 struct outcome_edits {
     struct arena arena;                 /* owns the arrays and the names of what is gone */
@@ -29,6 +37,9 @@ struct outcome_edits {
     size_t status_count, status_cap;
     struct store_key *withdrawn; /* had a status and have none any more; may be gone altogether */
     size_t withdrawn_count, withdrawn_cap;
+    struct outcome_move *moves;
+    size_t move_count, move_cap;
+    bool has_moved; /* a Gateway has other data planes than before: to be pushed, if nothing else */
     size_t translated; /* pieces computed: what the run cost */
 };
 
@@ -71,6 +82,11 @@ bool outcome_set_taken(struct outcome *outcome, struct text namespace, struct te
  * known, and nothing is said of it. Takes effect in the next translate_apply, which may have no
  * changes. */
 void outcome_set_bundle(struct outcome *outcome, struct text version);
+/* Its data planes: "namespace/name", its own, or "/class", those that all Gateways of the class
+ * share. Empty: it is none of ours. Valid until the next run. */
+struct text outcome_fleet(const struct outcome *outcome, struct text namespace, struct text name);
+/* This Gateway has something to serve. */
+bool outcome_serves(const struct outcome *outcome, struct text namespace, struct text name);
 /* True: this Gateway has something to serve and waits for a data plane to say so. */
 bool outcome_wants_programmed(const struct outcome *outcome, struct text namespace,
                               struct text name);

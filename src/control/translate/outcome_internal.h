@@ -17,6 +17,7 @@ struct gateway_entry {
     bool is_confirmed;
     char *refused; /* owns; see outcome_set_refused; NULL: nothing */
     char *taken;   /* owns; see outcome_set_taken; NULL: nothing */
+    char *left;    /* owns; the shared fleet that serves it until its new data planes do; or NULL */
 };
 
 /* How many routes count on a listener. */
@@ -118,6 +119,8 @@ bool outcome_differs(const struct piece *old, struct piece *piece);
 /* The same as outcome_exchange for the piece in the map of pieces. */
 bool outcome_put_piece(struct outcome *outcome, struct store_key key, struct piece *piece);
 struct piece *outcome_piece(const struct outcome *outcome, struct store_key key);
+
+void outcome_note_move(struct outcome *outcome, struct text gateway, struct text fleet, bool joins);
 
 const struct service_entry *outcome_service(const struct outcome *outcome, struct text path);
 static inline struct gateway_entry *outcome_gateway(const struct outcome *outcome, struct text path)

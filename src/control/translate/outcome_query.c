@@ -261,6 +261,18 @@ static struct gateway_entry *find_gateway(const struct outcome *outcome, struct 
     return entry;
 }
 
+struct text outcome_fleet(const struct outcome *outcome, struct text namespace, struct text name)
+{
+    const struct gateway_entry *entry = find_gateway(outcome, namespace, name);
+    return entry == NULL ? TEXT_NONE : entry->view->fleet;
+}
+
+bool outcome_serves(const struct outcome *outcome, struct text namespace, struct text name)
+{
+    const struct gateway_entry *entry = find_gateway(outcome, namespace, name);
+    return entry != NULL && gateway_wants_programmed(entry->view);
+}
+
 bool outcome_wants_programmed(const struct outcome *outcome, struct text namespace,
                               struct text name)
 {

@@ -3,6 +3,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/translate/run.h"
 
+#include "control/kind/gateway.h"
+#include "control/kind/gateway_class.h"
+#include "control/kind/gateway_parameters.h"
 #include "control/kind/service.h"
 #include "control/translate/listener_set.h"
 #include "control/translate/secrets.h"
@@ -128,9 +131,27 @@ static void reach_material(struct run *run, struct store_key key)
     }
 }
 
-/* It may front a Gateway, or have done so. */
+static void mark_gateways_of(struct run *run, const struct kind_object *class)
+{
+    struct store_list list = store_list(run->t.store, KIND_GATEWAY);
+    for (size_t i = 0; i < list.count; i++)
+        if (text_equal(list.items[i]->gateway->class_name, class->meta.name))
+            run_mark(run, &run->gateways, piece_key_of(list.items[i]));
+}
+
+/* It may front a Gateway or all of a class, or have done so. */
 static void reach_fronted(struct run *run, struct text namespace)
 {
+    struct store_list classes = store_list(run->t.store, KIND_GATEWAY_CLASS);
+    for (size_t i = 0; !run->t.options->standalone && i < classes.count; i++) {
+        const struct kind_ref *ref = classes.items[i]->gateway_class->parameters;
+        const struct kind_object *parameters;
+        if (ref == NULL || !text_equal(ref->namespace, namespace))
+            continue;
+        parameters = store_get(run->t.store, KIND_GATEWAY_PARAMETERS, namespace, ref->name);
+        if (parameters == NULL || parameters->gateway_parameters->fleet == KIND_FLEET_SHARED)
+            mark_gateways_of(run, classes.items[i]);
+    }
     struct store_list list = store_list_namespace(run->t.store, KIND_GATEWAY, namespace);
     for (size_t i = 0; !run->t.options->standalone && i < list.count; i++)
         run_mark(run, &run->gateways, piece_key_of(list.items[i]));

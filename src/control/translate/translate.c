@@ -45,8 +45,45 @@ static void mark_attached(struct run *run, const struct gateway_view *view)
         run_mark_routes_of(run, view->sets[i].key);
 }
 
+static struct text shared_fleet(const struct gateway_view *view)
+{
+    return view != NULL && view_is_shared(view) ? view->fleet : TEXT_NONE;
+}
+
+static void leave(struct run *run, struct gateway_entry *entry)
+{
+    if (entry->left != NULL)
+        outcome_note_move(run->t.outcome, entry->path, text_of(entry->left), false);
+    free(entry->left);
+    entry->left = NULL;
+}
+
+/* What it had serves it until what it gets does; what the former said is not what the latter will.
+ */
+static void note_move(struct run *run, struct gateway_entry *entry, const struct gateway_view *view)
+{
+    struct text before = shared_fleet(entry->view), after = shared_fleet(view);
+    if (text_equal(before, after))
+        return;
+    if (entry->left == NULL || !text_is(after, entry->left)) {
+        leave(run, entry);
+        if (after.len > 0)
+            outcome_note_move(run->t.outcome, view->path, after, true);
+    }
+    free(entry->left);
+    entry->left = before.len > 0 ? memory_string(before) : NULL;
+    free(entry->taken);
+    entry->taken = NULL; /* the names that it has by now are others */
+    run->t.outcome->edits.has_moved = true;
+    run->t.outcome->has_edits = true;
+    entry->changed = run->t.outcome->revision + 1;
+    entry->is_confirmed = false;
+}
+
 static void forget_gateway(struct run *run, struct gateway_entry *entry)
 {
+    note_move(run, entry, NULL);
+    leave(run, entry);
     map_remove(&run->t.outcome->gateways, entry->path);
     mark_attached(run, entry->view);
     for (size_t i = 0; i < entry->view->set_count; i++)
@@ -74,7 +111,9 @@ static void replace_view(struct run *run, struct store_key key, struct gateway_v
     if (entry == NULL) {
         entry = memory_new(struct gateway_entry);
         entry->changed = outcome->revision + 1;
+        note_move(run, entry, view);
     } else {
+        note_move(run, entry, view);
         for (size_t i = 0; i < entry->view->set_count; i++)
             run_mark(run, &run->sets, entry->view->sets[i].key);
         entry->before = entry->view;
@@ -222,6 +261,8 @@ static void make_gateway(struct run *run, struct gateway_entry *entry)
             pieces = gateway_pieces(run, &facts);
         }
     }
+    if (conditions_are_true(&pieces[0]->status->conditions, "Programmed"))
+        leave(run, entry);
     for (size_t i = 0; i < count; i++)
         outcome_put_piece(outcome, pieces[i]->key, pieces[i]);
     entry->view->is_dirty = false;

@@ -30,8 +30,11 @@ struct listener_view {
     struct store_key *client_cas; /* none: no client certificate asked for */
     size_t client_ca_count;
     struct text blocked_by; /* the Gateway that has this address and port; empty: none */
-    struct text refused;    /* what a data plane said against it; empty: nothing */
-    bool is_withheld;       /* the Gateway itself is not accepted */
+    /* Both have the same data planes by their class: the reason of the Conflicted condition. NULL:
+     * they have no more in common than an address. */
+    const char *blocked_why;
+    struct text refused; /* what a data plane said against it; empty: nothing */
+    bool is_withheld;    /* the Gateway itself is not accepted */
 };
 
 struct set_view {
@@ -46,6 +49,8 @@ struct gateway_view {
     struct arena arena;
     struct store_key key;
     struct text path; /* "namespace/name" */
+    /* Its data planes: its own, "namespace/name", or those of its class, "/class". */
+    struct text fleet;
     int64_t generation, created;
     struct piece *draft; /* owns; collects faults and foreign namespaces for the real piece */
     struct verdict accepted, resolved, unusable;
@@ -75,6 +80,10 @@ static inline bool view_is_served(const struct listener_view *listener)
     return view_is_usable(listener) && listener->blocked_by.len == 0 && !listener->is_withheld &&
            listener->refused.len == 0;
 }
+static inline bool view_is_shared(const struct gateway_view *view)
+{
+    return view->fleet.data[0] == '/';
+}
 /* To be called when listeners or blocks changed. */
 void view_update_digest(struct gateway_view *view);
 /* The Gateway is not accepted; the first reason stays. */
@@ -84,6 +93,7 @@ void view_reject(struct gateway_view *view, const struct kind_object *object,
 size_t view_count_valid(const struct gateway_view *view, const struct set_view *set);
 const struct set_view *view_find_set(const struct gateway_view *view, struct store_key key);
 
-/* Which Gateway has an address and port: settles it among all Gateways of the outcome, the older
- * one first; views whose standing changed become dirty. */
+/* Which Gateway has an address and port, or a port of data planes that several share: settles it
+ * among all Gateways of the outcome, the older one first; views whose standing changed become
+ * dirty. */
 void claims_settle(struct translation *t);

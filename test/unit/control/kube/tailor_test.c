@@ -39,8 +39,9 @@ static struct text lay(struct world *world)
                                                     .audience = {"us", 2}};
     const struct kind_object *gateway =
         store_get(world->store, KIND_GATEWAY, TEXT("default"), TEXT("web"));
-    assert_true(manifest_make(&options, world->store, gateway, &world->arena, world->manifests));
-    return tailor_lay(world->store, gateway, &world->arena, world->manifests, &world->is_tailored);
+    struct fleet fleet = fleet_of_gateway(gateway, &world->arena);
+    assert_true(manifest_make(&options, world->store, &fleet, &world->arena, world->manifests));
+    return tailor_lay(world->store, &fleet, &world->arena, world->manifests, &world->is_tailored);
 }
 
 static bool says(const struct world *world, enum kind_overlay part, const char *words)

@@ -180,6 +180,57 @@ static void a_change_tells_only_what_turned(void **state)
                         "default/web Secret ca;");
 }
 
+static void a_shared_fleet_sees_what_its_gateways_see(void **state)
+{
+    struct world *world = *state;
+    struct text fleet = TEXT("/small");
+    take_backend(world, "a", "a", "ca");
+    take_route(world, ROUTE, "a", NULL);
+    assert_false(scopes_sees(world->scopes, fleet, RESOURCE_ROUTE, ROUTE));
+    assert_false(sees(world, fleet, RESOURCE_SECRET, "ca"));
+    scopes_move(world->scopes, WEB, fleet, true);
+    assert_turns(world, "default/web Backend a;default/web Endpoints a;default/web Secret ca;"
+                        "/small Route default/web/http|HTTPRoute/default/shop/0;"
+                        "/small Backend a;/small Endpoints a;/small Secret ca;");
+    assert_true(scopes_sees(world->scopes, fleet, RESOURCE_ROUTE, ROUTE));
+    assert_true(scopes_sees(world->scopes, WEB, RESOURCE_ROUTE, ROUTE)); /* until they are gone */
+    assert_true(sees(world, fleet, RESOURCE_SECRET, "ca"));
+    take_route(world, OTHERS, "a", NULL);
+    assert_false(scopes_sees(world->scopes, fleet, RESOURCE_ROUTE, OTHERS));
+    scopes_move(world->scopes, OTHER, fleet, true);
+    builder_clear(&world->turns);
+    scopes_move(world->scopes, WEB, fleet, false);
+    assert_turns(world, "/small Route default/web/http|HTTPRoute/default/shop/0;");
+    assert_true(sees(world, fleet, RESOURCE_SECRET, "ca"));
+    take_route(world, OTHERS, "b", NULL);
+    assert_turns(world, "team/other Backend b;team/other Backend a;team/other Endpoints a;"
+                        "team/other Secret ca;/small Backend b;/small Backend a;"
+                        "/small Endpoints a;/small Secret ca;");
+    scopes_move(world->scopes, OTHER, TEXT("/large"), true);
+    assert_true(sees(world, fleet, RESOURCE_BACKEND, "b"));
+    scopes_move(world->scopes, OTHER, fleet, false);
+    assert_false(scopes_sees(world->scopes, fleet, RESOURCE_ROUTE, OTHERS));
+    assert_false(sees(world, fleet, RESOURCE_BACKEND, "b"));
+    assert_true(sees(world, TEXT("/large"), RESOURCE_BACKEND, "b"));
+}
+
+static void a_gateway_that_goes_or_comes_leaves_nothing_in_a_shared_fleet(void **state)
+{
+    struct world *world = *state;
+    struct text fleet = TEXT("/small");
+    scopes_move(world->scopes, WEB, fleet, true);
+    take_backend(world, "a", "a", NULL);
+    take_route(world, ROUTE, "a", NULL);
+    assert_true(sees(world, fleet, RESOURCE_ENDPOINTS, "a"));
+    builder_clear(&world->turns);
+    scopes_move(world->scopes, WEB, fleet, false); /* before the edits that take its routes out */
+    assert_turns(world, "/small Route default/web/http|HTTPRoute/default/shop/0;"
+                        "/small Backend a;/small Endpoints a;");
+    take(world, RESOURCE_ROUTE, ROUTE, NULL);
+    assert_turns(world, "default/web Backend a;default/web Endpoints a;");
+    assert_false(sees(world, fleet, RESOURCE_BACKEND, "a"));
+}
+
 #define IN_WORLD(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -190,6 +241,8 @@ int main(void)
         IN_WORLD(a_listener_shows_its_certificates),
         IN_WORLD(what_two_routes_share_goes_with_the_last_of_them),
         IN_WORLD(a_change_tells_only_what_turned),
+        IN_WORLD(a_shared_fleet_sees_what_its_gateways_see),
+        IN_WORLD(a_gateway_that_goes_or_comes_leaves_nothing_in_a_shared_fleet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

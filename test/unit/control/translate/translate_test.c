@@ -19,6 +19,7 @@ struct world {
     struct store *store;
     struct outcome *outcome;
     struct map mirror; /* "type name" -> bytes, from edits alone */
+    struct map moved;  /* "gateway/class": who is with which fleet, from edits alone */
     struct arena arena;
     struct translate_options options;
 };
@@ -153,6 +154,25 @@ static void make_service(struct world *world, struct builder *out)
                    pick(world, 4) == 0 ? "kubernetes.io/h2c" : "http");
 }
 
+static void make_front(struct world *world, struct builder *out)
+{
+    static const char *const FRONTED[] = {"gateway: g1", "gateway-class: c0", "gateway-class: c1"};
+    builder_printf(out,
+                   "apiVersion: v1\nkind: Service\nmetadata: {name: f%u, namespace: %s, "
+                   "annotations: {gateway.nantian.dev/%s}}\nspec: {type: LoadBalancer, ports: "
+                   "[{port: 80}]}\nstatus: {loadBalancer: {ingress: [{ip: 192.0.2.%u}]}}\n",
+                   pick(world, 2), one_of(world, NAMESPACES, 2), one_of(world, FRONTED, 3),
+                   pick(world, 9));
+}
+
+static void make_parameters(struct world *world, struct builder *out)
+{
+    builder_printf(out,
+                   "apiVersion: gateway.nantian.dev/v1alpha1\nkind: GatewayParameters\nmetadata: "
+                   "{name: q, namespace: a}\nspec: {fleet: %s}\n",
+                   pick(world, 3) == 0 ? "PerGateway" : "Shared");
+}
+
 static void make_slice(struct world *world, struct builder *out)
 {
     builder_printf(out,
@@ -201,9 +221,11 @@ static void make_namespace(struct world *world, struct builder *out)
 
 static void make_class(struct world *world, struct builder *out)
 {
-    builder_printf(out, API "GatewayClass\nmetadata: {name: c%u}\nspec: {controllerName: %s}\n",
-                   pick(world, 2),
-                   pick(world, 4) == 0 ? "example.com/other" : TRANSLATE_CONTROLLER);
+    builder_printf(out, API "GatewayClass\nmetadata: {name: c%u}\nspec: {controllerName: %s%s}\n",
+                   pick(world, 2), pick(world, 4) == 0 ? "example.com/other" : TRANSLATE_CONTROLLER,
+                   pick(world, 2) == 0 ? ", parametersRef: {group: gateway.nantian.dev, kind: "
+                                         "GatewayParameters, namespace: a, name: q}"
+                                       : "");
 }
 
 static void make_security_policy(struct world *world, struct builder *out)
@@ -248,11 +270,11 @@ static void make_tls_policy(struct world *world, struct builder *out)
 static struct kind_object *make_any(struct world *world)
 {
     static void (*const MAKERS[])(struct world * world, struct builder * out) = {
-        make_gateway,     make_gateway,    make_set,       make_set,        make_route,
-        make_route,       make_route,      make_route,     make_service,    make_service,
-        make_slice,       make_slice,      make_secret,    make_grant,      make_grant,
-        make_class,       make_tls_policy, make_namespace, make_config_map, make_security_policy,
-        make_route_policy};
+        make_gateway,      make_gateway,    make_set,       make_set,        make_route,
+        make_route,        make_route,      make_route,     make_service,    make_service,
+        make_slice,        make_slice,      make_secret,    make_grant,      make_grant,
+        make_class,        make_tls_policy, make_namespace, make_config_map, make_security_policy,
+        make_route_policy, make_front,      make_parameters};
     struct builder out = {0};
     MAKERS[pick(world, ARRAY_LEN(MAKERS))](world, &out);
     struct kind_object *object = decode(builder_text(&out));
@@ -283,6 +305,38 @@ static void take_edits(struct world *world, const struct outcome_edits *edits)
         map_put(&world->mirror, key, bytes);
     }
     map_fini(&seen);
+    for (size_t i = 0; i < edits->move_count; i++) {
+        const struct outcome_move *move = &edits->moves[i];
+        struct text key = arena_printf(&world->arena, TEXT_FMT TEXT_FMT, TEXT_ARG(move->gateway),
+                                       TEXT_ARG(move->fleet));
+        if (move->joins)
+            assert_null(map_put(&world->moved, key, world));
+        else
+            assert_non_null(map_remove(&world->moved, key));
+    }
+}
+
+/* Moves tell who is with which shared fleet; who left one may be with it as well, until it is
+ * served elsewhere, which nobody is here. */
+static void check_moved(struct world *world)
+{
+    struct map_entry *entry;
+    struct store_list gateways = store_list(world->store, KIND_GATEWAY);
+    for (size_t at = 0; map_next(&world->moved, &at, &entry);) {
+        struct text name = entry->key, namespace = TEXT_NONE, gateway = TEXT_NONE;
+        assert_true(text_split(&name, '/', &namespace) && text_split(&name, '/', &gateway));
+        assert_true(outcome_fleet(world->outcome, namespace, gateway).len > 0);
+    }
+    for (size_t i = 0; i < gateways.count; i++) {
+        const struct kind_meta *meta = &gateways.items[i]->meta;
+        struct text now = outcome_fleet(world->outcome, meta->namespace, meta->name);
+        if (now.len == 0 || now.data[0] != '/')
+            continue;
+        struct text key =
+            arena_printf(&world->arena, TEXT_FMT "/" TEXT_FMT TEXT_FMT, TEXT_ARG(meta->namespace),
+                         TEXT_ARG(meta->name), TEXT_ARG(now));
+        assert_non_null(map_get(&world->moved, key));
+    }
 }
 
 static void check_mirror(struct world *world)
@@ -348,13 +402,15 @@ static void check_same(struct world *world, uint64_t seed, int step)
 
 static void world_init(struct world *world, uint64_t seed)
 {
-    *world = (struct world){.options = {.standalone = true,
+    bool is_cluster = seed % 3 == 0;
+    *world = (struct world){.options = {.standalone = !is_cluster,
                                         .addresses = ADDRESSES,
-                                        .address_count = 1,
+                                        .address_count = is_cluster ? 0 : 1,
                                         .capabilities = seed % 2 == 0 ? CAPABILITY_ALL : 0}};
     random_seed(&world->random, seed);
     arena_init(&world->arena, 0);
     map_init(&world->mirror);
+    map_init(&world->moved);
     world->store = store_new();
     world->outcome = translate(world->store, &world->options);
     take_edits(world, outcome_edits(world->outcome));
@@ -365,6 +421,7 @@ static void world_fini(struct world *world)
     outcome_free(world->outcome);
     store_free(world->store);
     map_fini(&world->mirror);
+    map_fini(&world->moved);
     arena_fini(&world->arena);
 }
 
@@ -401,6 +458,7 @@ static void random_edits_end_where_a_whole_translation_ends(void **state)
                 change_something(&world);
             apply(&world);
             check_mirror(&world);
+            check_moved(&world);
             if (step % 3 == 0)
                 check_same(&world, seed, step);
         }
