@@ -4,8 +4,9 @@ Lease, and which conditions were taken back."""
 import json
 
 USER = "system:serviceaccount:nantian-system:nantian-control"
-# Of every replica: the Lease itself, whose token this is, and the key that the first one makes.
-ANYBODYS = {"leases", "tokenreviews", "secrets"}
+# Of every replica: the Lease itself, whose token this is, the key that the first one makes, and
+# Events, which tell what a replica's own data planes do.
+ANYBODYS = {"leases", "tokenreviews", "secrets", "events"}
 
 
 def events(path):

@@ -6,6 +6,7 @@ import base64
 import contextlib
 import json
 import os
+import shutil
 import signal
 import ssl
 import threading
@@ -25,7 +26,7 @@ class Chaos:
     def __init__(self, cluster, judge, is_long):
         self.cluster, self.world = cluster, World(cluster, judge)
         self.rounds, self.histories = (20, 500) if is_long else (2, 8)
-        self.repeats = 3 if is_long else 1
+        self.repeats, self.is_long = 3 if is_long else 1, is_long
 
     # ---- faults ----
 
@@ -116,6 +117,25 @@ class Chaos:
         finally:
             over.set()
             busy.join()
+        self.world.change()
+
+    def etcd_restored(self):
+        """F09: from a copy of before the last edits. Other people's programs, who resume where they
+        were, do not hear of changes for long after: nothing of the cluster is asked for later."""
+        data, copy = self.cluster.folder / "etcd", self.cluster.folder / "etcd-copy"
+
+        def swap():
+            shutil.rmtree(data)
+            shutil.move(copy, data)
+        kept = str(self.world.edits)
+        self.cluster.restart("etcd", lambda: shutil.copytree(data, copy))
+        for number in range(100):
+            self.world.api.patch(f"{ROUTES}/churn", {"spec": {"hostnames": [f"r{number}.example"]}})
+        self.world.change()
+        self.cluster.restart("kube-apiserver", lambda: self.cluster.restart("etcd", swap))
+        wait_for(lambda: all(self.world.served() == kept for _ in range(12)),
+                 "what the copy says is served", PATIENCE, 0.3)
+        wait_for(self.world.is_right, "all statuses are right", PATIENCE, 0.3)
         self.world.change()
 
     def _depose(self, by_sleep):
@@ -210,6 +230,8 @@ class Chaos:
         steps = [(fault.__name__, lambda fault=fault: self.under_load(fault))
                  for fault in self.faults()]
         steps += [(step.__name__, step) for step in (self.registers, self.writes, self.conditions)]
+        if self.is_long:
+            steps.append(("etcd_restored", lambda: self.under_load(self.etcd_restored)))
         passed, failed = 0, []
         for name, step in steps:
             if only and name not in only:

@@ -173,7 +173,7 @@ class Rig:
         self.images = images
         self.kubeconfig = self.folder / "kubeconfig"
         self.processes = {}
-        self.changing = threading.Lock()  # while a process is replaced
+        self.changing = threading.RLock()  # while a process is replaced
         self.is_ending = False
         self.lock = None
 
@@ -185,12 +185,14 @@ class Rig:
                 [str(each) for each in command], stdout=log, stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL)
 
-    def restart(self, name):
-        """Kills a process and starts it again as it was."""
+    def restart(self, name, between=None):
+        """Kills a process and starts it again as it was; what is done between the two."""
         with self.changing:
             process = self.processes[name]
             process.kill()
             process.wait(60)
+            if between:
+                between()
             self.spawn(name, *process.args)
 
     def _guard(self):
