@@ -357,6 +357,25 @@ static void a_stream_window_that_overflows_ends_that_stream_alone(void **state)
     }
 }
 
+/* P67: more than the window, while nobody takes any of it. */
+static void a_body_that_overruns_its_window_ends_in_flow_control_error(void **state)
+{
+    (void)state;
+    static const char FILLING[16384];
+    struct raw *raw = raw_new();
+    raw->keep_body = true;
+    raw_preface(raw);
+    raw_get(raw, 1, RAW_END_HEADERS, "/");
+    RAW_UNTIL(raw, raw->heads == 1);
+    for (size_t sent = 0; sent <= LIMIT_H2_STREAM_WINDOW; sent += sizeof(FILLING))
+        raw_frame(raw, RAW_DATA, 0, 1, text_from(FILLING, sizeof(FILLING)));
+    RAW_UNTIL(raw, raw_find(raw, RAW_RESET, 1) != NULL || raw_find(raw, RAW_GOAWAY, 0) != NULL);
+    const struct raw_frame *reset = raw_find(raw, RAW_RESET, 1);
+    assert_int_equal((reset != NULL ? reset : raw_find(raw, RAW_GOAWAY, 0))->code, 3);
+    assert_int_equal(raw->body_bytes, 0);
+    raw_free(raw);
+}
+
 /* P58: what is reset in the breath that opened it reaches nobody. */
 static void a_stream_that_overflows_at_once_is_never_seen(void **state)
 {
@@ -670,6 +689,7 @@ int main(void)
         cmocka_unit_test(trailers_and_padding_of_an_honest_request_pass),
         cmocka_unit_test(a_broken_frame_ends_the_connection_with_its_code),
         cmocka_unit_test(a_stream_window_that_overflows_ends_that_stream_alone),
+        cmocka_unit_test(a_body_that_overruns_its_window_ends_in_flow_control_error),
         cmocka_unit_test(a_stream_that_overflows_at_once_is_never_seen),
         cmocka_unit_test(what_is_neither_version_gets_no_answer_in_one),
         cmocka_unit_test(a_connection_starts_with_the_preface_and_settings),
