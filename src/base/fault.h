@@ -17,6 +17,7 @@ struct fault {
     struct text hint;      /* what to do; may be empty */
     struct text file;      /* may be empty */
     uint32_t line, column; /* 0: unknown */
+    bool is_local;         /* of this machine, now: a port that another program has */
 };
 
 /* Faults in the order found, all text in `arena`; at most LIMIT_FAULTS are kept, the rest counted.

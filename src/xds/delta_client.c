@@ -163,6 +163,14 @@ static void accepted(struct delta_client *client)
     take_waiting(client);
 }
 
+static bool is_any_local(const struct faults *faults)
+{
+    for (size_t i = 0; i < faults->count; i++)
+        if (faults->items[i].is_local)
+            return true;
+    return false;
+}
+
 static void refused(struct delta_client *client, const struct faults *faults)
 {
     struct commit commit = client->pending;
@@ -174,7 +182,9 @@ static void refused(struct delta_client *client, const struct faults *faults)
                               .faults = faults};
     arena_reset(&client->refused_arena);
     client->refused_status = refuse(client, &commit, &refusal, &client->refused_arena);
-    commit_set(&client->refused, commit.record, "");
+    commit_drop(&client->refused);
+    if (!is_any_local(faults))
+        commit_set(&client->refused, commit.record, "");
     link_good(client->link); /* the connection did its part */
     commit_drop(&commit);
     take_waiting(client);

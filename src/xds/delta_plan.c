@@ -371,6 +371,7 @@ static void plan_record(struct delta_stream *stream)
     bool has_it = resource_has_version(record, text_of(stream->stated));
     if (has_it && stream->stated_itself && stream->plan.count == 0) {
         /* It came back with what is current: nothing is sent, and it runs it already. */
+        stream->acked = true;
         delta_node_acked(server, stream->node, &server->commit->version, 0);
     } else if (!has_it || stream->stated_itself) {
         /* One that still had refused resources staged says with the record that they went. */

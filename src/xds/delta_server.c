@@ -160,6 +160,18 @@ void delta_server_turn(struct delta_server *server, struct text cluster, enum re
     }
 }
 
+bool delta_server_runs(const struct delta_server *server, enum resource_type type, struct text name)
+{
+    for (const struct delta_stream *stream = server->streams; stream != NULL;
+         stream = stream->next) {
+        if (delta_stream_runs(stream) &&
+            (server->events->visible == NULL ||
+             server->events->visible(server->owner, stream->node, type, name)))
+            return true;
+    }
+    return false;
+}
+
 void delta_server_drop(struct delta_server *server, struct text node_id)
 {
     for (struct delta_stream *stream = server->streams; stream != NULL; stream = stream->next) {

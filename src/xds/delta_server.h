@@ -73,6 +73,11 @@ void delta_server_publish(struct delta_server *server, const struct delta_edit *
 void delta_server_turn(struct delta_server *server, struct text cluster, enum resource_type type,
                        struct text name);
 
+/* Some data plane that sees the resource runs it, or has yet to answer: that another one cannot is
+ * its own matter, a port of its machine for one. Who refuses is asked again once that one ends. */
+MUST_USE bool delta_server_runs(const struct delta_server *server, enum resource_type type,
+                                struct text name);
+
 /* Ends the streams of a node: it comes back and states what it has. */
 void delta_server_drop(struct delta_server *server, struct text node_id);
 

@@ -80,6 +80,7 @@ struct delta_stream {
     uint64_t offered_nonce, offered_ns;
     bool awaiting; /* no answer to it yet: nothing else is pushed meanwhile */
     bool acked;
+    bool refused;              /* its newest answer: it runs something else */
     struct resource_sums sums; /* of what it sees; kept only if the owner filters */
     bool sums_stale;
     bool takes_changes;             /* it reads records that name only what changed */
@@ -97,6 +98,8 @@ void delta_stream_open(struct delta_server *server, struct grpc_call *call);
 void delta_stream_wake(struct delta_stream *stream); /* something may be to send */
 void delta_stream_end(struct delta_stream *stream, enum grpc_status status, const char *why);
 void delta_stream_free(struct delta_stream *stream); /* the call hears of it no more */
+/* It runs what was offered last, or may do so: it has not answered yet. */
+bool delta_stream_runs(const struct delta_stream *stream);
 
 /* delta_plan.c */
 void delta_interest_fini(struct delta_interest *interest);

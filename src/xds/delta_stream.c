@@ -43,9 +43,24 @@ static void forget_early(struct delta_stream *stream)
     stream->early_count = stream->early_cap = stream->early_bytes = 0;
 }
 
+bool delta_stream_runs(const struct delta_stream *stream)
+{
+    return stream->node != NULL && !stream->refused &&
+           (stream->acked || stream->awaiting || stream->stated_itself);
+}
+
+/* For who refused while others ran it: there may be room for it now, or else nobody runs it. */
+static void ask_again(struct delta_server *server)
+{
+    for (struct delta_stream *stream = server->streams; stream != NULL; stream = stream->next)
+        if (stream->refused)
+            delta_stream_end(stream, GRPC_UNAVAILABLE, "try again what was refused");
+}
+
 void delta_stream_free(struct delta_stream *stream)
 {
     struct delta_server *server = stream->server;
+    bool did_run = delta_stream_runs(stream);
     *stream->slot = stream->next;
     if (stream->next != NULL)
         stream->next->slot = stream->slot;
@@ -62,6 +77,8 @@ void delta_stream_free(struct delta_stream *stream)
     loop_disarm(server->loop, &stream->patience);
     loop_undefer(server->loop, &stream->work);
     free(stream);
+    if (did_run)
+        ask_again(server);
 }
 
 /* -- sending -- */
@@ -212,6 +229,7 @@ static void on_refusal(struct delta_stream *stream, enum resource_type type, con
     struct delta_server *server = stream->server;
     struct text words = text_of(request->error_detail->message);
     Nantian__Config__V1__Refusal *refusal = refusal_from_status(request->error_detail, arena);
+    stream->refused = true;
     delta_node_nacked(server, stream->node, of_offer ? &stream->offered->version : NULL, words);
     if (of_offer && refusal != NULL)
         delta_plan_drop_stale(server, stream->offered->generation, refusal);
@@ -238,6 +256,7 @@ static void on_answer(struct delta_stream *stream, enum resource_type type, cons
         on_refusal(stream, type, request, of_offer, arena);
     } else if (of_offer && !stream->acked) {
         stream->acked = true;
+        stream->refused = false;
         delta_node_acked(server, stream->node, &stream->offered->version,
                          (loop_tick(server->loop) - stream->offered_ns) / 1000);
     }
@@ -363,6 +382,7 @@ static void on_patience_lost(void *owner)
     struct delta_stream *stream = owner;
     stream->awaiting = false;
     delta_stream_wake(stream);
+    ask_again(stream->server);
 }
 
 void delta_stream_open(struct delta_server *server, struct grpc_call *call)

@@ -360,6 +360,22 @@ def test_a_port_that_is_taken_is_said_and_harms_no_other_listener(start_gateway,
         assert request(port).status == 200
 
 
+@pytest.mark.parametrize("name", ["test", "another"])
+def test_a_data_plane_that_cannot_have_the_port_takes_it_from_nobody(start_gateway, backend, name):
+    """A second one on the machine, under the first one's name or its own."""
+    port = free_port()
+    gateway = start_gateway(*simple(port, backend.port))
+    second = start_gateway(control=False, xds=f"unix:{gateway.state}/xds.sock",
+                           proxy_flags=("--node", name))
+    wait_for(lambda: "Cannot listen on" in gateway.control.text(), "its refusal is heard")
+    gateway.write("config.yaml", *edit_header(port, backend.port, 1))
+    wait_for(lambda: request(port).get("x-edit") == "1", "an edit is live")
+    assert programmed(gateway) == "True"
+    gateway.proxy.kill()
+    second.wait_ready()
+    assert request(port).get("x-edit") == "1"
+
+
 # ---- statuses are true ----
 
 def programmed(gateway):

@@ -117,9 +117,13 @@ static void tell_faults(struct publish *publish, const Nantian__Config__V1__Refu
         log_error("a data plane refused a resource", log_str("type", fault->type),
                   log_str("resource", fault->resource), log_str("field", fault->field),
                   log_str("reason", fault->reason), log_str("hint", fault->hint));
-        if (types_from_full_name(text_of(fault->type), &type) && type != RESOURCE_SNAPSHOT)
-            publish->events->on_refused(publish->owner, type, text_of(fault->resource),
-                                        text_of(fault->reason));
+        struct text resource = text_of(fault->resource);
+        if (!types_from_full_name(text_of(fault->type), &type) || type == RESOURCE_SNAPSHOT)
+            continue;
+        if (delta_server_runs(publish->server, type, resource))
+            log_warn("it stays: other data planes run it", log_text("resource", resource));
+        else
+            publish->events->on_refused(publish->owner, type, resource, text_of(fault->reason));
     }
     publish->events->on_refusals_end(publish->owner);
 }

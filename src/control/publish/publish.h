@@ -23,7 +23,8 @@ struct publish_applied {
 };
 
 struct publish_events {
-    /* A data plane refused a snapshot because of these resources: leave them out and come again. */
+    /* Data planes refused a snapshot because of these resources, which none runs: leave them out
+     * and come again. */
     void (*on_refused)(void *owner, enum resource_type type, struct text name, struct text why);
     /* The refusal is told completely. */
     void (*on_refusals_end)(void *owner);

@@ -164,6 +164,7 @@ static void add_fault(struct faults *faults, const struct binding *binding, int 
     struct fault fault = {
         .level = FAULT_ERROR,
         .code = number == EADDRINUSE ? "PortUnavailable" : "AddressNotUsable",
+        .is_local = true,
         .where = text_from(where, MIN((size_t)len, sizeof(where) - 1)),
         .field = TEXT("port"),
         .hint = hint_of(number),
