@@ -248,7 +248,8 @@ def test_the_trace_of_the_client_goes_on_and_is_logged(start_gateway, backend):
     assert fields["tracestate"] == "vendor=x"
     begun = dict(json.loads(request(port).body)["fields"])["traceparent"]
     assert begun.endswith("-01") and len(begun) == 55 and trace not in begun
-    assert [line["trace_id"] for line in gateway.log_lines(2)] == [trace, begun[3:35]]
+    # Two connections may be two workers', and each writes when it has the time.
+    assert {line["trace_id"] for line in gateway.log_lines(2)} == {trace, begun[3:35]}
 
 
 @pytest.mark.quick

@@ -101,7 +101,7 @@ static void on_statement(void *owner, const struct statement *statement)
 {
     struct kube *kube = owner;
     if (statement->claim != NULL)
-        versions_refused(kube->versions, statement->claim);
+        versions_claimed(kube->versions, statement->claim);
     for (size_t i = 0; kube->provision != NULL && i < statement->cut_count; i++)
         for (size_t k = 0; k < statement->cuts[i].gateway_count; k++)
             provision_heard(kube->provision, statement->cuts[i].gateways[k]);

@@ -16,6 +16,7 @@ struct versions {
     uint64_t epoch;      /* 0: not known */
     uint64_t next_epoch; /* 0: none; counts when every list that was asked for is in */
     bool has_claim;
+    bool is_refused; /* some of it was offered, under too low a name */
     struct snapshot_version claim;
     uint64_t claimed_ms;
     struct timer again;
@@ -48,8 +49,10 @@ static bool meets(struct versions *versions, bool asks)
     if (is_met || is_past)
         drop_claim(versions);
     /* Not of what we are called already: replicas repeat what they were told long ago. */
-    if (is_met && mirror_raise(versions->mirror, &versions->claim))
+    if (is_met && (mirror_raise(versions->mirror, &versions->claim) || versions->is_refused)) {
+        versions->is_refused = false;
         versions->events->on_raised(versions->owner);
+    }
     return is_met || is_past;
 }
 
@@ -101,7 +104,7 @@ void versions_epoch(struct versions *versions, uint64_t epoch)
     mirror_relist(versions->mirror);
 }
 
-void versions_refused(struct versions *versions, const struct snapshot_version *held)
+void versions_claimed(struct versions *versions, const struct snapshot_version *held)
 {
     if (versions->epoch == 0 || held->epoch < versions->epoch)
         return;
@@ -115,6 +118,12 @@ void versions_refused(struct versions *versions, const struct snapshot_version *
     }
     if (!timer_is_armed(&versions->again))
         look(versions);
+}
+
+void versions_refused(struct versions *versions, const struct snapshot_version *held)
+{
+    versions->is_refused = true;
+    versions_claimed(versions, held);
 }
 
 void versions_listed(struct versions *versions)

@@ -26,8 +26,11 @@ void versions_free(struct versions *versions);
 /* The epoch as the Lease says it. The first one counts at once; a later one once every kind was
  * listed again, so that nothing from before it comes under its name. */
 void versions_epoch(struct versions *versions, uint64_t epoch);
-/* A data plane refused what we have because it holds this. */
+/* A data plane refused what we have because it holds this: on_raised follows in any case, for what
+ * we are called may have risen since it was offered. */
 void versions_refused(struct versions *versions, const struct snapshot_version *held);
+/* Another replica's data planes hold this, which it says again and again. */
+void versions_claimed(struct versions *versions, const struct snapshot_version *held);
 /* The mirror has listed a kind again. */
 void versions_listed(struct versions *versions);
 
