@@ -20,6 +20,9 @@
 
 /* Clients. */
 #define LIMIT_HANDSHAKE_MS   10000
+#define LIMIT_HANDSHAKE_RATE 1000 /* a second from one address: a quarter of a core; who share one
+                                   * at a carrier, thousands, begin fewer */
+#define LIMIT_HANDSHAKE_TOLD_MS 10000 /* between two lines that say who begins more */
 #define LIMIT_TICKET_KEY_MS  43200000 /* session tickets: a new key twice a day */
 #define LIMIT_HEADER_MS      10000  /* 408; first byte of a request to its last header byte */
 #define LIMIT_BODY_MS        60000  /* 408; without any progress */

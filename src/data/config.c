@@ -363,6 +363,7 @@ static struct compile *new_compile(const struct options *options)
 {
     struct compile_options compile = {
         .pick = proxy_pick_certificate,
+        .admit = proxy_admit_handshake,
         .addresses = options->default_addresses,
         .address_count = options->default_address_count,
         .zone = text_of(options->zone),
@@ -389,6 +390,7 @@ struct config *config_new(const struct config_options *options)
         .access_log = config->options->access_log,
         .log_as_text = config->options->log_as_text,
         .node = text_of(config->options->node),
+        .handshake_rate = config->options->handshake_rate,
         .inherited = options->inherited,
         .events = &ROLLOUT_EVENTS,
         .owner = config,

@@ -42,6 +42,8 @@ static const char USAGE[] =
     "  --memory-max SIZE        bytes, or with Ki, Mi, Gi, or off: from there on new requests get "
     "503\n"
     "                           (75 % of the cgroup's limit, if it has one)\n"
+    "  --handshake-rate N       TLS handshakes a second, and at once, that one client address may\n"
+    "                           begin, or off (1000)\n"
     "  --log-format FORMAT      json or text, access log included (json)\n"
     "  --log-level LEVEL        debug, info, warn or error (info)\n"
     "  --version                what this is\n"
@@ -201,6 +203,13 @@ static bool take_memory(struct options *options, const char *flag, const char *v
     return true;
 }
 
+static bool take_handshakes(struct options *options, const char *flag, const char *value)
+{
+    bool is_off = strcmp(value, "off") == 0;
+    options->handshake_rate = 0;
+    return is_off || number(flag, value, 1, 1000000, &options->handshake_rate);
+}
+
 typedef bool (*take_flag)(struct options *options, const char *flag, const char *value);
 
 static take_flag find_flag(const char *flag)
@@ -214,7 +223,7 @@ static take_flag find_flag(const char *flag)
         {"--workers", take_workers},   {"--default-address", take_default},
         {"--drain-delay", take_delay}, {"--drain-timeout", take_timeout},
         {"--log-format", take_format}, {"--log-level", take_level},
-        {"--memory-max", take_memory},
+        {"--memory-max", take_memory}, {"--handshake-rate", take_handshakes},
     };
     for (size_t i = 0; i < ARRAY_LEN(flags); i++)
         if (strcmp(flags[i].flag, flag) == 0)
@@ -237,6 +246,7 @@ static void set_defaults(struct options *options)
         .log_level = LOG_INFO,
         .drain_delay_ms = LIMIT_DRAIN_DELAY_MS,
         .drain_timeout_ms = LIMIT_DRAIN_TIMEOUT_MS,
+        .handshake_rate = LIMIT_HANDSHAKE_RATE,
         .memory_max = ceiling_default("/proc/self/cgroup", "/sys/fs/cgroup"),
     };
 }

@@ -27,7 +27,8 @@ struct options {
     size_t default_address_count;
     bool take_over; /* the sockets of whoever serves from this state directory */
     uint64_t drain_delay_ms, drain_timeout_ms;
-    uint64_t memory_max; /* bytes; 0: unbounded */
+    uint64_t memory_max;     /* bytes; 0: unbounded */
+    uint64_t handshake_rate; /* of TLS, a second from one address; 0: unbounded */
 };
 
 enum options_result { OPTIONS_RUN, OPTIONS_EXIT, OPTIONS_WRONG };

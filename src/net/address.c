@@ -167,3 +167,18 @@ struct text address_format(const struct address *address, char out[ADDRESS_TEXT_
                        (unsigned)address_port(address));
     return text_from(out, (size_t)len);
 }
+
+struct text address_client(const struct address *address)
+{
+    if (address->len == 0)
+        return TEXT_NONE;
+    if (address->any.sa_family == AF_INET) {
+        const struct sockaddr_in *in = (const void *)&address->storage;
+        return text_from((const char *)&in->sin_addr, sizeof(in->sin_addr));
+    }
+    if (address->any.sa_family != AF_INET6)
+        return TEXT_NONE;
+    const struct sockaddr_in6 *in6 = (const void *)&address->storage;
+    const char *bytes = (const char *)&in6->sin6_addr;
+    return IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr) ? text_from(bytes + 12, 4) : text_from(bytes, 8);
+}

@@ -29,3 +29,6 @@ void address_set_port(struct address *address, uint16_t port);
 /* "10.0.0.1:80"; and the host alone "10.0.0.1". Terminated; returns the text in `out`. */
 struct text address_format(const struct address *address, char out[ADDRESS_TEXT_MAX]);
 struct text address_format_host(const struct address *address, char out[ADDRESS_TEXT_MAX]);
+/* The bytes by which clients are told apart: IPv4 whole, of IPv6 the first half, since a client
+ * owns its /64 and would else be that many. Borrows; empty for those that have no such address. */
+struct text address_client(const struct address *address);

@@ -118,6 +118,8 @@ static bool shake_hands(struct stream *stream)
         enum err err = tls_session_handshake(stream->tls);
         if (err == ERR_AGAIN)
             return false;
+        if (err == ERR_LIMIT)
+            stream_set_abort(stream); /* nothing of it stays with the kernel either */
         if (err != ERR_NONE) {
             fail(stream);
             return false;

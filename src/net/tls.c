@@ -204,6 +204,7 @@ struct tls_context *tls_server_new(const struct tls_server_options *options, con
     SSL_CTX *library = context->library;
     CHECK(options->pick != NULL || options->certificate != NULL);
     context->pick = options->pick;
+    context->admit = options->admit;
     if (options->certificate != NULL)
         context->certificate = tls_certificate_ref(options->certificate);
     tls_choice_watch(library);

@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/fault.h"
 #include "base/text.h"
+#include "net/address.h"
 
 struct tls_context;
 struct tls_certificate; /* a chain and its key, parsed and checked to match */
@@ -34,6 +35,9 @@ struct tls_hello {
  * in its place, whose ALPN and demands on client certificates then hold. */
 typedef struct tls_certificate *(*tls_pick)(void *owner, const struct tls_hello *hello,
                                             struct tls_context **ret_rules);
+/* Whether a handshake may begin: asked on the stream's thread with stream->chooser, when the
+ * client's first bytes have come and before anything is computed of them. */
+typedef bool (*tls_admit)(void *owner, const struct address *peer);
 /* The best of several: one for the very name, then one whose wildcard covers it, then any; among
  * equals one that the client can verify, ECDSA first. NULL when there are none. */
 struct tls_certificate *tls_choose(struct tls_certificate *const *certificates, size_t count,
@@ -49,6 +53,7 @@ void tls_tickets_unref(struct tls_tickets *tickets);
 struct tls_server_options {
     tls_pick pick;                       /* with `owner` of the stream that shakes hands */
     struct tls_certificate *certificate; /* for every name, when `pick` is NULL; shares */
+    tls_admit admit;                     /* NULL: all */
     const char *const *alpn;             /* in order of preference, NULL-terminated; NULL: none */
     struct text client_ca_pem;           /* empty: no client certificate is asked */
     bool client_certificate_required;    /* false: none, or a bad one, will do as well */

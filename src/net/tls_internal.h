@@ -15,6 +15,7 @@ struct tls_context {
     size_t alpn_len;
     /* Servers. */
     tls_pick pick;
+    tls_admit admit;
     struct tls_certificate *certificate;  /* shares; without pick */
     X509_STORE *client_store;             /* owns; NULL: no client certificate is asked */
     STACK_OF(X509_NAME) * client_issuers; /* owns */
@@ -42,6 +43,7 @@ struct tls_session {
     bool end_wanted;             /* shut the socket down once `out` is gone */
     bool name_refused;           /* `pick` had no certificate */
     bool peer_doubtful;          /* the client's certificate was let pass unverified */
+    bool is_admitted;            /* was asked, and may go on */
     bool has_greeted;            /* the client hello came */
     bool name_changed;           /* another came, with another name */
     uint32_t verifies;           /* of the client hello: tls_choice.c */

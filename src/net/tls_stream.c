@@ -205,10 +205,26 @@ static enum err refuse_hello(struct tls_session *session)
     return set_error(session, ERR_PROTOCOL, "tls: the second hello asks for another name");
 }
 
+/* True as well while no byte has come. */
+static bool is_welcome(struct tls_session *session)
+{
+    struct stream *stream = session->stream;
+    tls_admit admit = session->context->admit;
+    if (admit == NULL || session->is_admitted)
+        return true;
+    if (buffer_len(&session->in) == 0 && !pull(session))
+        return true;
+    session->is_admitted =
+        admit(stream->chooser == NULL ? stream->owner : stream->chooser, &stream->peer);
+    return session->is_admitted;
+}
+
 enum err tls_session_handshake(struct tls_session *session)
 {
     if (session->stream->write_blocked)
         return ERR_AGAIN;
+    if (!is_welcome(session))
+        return set_error(session, ERR_LIMIT, "tls: too many handshakes from this address");
     ERR_clear_error();
     int result = SSL_do_handshake(session->ssl);
     if (session->name_changed)

@@ -8,11 +8,13 @@ import socket
 import ssl
 import struct
 import subprocess
+import time
 
 import pytest
 
 from certificates import Authority
-from harness import DEADLINE, free_port, gateway_of, listener, route, rule, service, wait_for
+from harness import (DEADLINE, free_port, gateway_of, listener, metric_sum, route, rule, service,
+                     wait_for)
 from http_client import Client, request
 
 pytestmark = pytest.mark.sanitized
@@ -203,6 +205,77 @@ def test_plain_text_after_the_hello_is_refused(served):
             while part := connection.recv(65536):
                 data += part
     assert b"HTTP/1.1 200" not in data
+
+
+def flood(port, source, count, before=b""):
+    """So many hellos from one address, 50 at a time: how many were answered, and not."""
+    first, answered = before + hello(name_list(b"one.example")), 0
+    for begun in range(0, count, 50):
+        with contextlib.ExitStack() as stack:
+            batch = [stack.enter_context(socket.create_connection(
+                ("127.0.0.1", port), DEADLINE, source_address=(source, 0)))
+                for _ in range(min(50, count - begun))]
+            for each in batch:
+                with contextlib.suppress(ConnectionError):
+                    each.sendall(first)
+            for each in batch:
+                with contextlib.suppress(ConnectionError):
+                    answered += each.recv(1) == b"\x16"
+    return answered, count - answered
+
+
+TOO_MANY = "tls: too many handshakes from this address"
+
+
+@pytest.mark.parametrize("way", ["plain", "beside passthrough", "behind PROXY"])
+def test_handshakes_of_one_address_have_a_bound(start_gateway, authority, backend, way):
+    """S25: what is beyond --handshake-rate costs nothing, and others do not notice."""
+    port, rate, count = free_port(), 40, 1000
+    listeners = [https("one", port, "one.example")]
+    if way == "beside passthrough":
+        listeners.append(listener("through", port, "TLS", hostname="two.example",
+                                  tls={"mode": "Passthrough"}))
+    gateway = gateway_of(*listeners)
+    proxied = way == "behind PROXY"
+    if proxied:
+        gateway["metadata"]["annotations"] = {"gateway.nantian.dev/proxy-protocol": "true"}
+    started = start_gateway(gateway, authority.secret("one", "one.example"),
+                            route("r", rule("app")), service("app", backend.port),
+                            proxy_flags=("--handshake-rate", rate))
+
+    def say(client):
+        return f"PROXY TCP4 {client} 127.0.0.1 5 5\r\n".encode() if proxied else b""
+
+    def ask(source):
+        with socket.create_connection(("127.0.0.1", port), DEADLINE,
+                                      source_address=(source, 0)) as plain:
+            plain.sendall(say(source))
+            with authority.context().wrap_socket(plain, server_hostname="one.example") as tls:
+                tls.sendall(b"GET / HTTP/1.1\r\nHost: one.example\r\nConnection: close\r\n\r\n")
+                return tls.recv(12)
+
+    began = time.monotonic()
+    answered = refused = 0
+    # Behind a load balancer everything comes from its address: it is not the one that is counted.
+    source = "127.0.0.1" if proxied else "127.0.7.7"
+    for i in range(10):
+        more, less = flood(port, source, count // 10, say("127.0.7.7"))
+        answered, refused = answered + more, refused + less
+        assert ask(f"127.0.8.{i}") == b"HTTP/1.1 200"
+    took = time.monotonic() - began
+    assert rate <= answered <= rate + rate * took + 5
+    wait_for(lambda: metric_sum(started.metrics(), "nantian_tls_handshake_errors_total",
+                                reason=TOO_MANY) == refused, "each is counted")
+    said = [line for line in started.proxy.lines() if "TLS handshakes" in line.get("msg", "")]
+    assert said and all(line["client"] == "127.0.7.7" for line in said)
+    assert len(said) <= 2 * (1 + took / 10)  # each of two workers every ten seconds
+
+    def served_again():
+        try:
+            return ask("127.0.7.7") == b"HTTP/1.1 200"
+        except OSError:
+            return False
+    wait_for(served_again, "it may begin again")
 
 
 @pytest.mark.release

@@ -14,6 +14,7 @@ struct compile;
 
 struct compile_options {
     tls_pick pick;                /* which certificate answers: the worker's */
+    tls_admit admit;              /* whether a handshake may begin: likewise; NULL: all */
     const char *const *alpn;      /* of HTTPS listeners; NULL: "h2", "http/1.1" */
     const struct text *addresses; /* for listeners that name none; none: "0.0.0.0" */
     size_t address_count;

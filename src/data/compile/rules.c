@@ -19,6 +19,7 @@ struct tls_context *compile_rules(struct compile *compile, const struct compile_
     }
     struct tls_server_options options = {
         .pick = compile->options.pick,
+        .admit = compile->options.admit,
         .client_ca_pem = demand->ca_pem,
         .client_certificate_required = demand->client_required,
         .tickets = compile->tickets,

@@ -2,8 +2,6 @@
  * counted once for all workers of this data plane. Refusals are 429 with Retry-After; every
  * response carries RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers). */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <netinet/in.h>
-
 #include "base/hash.h"
 #include "base/shared_counter.h"
 #include "data/filter/filters.h"
@@ -102,30 +100,11 @@ static void release(void *opaque)
     shared_counter_unref(config->counter);
 }
 
-/* The host part: an IPv6 client owns its whole /64, and would else have that many keys. */
-static struct text address_key(const struct address *peer)
-{
-    switch (peer->any.sa_family) {
-    case AF_INET: {
-        const struct sockaddr_in *in = (const void *)&peer->storage;
-        return text_from((const char *)&in->sin_addr, sizeof(in->sin_addr));
-    }
-    case AF_INET6: {
-        const struct sockaddr_in6 *in6 = (const void *)&peer->storage;
-        bool mapped = IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr);
-        const char *bytes = (const char *)&in6->sin6_addr;
-        return mapped ? text_from(bytes + 12, 4) : text_from(bytes, 8);
-    }
-    default:
-        return TEXT("local");
-    }
-}
-
 static uint64_t key_of(const struct rate_limit *config, const struct exchange *x)
 {
     switch (config->key) {
     case NANTIAN__CONFIG__V1__RATE_LIMIT__KEY__CLIENT_ADDRESS:
-        return hash_text(address_key(&x->peer));
+        return hash_text(address_client(&x->peer));
     case NANTIAN__CONFIG__V1__RATE_LIMIT__KEY__HEADER: {
         const struct field *field = message_find(x->request, config->header);
         return field == NULL ? 0 : hash_text(field->value); /* none: one key for all of those */

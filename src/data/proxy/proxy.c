@@ -4,7 +4,9 @@
 
 #include <stdlib.h>
 
+#include "base/hash.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "data/proxy/mirror.h"
 #include "data/proxy/peek.h"
@@ -13,8 +15,12 @@
 
 bool proxy_init(struct proxy *proxy, const struct proxy_options *options)
 {
-    *proxy =
-        (struct proxy){.loop = options->loop, .worker = options->worker, .fd_max = options->fd_max};
+    *proxy = (struct proxy){
+        .loop = options->loop,
+        .worker = options->worker,
+        .handshakes = options->handshakes,
+        .fd_max = options->fd_max,
+    };
     proxy->metrics = metrics_new();
     pool_set_init(&proxy->pools, options->loop);
     if (!access_log_open(&proxy->log, options->loop, proxy->metrics, options->access_log,
@@ -217,4 +223,29 @@ struct tls_certificate *proxy_pick_certificate(void *owner, const struct tls_hel
         return NULL;
     *ret_rules = listener->tls;
     return tls_choose(listener->certificates, listener->certificate_count, hello);
+}
+
+static void tell_of_refusal(struct proxy *proxy, const struct address *peer, uint64_t now_ns)
+{
+    char host[ADDRESS_TEXT_MAX];
+    uint64_t pause_ns = LIMIT_HANDSHAKE_TOLD_MS * UINT64_C(1000000);
+    if (proxy->handshakes_told_ns != 0 && now_ns - proxy->handshakes_told_ns < pause_ns)
+        return;
+    proxy->handshakes_told_ns = now_ns;
+    log_warn("an address begins more TLS handshakes than --handshake-rate lets it",
+             log_text("client", address_format_host(peer, host)));
+}
+
+bool proxy_admit_handshake(void *owner, const struct address *peer)
+{
+    const struct proxy_door *door = owner;
+    struct proxy *proxy = door->proxy;
+    struct text client = address_client(peer);
+    if (proxy->handshakes == NULL || client.len == 0)
+        return true;
+    uint64_t now_ns = loop_now_ns(proxy->loop);
+    if (shared_counter_take(proxy->handshakes, hash_text(client), now_ns).allowed)
+        return true;
+    tell_of_refusal(proxy, peer, now_ns);
+    return false;
 }

@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "base/shared_counter.h"
 #include "data/observe/access_log.h"
 #include "data/observe/metrics.h"
 #include "data/proxy/pressure.h"
@@ -24,6 +25,8 @@ struct proxy {
     struct access_log log;
     struct proxy_connection *connections; /* all, for draining */
     uint32_t connection_count;
+    struct shared_counter *handshakes; /* borrows; NULL: unbounded */
+    uint64_t handshakes_told_ns;       /* when the log last said that somebody begins too many */
     int fd_max; /* clients get descriptors below it; what is above is for the rest of us */
     uint32_t transfer_count; /* requests under way */
     struct peek *peeks;      /* clients whose server name is awaited */
@@ -73,8 +76,9 @@ struct proxy_options {
     bool log_as_text;
     struct text node;
     int fd_max;
-    struct pool_bells *bells; /* shares limits with the other workers' of these */
-    uint32_t index;           /* among them */
+    struct shared_counter *handshakes; /* of TLS, by address; outlives the proxy; NULL: unbounded */
+    struct pool_bells *bells;          /* shares limits with the other workers' of these */
+    uint32_t index;                    /* among them */
 };
 
 /* False: the access log cannot be opened. */
@@ -103,3 +107,5 @@ bool proxy_is_idle(const struct proxy *proxy);
 /* For tls_server_options.pick: `owner` is the door. */
 struct tls_certificate *proxy_pick_certificate(void *owner, const struct tls_hello *hello,
                                                struct tls_context **ret_rules);
+/* For tls_server_options.admit: likewise. A rate for each client's address. */
+bool proxy_admit_handshake(void *owner, const struct address *peer);

@@ -22,6 +22,7 @@ struct rollout_options {
     const char *access_log;
     bool log_as_text;
     struct text node;
+    uint64_t handshake_rate;    /* of TLS, a second from one address; 0: unbounded */
     struct handover *inherited; /* listening sockets to use before new ones; NULL: none. Borrows */
     const struct rollout_events *events;
     void *owner;

@@ -330,6 +330,7 @@ struct worker *worker_new(const struct worker_options *options)
         .log_as_text = options->log_as_text,
         .node = options->node,
         .bells = options->bells,
+        .handshakes = options->handshakes,
         .index = options->index,
         .fd_max = options->io == NULL ? client_descriptors() : INT_MAX,
     };

@@ -5,8 +5,8 @@
 
 static enum options_result parse(struct options *options, const char *const *words)
 {
-    static char copies[16][64];
-    char *argv[17] = {NULL};
+    static char copies[20][64];
+    char *argv[21] = {NULL};
     int argc = 0;
     for (; words[argc] != NULL; argc++) {
         strncpy(copies[argc], words[argc], sizeof(copies[0]) - 1);
@@ -24,7 +24,8 @@ static void flags_are_taken_in_both_forms(void **state)
     struct options options;
     assert_int_equal(PARSE(&options, "--xds", "unix:/run/x", "--xds=cp:18000", "--workers=3",
                            "--node", "n1", "--admin", "127.0.0.1:0", "--log-format", "text",
-                           "--default-address", "::1", "--drain-timeout=5", "--memory-max=512Mi"),
+                           "--default-address", "::1", "--drain-timeout=5", "--memory-max=512Mi",
+                           "--handshake-rate", "7"),
                      OPTIONS_RUN);
     assert_int_equal(options.xds_count, 2);
     assert_string_equal(options.xds[1], "cp:18000");
@@ -35,6 +36,7 @@ static void flags_are_taken_in_both_forms(void **state)
     assert_true(text_is(options.default_addresses[0], "::1"));
     assert_int_equal(options.drain_timeout_ms, 5);
     assert_int_equal(options.memory_max, 512u << 20);
+    assert_int_equal(options.handshake_rate, 7);
     options_fini(&options);
 }
 
@@ -69,6 +71,8 @@ static void mistakes_are_refused(void **state)
         {"positional", NULL},
         {"--take-over", NULL},
         {"--memory-max", "1Mi"},
+        {"--handshake-rate", "0"},
+        {"--handshake-rate", "many"},
         {"--memory-max", "1G"},
         {"--memory-max", "99999999999Gi"},
     };

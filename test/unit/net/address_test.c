@@ -102,6 +102,24 @@ static void no_address_has_an_empty_text(void **state)
     assert_false(address_equal(&none, &other));
 }
 
+static void clients_are_told_apart_by_address_or_by_network(void **state)
+{
+    (void)state;
+    struct address v4, v6, other;
+    assert_true(address_parse(TEXT("192.0.2.1"), 999, &v4));
+    assert_true(address_parse(TEXT("::ffff:192.0.2.1"), 1, &v6)); /* the same client */
+    assert_true(text_equal(address_client(&v4), address_client(&v6)));
+    assert_true(address_parse(TEXT("192.0.2.2"), 999, &other));
+    assert_false(text_equal(address_client(&v4), address_client(&other)));
+    assert_true(address_parse(TEXT("2001:db8:0:1::1"), 1, &v6));
+    assert_true(address_parse(TEXT("2001:db8:0:1:ffff::2"), 2, &other));
+    assert_true(text_equal(address_client(&v6), address_client(&other)));
+    assert_true(address_parse(TEXT("2001:db8:0:2::1"), 1, &other));
+    assert_false(text_equal(address_client(&v6), address_client(&other)));
+    assert_true(address_parse_endpoint(TEXT("unix:/run/x"), &other));
+    assert_int_equal(address_client(&other).len, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -109,6 +127,7 @@ int main(void)
         cmocka_unit_test(hosts_are_parsed_with_and_without_brackets),
         cmocka_unit_test(a_path_longer_than_the_kernel_takes_is_refused),
         cmocka_unit_test(no_address_has_an_empty_text),
+        cmocka_unit_test(clients_are_told_apart_by_address_or_by_network),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

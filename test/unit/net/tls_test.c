@@ -189,6 +189,30 @@ static void an_unknown_server_name_is_refused_with_its_alert(void **state)
     assert_int_equal(pair->client.events, STREAM_FAILED);
 }
 
+static bool turn_away(void *owner, const struct address *peer)
+{
+    struct test_peer *server = owner;
+    assert_true(address_client(peer).len > 0);
+    server->picked_name[0]++; /* how often it was asked */
+    return server->checks;
+}
+
+static void who_is_not_admitted_is_reset_before_anything_is_computed(void **state)
+{
+    struct world *world = *state;
+    struct test_pair *pair = &world->pair;
+    world->server_options.admit = turn_away;
+    start(world, "a.example");
+    test_until(pair->loop, pair->server.stream.failed);
+    assert_int_equal(pair->server.stream.err, ERR_LIMIT);
+    assert_string_equal(pair->server.stream.why, "tls: too many handshakes from this address");
+    assert_int_equal(pair->server.picks, 0);
+    assert_int_equal(pair->server.picked_name[0], 1);
+    stream_close(&pair->server.stream);
+    test_until(pair->loop, pair->client.stream.failed);
+    assert_string_equal(pair->client.stream.why, "tls: reset by peer");
+}
+
 static void a_client_without_server_name_is_asked_about_as_empty(void **state)
 {
     struct world *world = *state;
@@ -416,6 +440,7 @@ int main(void)
         WORLD(a_half_closed_stream_still_answers),
         WORLD(an_end_behind_waiting_bytes_comes_last),
         WORLD(an_unknown_server_name_is_refused_with_its_alert),
+        WORLD(who_is_not_admitted_is_reset_before_anything_is_computed),
         WORLD(a_client_without_server_name_is_asked_about_as_empty),
         WORLD(another_name_is_refused),
         WORLD(a_subdomain_of_a_subdomain_is_another_name),
