@@ -1,6 +1,6 @@
 """Faults around a Gateway under load, one after the other: nothing may fail that a perfect gateway
-would not fail, and what statuses say is right after each; then `Programmed` as a register, and what
-the audit log says of all of it."""
+would not fail, and what statuses say is right after each; then the command line, a shared fleet,
+`Programmed` as a register, what the audit log says of all of it, and the documentation."""
 # SPDX-License-Identifier: Apache-2.0
 import base64
 import contextlib
@@ -15,6 +15,9 @@ import traceback
 import urllib.request
 
 import audit
+from commands import Commands
+from fleets import Fleets
+from pages import Pages
 from register import Register
 from rig import wait_for
 from world import (HOST, PATIENCE, ROUTES, SPACE, World, lay_network, now, secret, verdict)
@@ -23,8 +26,9 @@ RATE = 100  # requests a second, and nine streams
 
 
 class Chaos:
-    def __init__(self, cluster, judge, is_long):
-        self.cluster, self.world = cluster, World(cluster, judge)
+    def __init__(self, cluster, build, is_long):
+        self.cluster, self.programs = cluster, build / "bin"
+        self.world = World(cluster, build / "peers/judge")
         self.rounds, self.histories = (20, 500) if is_long else (2, 8)
         self.repeats, self.is_long = 3 if is_long else 1, is_long
 
@@ -207,6 +211,15 @@ class Chaos:
                f"{report['retried']} sent again, {time.monotonic() - began:.0f} s"
         return said, [f"{wrong} of {report}"] if wrong else []
 
+    def command_line(self):
+        return Commands(self.world, self.programs).ask()
+
+    def shared_fleet(self):
+        return Fleets(self.world).run(RATE)
+
+    def documentation(self):
+        return Pages(self.world, self.programs).read()
+
     def registers(self):
         register, reads, wrong = Register(self.world), 0, []
         for _ in range(self.histories):
@@ -229,9 +242,13 @@ class Chaos:
         print(f"{now()} chaos: the Gateway is at {self.world.address}", flush=True)
         steps = [(fault.__name__, lambda fault=fault: self.under_load(fault))
                  for fault in self.faults()]
-        steps += [(step.__name__, step) for step in (self.registers, self.writes, self.conditions)]
+        steps += [(step.__name__, step) for step in (
+            self.command_line, self.shared_fleet, self.registers, self.writes, self.conditions)]
+        # After each of these nothing more can be asked of this cluster.
         if self.is_long:
             steps.append(("etcd_restored", lambda: self.under_load(self.etcd_restored)))
+        else:
+            steps.append(("documentation", self.documentation))
         passed, failed = 0, []
         for name, step in steps:
             if only and name not in only:
@@ -249,7 +266,7 @@ class Chaos:
         return passed, failed
 
 
-def run(cluster, judge, is_long, only):
+def run(cluster, build, is_long, only):
     """(how many steps passed, words about those that did not)."""
     def give_up():
         print("failed: chaos: it did not come to its end", flush=True)
@@ -258,4 +275,4 @@ def run(cluster, judge, is_long, only):
     watchdog = threading.Timer(7200 if is_long else 1500, give_up)
     watchdog.daemon = True
     watchdog.start()
-    return Chaos(cluster, judge, is_long).run(only)
+    return Chaos(cluster, build, is_long).run(only)

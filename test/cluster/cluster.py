@@ -154,7 +154,7 @@ def conformance(binaries, flags):
 def disorder(binaries, words):
     cluster = started(binaries, False)
     names = [word for word in words if not word.startswith("-")]
-    passed, failed = chaos.run(cluster, BUILD / "peers/judge", "--long" in words, names)
+    passed, failed = chaos.run(cluster, BUILD, "--long" in words, names)
     for each in failed:
         print(f"failed: {each}")
     if failed:

@@ -286,11 +286,12 @@ class World:
     # ---- the load ----
 
     @contextlib.contextmanager
-    def load(self, rate):
+    def load(self, rate, address=None):
         """Asks for as long as the block lasts; the report is in the dictionary afterwards."""
-        words = [self.judge, "ask", "--port", f"{self.address}:80", "--tls-port",
-                 f"{self.address}:443", "--host", HOST, "--rate", str(rate), "--requests",
-                 "1000000", "--streams", "9", "--late", "600000", "--end", "90000"]
+        address = address or self.address
+        words = [self.judge, "ask", "--port", f"{address}:80", "--tls-port", f"{address}:443",
+                 "--host", HOST, "--rate", str(rate), "--requests", "1000000",
+                 "--streams", "9", "--late", "600000", "--end", "90000"]
         report = {}
         process = subprocess.Popen(list(map(str, words)), stdout=subprocess.PIPE, text=True)
         try:

@@ -2,7 +2,8 @@
 
 As docs/user/README.md says: all YAML of a page is one directory, called `gateway` by its commands;
 `sh` blocks run there, and print what stands in an `output` block behind them (UPDATE_DOCS=1 writes it);
-`console` blocks need a running gateway, so that only their words are checked."""
+`console` blocks need a running gateway, so that only their words are checked; those of a cluster are
+run in one (test/cluster/pages.py)."""
 # SPDX-License-Identifier: Apache-2.0
 import os
 import re
@@ -81,6 +82,7 @@ def commands(page):
             line = re.sub(r"^[$#] ", "", line.strip())
             words = shlex.split(line, comments=True) if line.count("'") % 2 == 0 else line.split()
             words = [word for word in words if word != "&"]
+            words = words[:words.index("|")] if "|" in words else words
             if words and words[0].rpartition("/")[2] == "nantian" and len(words) > 1:
                 yield words[1:]
 
