@@ -58,14 +58,14 @@ def strangers(path):
 
 
 def conditions_of(value):
-    """(place, type, status) of each condition of ours in a status."""
+    """(place, condition) of each condition of ours in a status."""
     status = value.get("status") or {}
     for condition in status.get("conditions", []):
-        yield "", condition["type"], condition["status"]
+        yield "", condition
     for place in (*status.get("listeners", []), *status.get("parents", [])):
         name = place.get("name") or json.dumps(place.get("parentRef"), sort_keys=True)
         for condition in place.get("conditions", []):
-            yield name, condition["type"], condition["status"]
+            yield name, condition
 
 
 def flaps(path, space, but=()):
@@ -79,10 +79,11 @@ def flaps(path, space, but=()):
     order.sort(key=lambda event: int(event["responseObject"]["metadata"]["resourceVersion"]))
     for event in order:
         what = event["objectRef"]
-        for place, kind, status in conditions_of(event["responseObject"]):
-            key = (what["resource"], what["name"], place, kind)
-            if was.get(key) == "True" and status != "True":
+        for place, condition in conditions_of(event["responseObject"]):
+            key = (what["resource"], what["name"], place, condition["type"])
+            if was.get(key) == "True" and condition["status"] != "True":
                 wrong.append(f"{event['stageTimestamp']} {pod_of(event)}: {' '.join(key)} was "
-                             f"True and became {status}")
-            was[key] = status
+                             f"True and became {condition['status']}, {condition['reason']}: "
+                             f"{condition['message']}")
+            was[key] = condition["status"]
     return wrong

@@ -66,6 +66,24 @@ static void a_condition_that_does_not_turn_keeps_its_time(void **state)
            "\"lastTransitionTime\":\"" NOW "\"}]}");
 }
 
+#define PROGRAMMED(status, reason, generation)                                                     \
+    "\"type\":\"Programmed\",\"status\":\"" status "\",\"reason\":\"" reason                       \
+    "\",\"observedGeneration\":" generation
+
+static void what_was_confirmed_of_a_generation_stays_while_only_its_references_change(void **state)
+{
+    (void)state;
+    static const char STANDS[] =
+        "{\"conditions\":[{" PROGRAMMED("True", "Programmed", "3") "," OLD "}]}";
+    expect(STANDS, "{\"conditions\":[{" PROGRAMMED("False", "Pending", "3") "}]}", "");
+    expect(STANDS, "{\"conditions\":[{" PROGRAMMED("False", "Pending", "4") "}]}",
+           "{\"conditions\":[{" PROGRAMMED("False", "Pending", "4") ",\"lastTransitionTime\":\"" NOW
+                                                                    "\"}]}");
+    expect(STANDS, "{\"conditions\":[{" PROGRAMMED("False", "Invalid", "3") "}]}",
+           "{\"conditions\":[{" PROGRAMMED("False", "Invalid", "3") ",\"lastTransitionTime\":\"" NOW
+                                                                    "\"}]}");
+}
+
 static void conditions_of_others_stay_and_leftovers_of_ours_go(void **state)
 {
     (void)state;
@@ -115,6 +133,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_status_that_is_right_is_not_written),
         cmocka_unit_test(a_condition_that_does_not_turn_keeps_its_time),
+        cmocka_unit_test(what_was_confirmed_of_a_generation_stays_while_only_its_references_change),
         cmocka_unit_test(conditions_of_others_stay_and_leftovers_of_ours_go),
         cmocka_unit_test(entries_of_other_controllers_keep_their_places),
         cmocka_unit_test(an_object_that_we_say_nothing_of_any_more_loses_our_entries_alone),
