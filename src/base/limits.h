@@ -127,6 +127,7 @@
 #define LIMIT_RECORD_TYPES     64 /* named by a commit record that changes followed */
 #define LIMIT_XDS_LOG          65536  /* changes remembered for slow streams; older: resync */
 #define LIMIT_XDS_ACK_MS       30000  /* an unanswered snapshot stops holding back the next */
+#define LIMIT_XDS_RETURN_MS    12000  /* LIMIT_RECONNECT_MAX_MS, and the way */
 #define LIMIT_XDS_SUBSCRIBED   100000 /* names one stream may subscribe to one by one */
 #define LIMIT_XDS_NODES_GONE   256    /* nodes that left and are still listed */
 #define LIMIT_XDS_LINGER_MS    1000   /* a wrong digest may mend itself before the stream is cut */

@@ -103,9 +103,16 @@ void delta_node_leave(struct delta_server *server, struct delta_node *node)
     if (--node->streams > 0)
         return;
     node->joined_ms = loop_wall_ns(server->loop) / 1000000;
+    node->left_ms = loop_now_ms(server->loop);
     if (server->events->on_node != NULL)
         server->events->on_node(server->owner, node, false);
     forget_one(server);
+}
+
+bool delta_node_may_return(const struct delta_server *server, const struct delta_node *node)
+{
+    return node->streams == 0 && node->applied != NULL && !node->refusing &&
+           loop_now_ms(server->loop) - node->left_ms < LIMIT_XDS_RETURN_MS;
 }
 
 void delta_node_acked(struct delta_server *server, struct delta_node *node,

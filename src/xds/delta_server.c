@@ -9,6 +9,23 @@
 #include "xds/delta_server_internal.h"
 #include "xds/record.h"
 
+static bool may_any_return(const struct delta_server *server)
+{
+    for (size_t i = 0; i < server->node_count; i++)
+        if (delta_node_may_return(server, server->nodes[i]))
+            return true;
+    return false;
+}
+
+static void on_returned(void *owner)
+{
+    struct delta_server *server = owner;
+    server->expects = false;
+    delta_stream_ask_again(server);
+    if (may_any_return(server))
+        loop_arm(server->loop, &server->returns, LIMIT_XDS_RETURN_MS);
+}
+
 struct delta_server *delta_server_new(struct loop *loop, const struct delta_server_events *events,
                                       void *owner)
 {
@@ -17,7 +34,13 @@ struct delta_server *delta_server_new(struct loop *loop, const struct delta_serv
     server->events = events;
     server->owner = owner;
     resource_set_init(&server->set);
+    timer_init(&server->returns, server, on_returned);
     return server;
+}
+
+void delta_server_expect(struct delta_server *server)
+{
+    server->expects = true;
 }
 
 static void drop_changes(struct delta_server *server, size_t count)
@@ -38,6 +61,7 @@ void delta_server_free(struct delta_server *server)
         return;
     while (server->streams != NULL)
         delta_stream_free(server->streams);
+    loop_disarm(server->loop, &server->returns);
     drop_changes(server, server->changes_count);
     free(server->changes);
     for (size_t i = 0; i < server->node_count; i++)
@@ -134,6 +158,8 @@ void delta_server_publish(struct delta_server *server, const struct delta_edit *
     if (changed == 0 && server->commit != NULL &&
         version_compare(version, &server->commit->version) == VERSION_EQUAL)
         return;
+    if (server->commit == NULL && server->expects)
+        loop_arm(server->loop, &server->returns, LIMIT_XDS_RETURN_MS);
     struct delta_commit *commit = memory_new(struct delta_commit);
     commit->refs = 1;
     commit->generation = generation;
@@ -160,24 +186,25 @@ void delta_server_turn(struct delta_server *server, struct text cluster, enum re
     }
 }
 
-bool delta_server_runs(const struct delta_server *server, enum resource_type type, struct text name)
+static bool sees(const struct delta_server *server, const struct delta_node *node,
+                 enum resource_type type, struct text name)
 {
-    for (const struct delta_stream *stream = server->streams; stream != NULL;
-         stream = stream->next) {
-        if (delta_stream_runs(stream) &&
-            (server->events->visible == NULL ||
-             server->events->visible(server->owner, stream->node, type, name)))
-            return true;
-    }
-    return false;
+    return server->events->visible == NULL ||
+           server->events->visible(server->owner, node, type, name);
 }
 
-void delta_server_drop(struct delta_server *server, struct text node_id)
+bool delta_server_runs(const struct delta_server *server, enum resource_type type, struct text name)
 {
-    for (struct delta_stream *stream = server->streams; stream != NULL; stream = stream->next) {
-        if (stream->node != NULL && text_is(node_id, stream->node->id))
-            delta_stream_end(stream, GRPC_UNAVAILABLE, "what this node may see has changed");
-    }
+    if (server->expects)
+        return true;
+    for (const struct delta_stream *stream = server->streams; stream != NULL; stream = stream->next)
+        if (delta_stream_runs(stream) && sees(server, stream->node, type, name))
+            return true;
+    for (size_t i = 0; i < server->node_count; i++)
+        if (delta_node_may_return(server, server->nodes[i]) &&
+            sees(server, server->nodes[i], type, name))
+            return true;
+    return false;
 }
 
 const struct resource_set *delta_server_set(const struct delta_server *server)

@@ -29,6 +29,7 @@ struct delta_node {
     bool refusing;       /* the newest answer was a refusal */
     char *refused;       /* owns; version refused, or NULL */
     char *refusal;       /* owns; the words of it, or NULL */
+    uint64_t left_ms;    /* loop's clock; of one that is gone */
     struct delta_counters counters;
 };
 
@@ -43,7 +44,7 @@ struct delta_server_events {
                     struct text words, const Nantian__Config__V1__Refusal *refusal);
     void (*on_unknown_type)(void *owner, const struct delta_node *node, struct text type_url);
     /* Is this resource any business of the node? NULL: everything is everybody's. When the answer
-     * changes while the node has a stream: delta_server_turn, or delta_server_drop. */
+     * changes while the node has a stream: delta_server_turn. */
     bool (*visible)(void *owner, const struct delta_node *node, enum resource_type type,
                     struct text name);
 };
@@ -53,6 +54,10 @@ struct delta_server *delta_server_new(struct loop *loop, const struct delta_serv
                                       void *owner);
 /* Ends every stream. */
 void delta_server_free(struct delta_server *server);
+
+/* Somebody served data planes before us: after the first publish those may be on their way back. To
+ * be told before it. */
+void delta_server_expect(struct delta_server *server);
 
 /* For the method table of a grpc_server: a call of DELTA_METHOD. */
 void delta_server_call(struct delta_server *server, struct grpc_call *call);
@@ -73,13 +78,11 @@ void delta_server_publish(struct delta_server *server, const struct delta_edit *
 void delta_server_turn(struct delta_server *server, struct text cluster, enum resource_type type,
                        struct text name);
 
-/* Some data plane that sees the resource runs it, or has yet to answer: that another one cannot is
- * its own matter, a port of its machine for one. Who refuses is asked again once that one ends. */
+/* Some data plane that sees the resource runs it, or has yet to answer, or ran what there was and
+ * may come back within LIMIT_XDS_RETURN_MS: that another one cannot is its own matter, a port of
+ * its machine for one. Who refuses is asked again once that one ends, and when its time is over. */
 MUST_USE bool delta_server_runs(const struct delta_server *server, enum resource_type type,
                                 struct text name);
-
-/* Ends the streams of a node: it comes back and states what it has. */
-void delta_server_drop(struct delta_server *server, struct text node_id);
 
 const struct resource_set *delta_server_set(const struct delta_server *server);
 const struct snapshot_version *

@@ -35,6 +35,8 @@ struct delta_server {
     struct delta_node **nodes; /* owns; sorted by id */
     size_t node_count, node_cap;
     struct delta_counters counters;
+    struct timer returns; /* who was there until now may have come back by then */
+    bool expects;         /* they are not known: somebody else served them */
 };
 
 /* What a stream lacks, decided at once and then sent piece by piece. */
@@ -100,6 +102,8 @@ void delta_stream_end(struct delta_stream *stream, enum grpc_status status, cons
 void delta_stream_free(struct delta_stream *stream); /* the call hears of it no more */
 /* It runs what was offered last, or may do so: it has not answered yet. */
 bool delta_stream_runs(const struct delta_stream *stream);
+/* For who refused while others ran it: there may be room for it now, or else nobody runs it. */
+void delta_stream_ask_again(struct delta_server *server);
 
 /* delta_plan.c */
 void delta_interest_fini(struct delta_interest *interest);
@@ -126,6 +130,8 @@ struct delta_node *delta_node_join(struct delta_server *server,
                                    const Envoy__Service__Discovery__V3__Node *message,
                                    const char *identity);
 void delta_node_leave(struct delta_server *server, struct delta_node *node);
+/* It is gone, but not for long, and ran what there was. */
+bool delta_node_may_return(const struct delta_server *server, const struct delta_node *node);
 void delta_node_acked(struct delta_server *server, struct delta_node *node,
                       const struct snapshot_version *version, uint64_t apply_us);
 /* `version` may be NULL: not a commit record. */

@@ -49,8 +49,7 @@ bool delta_stream_runs(const struct delta_stream *stream)
            (stream->acked || stream->awaiting || stream->stated_itself);
 }
 
-/* For who refused while others ran it: there may be room for it now, or else nobody runs it. */
-static void ask_again(struct delta_server *server)
+void delta_stream_ask_again(struct delta_server *server)
 {
     for (struct delta_stream *stream = server->streams; stream != NULL; stream = stream->next)
         if (stream->refused)
@@ -77,8 +76,11 @@ void delta_stream_free(struct delta_stream *stream)
     loop_disarm(server->loop, &stream->patience);
     loop_undefer(server->loop, &stream->work);
     free(stream);
-    if (did_run)
-        ask_again(server);
+    if (!did_run)
+        return;
+    delta_stream_ask_again(server);
+    if (!timer_is_armed(&server->returns))
+        loop_arm(server->loop, &server->returns, LIMIT_XDS_RETURN_MS);
 }
 
 /* -- sending -- */
@@ -382,7 +384,7 @@ static void on_patience_lost(void *owner)
     struct delta_stream *stream = owner;
     stream->awaiting = false;
     delta_stream_wake(stream);
-    ask_again(stream->server);
+    delta_stream_ask_again(stream->server);
 }
 
 void delta_stream_open(struct delta_server *server, struct grpc_call *call)

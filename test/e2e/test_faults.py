@@ -371,6 +371,13 @@ def test_a_data_plane_that_cannot_have_the_port_takes_it_from_nobody(start_gatew
     gateway.write("config.yaml", *edit_header(port, backend.port, 1))
     wait_for(lambda: request(port).get("x-edit") == "1", "an edit is live")
     assert programmed(gateway) == "True"
+    refused = gateway.control.text().count("Cannot listen on")
+    with Load(port) as load:
+        gateway.control.kill()
+        gateway.control.start()
+        wait_for(lambda: gateway.control.text().count("Cannot listen on") > refused, "once more")
+        wait_for(lambda: programmed(gateway) == "True", "the first one has come back")
+    assert load.failures == []
     gateway.proxy.kill()
     second.wait_ready()
     assert request(port).get("x-edit") == "1"

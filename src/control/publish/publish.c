@@ -121,7 +121,8 @@ static void tell_faults(struct publish *publish, const Nantian__Config__V1__Refu
         if (!types_from_full_name(text_of(fault->type), &type) || type == RESOURCE_SNAPSHOT)
             continue;
         if (delta_server_runs(publish->server, type, resource))
-            log_warn("it stays: other data planes run it", log_text("resource", resource));
+            log_warn("it stays: other data planes run it, or may come back with it",
+                     log_text("resource", resource));
         else
             publish->events->on_refused(publish->owner, type, resource, text_of(fault->reason));
     }
@@ -201,6 +202,8 @@ struct publish *publish_new(const struct publish_options *options)
     publish->scopes = options->per_gateway ? scopes_new(on_turned, publish) : NULL;
     publish->server =
         delta_server_new(options->loop, options->per_gateway ? &to_each : &to_all, publish);
+    if (!publish->has_ledger || publish->ledger.revision > 0)
+        delta_server_expect(publish->server);
     publish->reports = reports_new(options->loop);
     publish->doors =
         xds_server_new(options->loop, publish->server, reports_server(publish->reports));

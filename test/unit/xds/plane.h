@@ -10,10 +10,12 @@ struct plane {
     struct delta_client *client;
     int offers, refusals, same, ups, downs;
     struct text version_text; /* of the last offer: valid until it is answered */
-    size_t edits;         /* of the last offer */
-    uint64_t revision;    /* of the last offer */
-    bool wait;            /* answers come from the test */
-    const char *dislikes; /* a snapshot with this resource name is refused */
+    size_t edits;             /* of the last offer */
+    uint64_t revision;        /* of the last offer */
+    bool wait;                /* answers come from the test */
+    const char *dislikes;     /* a snapshot with this resource name is refused */
+    bool dislikes_now;        /* and might be taken at another time */
+    const char *node;         /* NULL: node-1 */
     char refused_reason[64];
 };
 
@@ -32,7 +34,8 @@ static inline enum err plane_on_snapshot(void *owner, const struct delta_offer *
         struct fault fault = {.code = "InvalidRegex",
                               .where = arena_printf(&arena, "Route %s", plane->dislikes),
                               .field = TEXT("matches[0].path.value"),
-                              .hint = TEXT("Close the bracket.")};
+                              .hint = TEXT("Close the bracket."),
+                              .is_local = plane->dislikes_now};
         faults_add(faults, &fault, "the regular expression is not valid");
         arena_fini(&arena);
         return ERR_INVALID;
@@ -72,7 +75,7 @@ static inline void plane_open(struct plane *plane, struct loop *loop, const stru
     plane->link = link_new(&link);
     struct delta_client_options options = {.loop = loop,
                                            .link = plane->link,
-                                           .node = TEXT("node-1"),
+                                           .node = text_of(plane->node ? plane->node : "node-1"),
                                            .cluster = TEXT("default/web"),
                                            .product_version = TEXT("0.1.0"),
                                            .events = &EVENTS,
