@@ -3,8 +3,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/log.h"
 
-#include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@ static const char *log_component = "nantian";
 static bool log_as_text = true;
 static _Atomic int log_threshold = LOG_INFO;
 static _Atomic uint64_t log_lost;
+static pthread_mutex_t log_writer = PTHREAD_MUTEX_INITIALIZER;
 
 static const char *const LEVELS[] = {"debug", "info", "warn", "error"};
 
@@ -45,7 +47,7 @@ uint64_t log_dropped(void)
 }
 
 static void write_json(struct builder *line, enum log_level level, const char *message,
-                       const struct log_field *fields, size_t count)
+                       const struct log_field *fields, size_t count, size_t value_max)
 {
     char now[25];
     clock_format(clock_wall_ns(), now);
@@ -60,13 +62,13 @@ static void write_json(struct builder *line, enum log_level level, const char *m
         if (fields[i].is_number)
             json_int(&json, fields[i].key, fields[i].number);
         else
-            json_text(&json, fields[i].key, fields[i].text);
+            json_text(&json, fields[i].key, text_slice(fields[i].text, 0, value_max));
     }
     json_object_end(&json);
 }
 
 static void write_text(struct builder *line, enum log_level level, const char *message,
-                       const struct log_field *fields, size_t count)
+                       const struct log_field *fields, size_t count, size_t value_max)
 {
     char now[25];
     clock_format(clock_wall_ns(), now);
@@ -76,8 +78,20 @@ static void write_text(struct builder *line, enum log_level level, const char *m
         if (fields[i].is_number)
             builder_printf(line, "%lld", (long long)fields[i].number);
         else
-            json_escape(line, fields[i].text);
+            json_escape(line, text_slice(fields[i].text, 0, value_max));
     }
+}
+
+/* A stuck reader must not stop the gateway: no room now means the line is lost, and counted. What
+ * poll says of a pipe holds for PIPE_BUF bytes, and for one writer. */
+static bool write_now(struct text line)
+{
+    struct pollfd sink = {.fd = STDERR_FILENO, .events = POLLOUT};
+    pthread_mutex_lock(&log_writer);
+    bool is_written = poll(&sink, 1, 0) == 1 && (sink.revents & POLLOUT) != 0 &&
+                      write(STDERR_FILENO, line.data, line.len) == (ssize_t)line.len;
+    pthread_mutex_unlock(&log_writer);
+    return is_written;
 }
 
 void log_write(enum log_level level, const char *message, const struct log_field *fields,
@@ -86,15 +100,17 @@ void log_write(enum log_level level, const char *message, const struct log_field
     if ((int)level < atomic_load(&log_threshold))
         return;
     struct builder line = {0};
-    if (log_as_text)
-        write_text(&line, level, message, fields, count);
-    else
-        write_json(&line, level, message, fields, count);
-    builder_add_char(&line, '\n');
-    /* A stuck reader must not stop the gateway: no room now means the line is lost, and counted. */
-    struct pollfd sink = {.fd = STDERR_FILENO, .events = POLLOUT};
-    if (poll(&sink, 1, 0) != 1 || (sink.revents & POLLOUT) == 0 ||
-        write(STDERR_FILENO, line.data, line.len) != (ssize_t)line.len)
+    size_t value_max = PIPE_BUF;
+    do { /* the longest values are cut until the line fits */
+        builder_clear(&line);
+        if (log_as_text)
+            write_text(&line, level, message, fields, count, value_max);
+        else
+            write_json(&line, level, message, fields, count, value_max);
+        builder_add_char(&line, '\n');
+        value_max /= 2;
+    } while (line.len > PIPE_BUF && value_max > 0);
+    if (line.len > PIPE_BUF || !write_now(builder_text(&line)))
         atomic_fetch_add(&log_lost, 1);
     builder_fini(&line);
 }

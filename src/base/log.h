@@ -1,5 +1,6 @@
 /* One JSON object a line on stderr (or as plain text), never blocking: lines are dropped and
- * counted when the sink is stuck. Planes log; base to xds do not, debug level apart. */
+ * counted when the sink is stuck; values are cut so that a line fits in PIPE_BUF. Planes log; base
+ * to xds do not, debug level apart. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 

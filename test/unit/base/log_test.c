@@ -1,6 +1,7 @@
 /* One line a message, valid whatever the fields hold, lost rather than blocking. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <fcntl.h>
+#include <limits.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -86,6 +87,33 @@ static void a_stuck_reader_loses_lines_that_are_counted(void **state)
     assert_int_equal(out[len - 1], '\n'); /* no line was cut */
 }
 
+static void a_long_line_is_cut_to_what_a_pipe_takes_at_once(void **state)
+{
+    (void)state;
+    static char out[1 << 20], words[70000];
+    memset(words, '"', sizeof(words)); /* each is two bytes in a line */
+    for (int as_text = 0; as_text < 2; as_text++) {
+        struct sink sink = capture();
+        int flags = fcntl(STDERR_FILENO, F_GETFL);
+        int room = fcntl(STDERR_FILENO, F_GETPIPE_SZ);
+        assert_true(room >= 2 * PIPE_BUF && (size_t)room <= sizeof(out));
+        for (int i = PIPE_BUF; i < room; i += PIPE_BUF) /* one page is left */
+            assert_int_equal(write(STDERR_FILENO, out, PIPE_BUF), PIPE_BUF);
+        assert_int_equal(fcntl(STDERR_FILENO, F_SETFL, flags & ~O_NONBLOCK), 0);
+        log_setup("test", as_text, LOG_INFO);
+        uint64_t before = log_dropped();
+        log_info("long", log_text("words", text_from(words, sizeof(words))), log_int("n", 7));
+        assert_true(log_dropped() == before);
+        size_t len = drain(&sink, out, sizeof(out)) - (size_t)(room - PIPE_BUF);
+        assert_in_range(len, PIPE_BUF / 4, PIPE_BUF);
+        const char *line = out + room - PIPE_BUF;
+        assert_true(line[len - 1] == '\n');
+        assert_true(text_ends_with(text_from(line, len - 1),
+                                   as_text ? TEXT("\"  n=7") : TEXT("\",\"n\":7}")));
+        memset(out, 0, sizeof(out));
+    }
+}
+
 static void levels_have_names(void **state)
 {
     (void)state;
@@ -103,6 +131,7 @@ int main(void)
         cmocka_unit_test(a_json_line_is_json_whatever_is_in_it),
         cmocka_unit_test(a_text_line_shows_its_fields),
         cmocka_unit_test(a_stuck_reader_loses_lines_that_are_counted),
+        cmocka_unit_test(a_long_line_is_cut_to_what_a_pipe_takes_at_once),
         cmocka_unit_test(levels_have_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
