@@ -148,6 +148,23 @@ def test_a_directory_that_is_away_takes_nothing_down(served):
     becomes(port, "/b", 200)
 
 
+def test_a_directory_that_is_made_anew_takes_nothing_down_while_it_is_empty(served):
+    gateway, port = served
+    gateway.apply("routes.yaml", route("r", rule("app", **match("/a"))))
+    away = gateway.folder / "away"
+    with Load(port, path="/a") as load:
+        os.rename(gateway.config, away)
+        gateway.config.mkdir()
+        wait_for(lambda: "without a file" in str(gateway.faults()), "that it is empty is said")
+        load.wait(100)
+    assert load.failures == []
+    for path in away.iterdir():
+        shutil.copy(path, gateway.config)
+    wait_for(lambda: gateway.faults() == [], "it holds something")
+    gateway.write("routes.yaml", route("r", rule("app", **match("/b"))))
+    becomes(port, "/b", 200)
+
+
 def test_json_and_many_documents_are_read(served):
     gateway, port = served
     gateway.apply("routes.json", json.dumps(route("j", rule("app", **match("/j")))))

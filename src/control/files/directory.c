@@ -28,7 +28,7 @@ struct directory_watch {
     struct loop *loop;
     struct watch watch;
     void *owner;
-    void (*on_name)(void *owner, struct text name);
+    const struct directory_events *events;
 };
 
 static char *join(const char *path, struct text name)
@@ -64,7 +64,7 @@ bool directory_list(const char *path, struct arena *arena, struct text **ret_nam
     struct text *names = NULL;
     size_t count = 0, cap = 0;
     const struct dirent *entry = NULL;
-    while ((entry = readdir(directory)) != NULL) {
+    while (errno = 0, (entry = readdir(directory)) != NULL) {
         struct text name = text_of(entry->d_name);
         struct directory_stamp stamp;
         if (!directory_counts(name) || !directory_stamp(path, name, &stamp))
@@ -72,6 +72,7 @@ bool directory_list(const char *path, struct arena *arena, struct text **ret_nam
         names = memory_grow(names, count, &cap, sizeof(*names));
         names[count++] = arena_text(arena, name);
     }
+    int why = errno; /* half a list would take down what the other half holds */
     closedir(directory);
     if (count > 0)
         qsort(names, count, sizeof(*names), by_text);
@@ -80,16 +81,21 @@ bool directory_list(const char *path, struct arena *arena, struct text **ret_nam
         (*ret_names)[i] = names[i];
     *ret_count = count;
     free(names);
-    return true;
+    errno = why;
+    return why == 0;
 }
 
 bool directory_stamp(const char *path, struct text name, struct directory_stamp *ret_stamp)
 {
     char *full = join(path, name);
     struct stat target, itself;
-    bool there = stat(full, &target) == 0 && S_ISREG(target.st_mode) && lstat(full, &itself) == 0;
+    bool there = stat(full, &target) == 0 && lstat(full, &itself) == 0;
+    bool is_gone = !there && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP);
     free(full);
+    *ret_stamp = (struct directory_stamp){0};
     if (!there)
+        return !is_gone;
+    if (!S_ISREG(target.st_mode))
         return false;
     *ret_stamp = (struct directory_stamp){
         .device = target.st_dev,
@@ -140,9 +146,12 @@ const char *directory_read(const char *path, struct arena *arena, struct text *r
     return why;
 }
 
-static void watch_again(struct directory_watch *watch)
+void directory_watch_renew(struct directory_watch *watch)
 {
-    watch->inside = inotify_add_watch(watch->watch.fd, watch->path, CHANGES);
+    int inside = inotify_add_watch(watch->watch.fd, watch->path, CHANGES);
+    if (inside != watch->inside && watch->inside >= 0)
+        (void)inotify_rm_watch(watch->watch.fd, watch->inside); /* it may have gone by itself */
+    watch->inside = inside;
 }
 
 /* A file that was just made is still empty or half: its writer's close is told as well. Links of
@@ -163,17 +172,19 @@ static void on_event(struct directory_watch *watch, const struct inotify_event *
 {
     struct text name = event->len > 0 ? text_of(event->name) : TEXT_NONE;
     bool is_above = event->wd == watch->above;
-    bool is_replaced = is_above ? text_equal(name, watch->leaf)
-                                : (event->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED)) != 0;
+    bool is_replaced = is_above
+                           ? text_equal(name, watch->leaf)
+                           : event->wd == watch->inside &&
+                                 (event->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED)) != 0;
     /* A mounted volume swaps its "..data" link; an overflow says nothing at all. */
     bool is_anything =
         (event->mask & IN_Q_OVERFLOW) != 0 || (!is_above && text_starts_with(name, TEXT("..")));
     if (is_replaced)
-        watch_again(watch);
-    if (is_replaced || is_anything)
-        watch->on_name(watch->owner, TEXT_NONE);
+        watch->events->on_replaced(watch->owner);
+    else if (is_anything)
+        watch->events->on_name(watch->owner, TEXT_NONE);
     else if (!is_above && directory_counts(name) && !is_unfinished(watch, event, name))
-        watch->on_name(watch->owner, name);
+        watch->events->on_name(watch->owner, name);
 }
 
 static void on_ready(void *owner, uint32_t events)
@@ -189,14 +200,15 @@ static void on_ready(void *owner, uint32_t events)
     }
 }
 
-struct directory_watch *directory_watch_new(const char *path, struct loop *loop, void *owner,
-                                            void (*on_name)(void *owner, struct text name))
+struct directory_watch *directory_watch_new(const char *path, struct loop *loop,
+                                            const struct directory_events *events, void *owner)
 {
     struct directory_watch *watch = memory_new(struct directory_watch);
     watch->path = memory_string(text_of(path));
     watch->loop = loop;
     watch->owner = owner;
-    watch->on_name = on_name;
+    watch->events = events;
+    watch->inside = -1;
     watch->watch = (struct watch){
         .fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC), .owner = watch, .on_ready = on_ready};
     size_t len = strlen(watch->path);
@@ -208,7 +220,7 @@ struct directory_watch *directory_watch_new(const char *path, struct loop *loop,
                     : slash == watch->path
                         ? memory_string(TEXT("/"))
                         : memory_string(text_from(watch->path, (size_t)(slash - watch->path)));
-    watch_again(watch);
+    directory_watch_renew(watch);
     watch->above = inotify_add_watch(watch->watch.fd, watch->parent,
                                      IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM);
     if (watch->watch.fd < 0 || watch->inside < 0 || !loop_watch_level(loop, &watch->watch)) {

@@ -11,21 +11,27 @@ struct directory_stamp {
     bool is_link; /* a symbolic link: its target may change without an event */
 };
 
-/* The *.yaml, *.yml and *.json regular files (links followed), sorted; in `arena`. */
+/* The *.yaml, *.yml and *.json regular files (links followed), sorted; in `arena`. False: errno. */
 MUST_USE bool directory_list(const char *path, struct arena *arena, struct text **ret_names,
                              size_t *ret_count);
 /* Does the name count as one of them? */
 bool directory_counts(struct text name);
-/* False: no such regular file. */
+/* False: no such regular file. One that cannot be looked at is there, with an empty stamp. */
 MUST_USE bool directory_stamp(const char *path, struct text name,
                               struct directory_stamp *ret_stamp);
 bool directory_stamp_equal(const struct directory_stamp *a, const struct directory_stamp *b);
 /* The whole file, in `arena`; NULL, or words why not. */
 const char *directory_read(const char *path, struct arena *arena, struct text *ret_content);
 
-/* Follows it: `on_name` with the name of a file that may differ, or an empty name when anything may
- * (overflow, a swapped link, the directory itself replaced). */
+struct directory_events {
+    /* A file that may differ; an empty name: any may (overflow, a swapped link). */
+    void (*on_name)(void *owner, struct text name);
+    /* What stands at the path is another directory, or none: directory_watch_renew. */
+    void (*on_replaced)(void *owner);
+};
 struct directory_watch;
-struct directory_watch *directory_watch_new(const char *path, struct loop *loop, void *owner,
-                                            void (*on_name)(void *owner, struct text name));
+struct directory_watch *directory_watch_new(const char *path, struct loop *loop,
+                                            const struct directory_events *events, void *owner);
+/* Follows what stands at the path now. */
+void directory_watch_renew(struct directory_watch *watch);
 void directory_watch_free(struct directory_watch *watch);

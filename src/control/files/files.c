@@ -33,8 +33,9 @@ struct files {
     void *owner;
     struct timer debounce, poll;
     uint64_t burst_began_ms;
-    const char *away; /* why the directory cannot be listed now, or NULL */
+    const char *away; /* why what the directory held stays nevertheless, or NULL */
     bool rescan;      /* an event without a name, or an overflow: look at every file */
+    bool is_replaced; /* no file was seen yet in the directory that is there now */
     struct map dirty; /* names to read again; keys owned */
 };
 
@@ -202,8 +203,9 @@ static bool visit(struct readings *readings, struct text name)
     return readings->bytes >= LIMIT_FILES_READING && take_all(readings);
 }
 
-/* True in *ret_changed if anything differs. False: the directory cannot be listed. */
-static bool scan(struct files *files, bool *ret_changed)
+/* True in *ret_changed if anything differs. NULL, or why the directory is taken for away: it cannot
+ * be listed, or one that is being filled or a place to mount something stands there instead. */
+static const char *scan(struct files *files, bool *ret_changed)
 {
     struct arena arena;
     arena_init(&arena, 0);
@@ -213,8 +215,13 @@ static bool scan(struct files *files, bool *ret_changed)
         int why = errno;
         arena_fini(&arena);
         errno = why;
-        return false;
+        return strerrordesc_np(why);
     }
+    if (count == 0 && files->is_replaced && files->by_name.count > 0) {
+        arena_fini(&arena);
+        return "another one stands there, without a file";
+    }
+    files->is_replaced = false;
     struct map_entry *entry = NULL;
     for (size_t at = 0; map_next(&files->by_name, &at, &entry);)
         ((struct file *)entry->value)->seen = false;
@@ -237,7 +244,7 @@ static bool scan(struct files *files, bool *ret_changed)
     }
     free(all);
     arena_fini(&arena);
-    return true;
+    return NULL;
 }
 
 /* No time is handed on: an object is as old as its creationTimestamp says, else all are equally
@@ -247,7 +254,7 @@ static bool scan(struct files *files, bool *ret_changed)
 bool files_load(struct files *files)
 {
     bool changed = false;
-    if (!scan(files, &changed))
+    if (scan(files, &changed) != NULL)
         return false;
     holdings_settle(files->providers.holdings, files->store, NO_TIME);
     return true;
@@ -278,8 +285,9 @@ static void read_dirty(struct files *files, bool *ret_changed)
 static void look_at_all(struct files *files, bool *ret_changed)
 {
     bool was_away = files->away != NULL;
-    files->rescan = !scan(files, ret_changed);
-    files->away = files->rescan ? strerrordesc_np(errno) : NULL;
+    directory_watch_renew(files->watch);
+    files->away = scan(files, ret_changed);
+    files->rescan = files->away != NULL;
     *ret_changed |= was_away != (files->away != NULL);
 }
 
@@ -326,6 +334,13 @@ static void on_name(void *owner, struct text name)
     arm(files);
 }
 
+static void on_replaced(void *owner)
+{
+    struct files *files = owner;
+    files->is_replaced = true;
+    on_name(files, TEXT_NONE);
+}
+
 /* Targets of symbolic links change without an event here, and so does the room for copies. */
 static void on_poll(void *owner)
 {
@@ -347,12 +362,13 @@ static void on_poll(void *owner)
 bool files_watch(struct files *files, struct loop *loop, const struct files_events *events,
                  void *owner)
 {
+    static const struct directory_events follow = {on_name, on_replaced};
     files->loop = loop;
     files->events = events;
     files->owner = owner;
     timer_init(&files->debounce, files, on_settled);
     timer_init(&files->poll, files, on_poll);
-    files->watch = directory_watch_new(files->directory, loop, files, on_name);
+    files->watch = directory_watch_new(files->directory, loop, &follow, files);
     if (files->watch == NULL) {
         files->loop = NULL;
         return false;

@@ -280,6 +280,46 @@ static void a_directory_may_go_and_come_back(void **state)
     assert_string_equal(faults_of(world), "");
 }
 
+static void an_empty_directory_in_its_place_takes_nothing_away(void **state)
+{
+    struct world *world = *state;
+    put_file(world, "a.yaml", service(world, "s", "1"));
+    put_file(world, "b.yaml", service(world, "t", "1"));
+    follow(world);
+    assert_int_equal(unlink(path_of(world, "a.yaml")), 0);
+    assert_int_equal(unlink(path_of(world, "b.yaml")), 0);
+    assert_int_equal(rmdir(world->directory), 0);
+    assert_int_equal(mkdir(world->directory, 0755), 0);
+    while (strcmp(faults_of(world), "DirectoryUnreadable config") != 0)
+        loop_turn(world->loop, 10);
+    assert_string_equal(version_of(world, "s"), "1");
+    assert_string_equal(version_of(world, "t"), "1");
+    put_file(world, "a.yaml", service(world, "s", "2")); /* now it is what it holds */
+    wait_version(world, "s", "2");
+    wait_version(world, "t", "-");
+    assert_string_equal(faults_of(world), "");
+    assert_int_equal(unlink(path_of(world, "a.yaml")), 0); /* and may become empty */
+    wait_version(world, "s", "-");
+    assert_string_equal(faults_of(world), "");
+}
+
+static void a_file_that_cannot_be_looked_at_is_not_gone(void **state)
+{
+    struct world *world = *state;
+    char target[400];
+    memset(target, 'x', sizeof(target) - 1); /* longer than a name may be */
+    target[sizeof(target) - 1] = '\0';
+    put_file(world, "a.yaml", service(world, "s", "1"));
+    follow(world);
+    assert_int_equal(symlink(target, path_of(world, "new")), 0);
+    assert_int_equal(rename(path_of(world, "new"), path_of(world, "a.yaml")), 0);
+    while (strcmp(faults_of(world), "FileUnreadable a.yaml") != 0)
+        loop_turn(world->loop, 10);
+    assert_string_equal(version_of(world, "s"), "1");
+    assert_int_equal(unlink(path_of(world, "a.yaml")), 0);
+    wait_version(world, "s", "-");
+}
+
 static void the_link_to_a_directory_may_be_swapped(void **state)
 {
     struct world *world = *state;
@@ -330,6 +370,8 @@ int main(void)
         IN_WORLD(a_mounted_volume_swaps_its_link),
         IN_WORLD(the_target_of_a_link_is_looked_at_now_and_then),
         IN_WORLD(a_directory_may_go_and_come_back),
+        IN_WORLD(an_empty_directory_in_its_place_takes_nothing_away),
+        IN_WORLD(a_file_that_cannot_be_looked_at_is_not_gone),
         IN_WORLD(the_link_to_a_directory_may_be_swapped),
         IN_WORLD(a_reload_reads_what_changed),
     };
