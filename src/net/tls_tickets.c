@@ -57,10 +57,12 @@ static void step(struct tls_tickets *tickets)
     make_key(tickets->seed, &tickets->current);
 }
 
-/* After a long sleep both keys are new: that takes two steps, not one for each period. */
-static void catch_up(struct tls_tickets *tickets)
+/* After a long sleep both keys are new: that takes two steps, not one for each period. The loops'
+ * clocks differ a little. */
+static void catch_up(struct tls_tickets *tickets, uint64_t now_ms)
 {
-    uint64_t now_ms = clock_monotonic_ns() / 1000000;
+    if (now_ms < tickets->changed_ms)
+        return;
     uint64_t periods = (now_ms - tickets->changed_ms) / tickets->period_ms;
     tickets->changed_ms += periods * tickets->period_ms;
     for (uint64_t i = 0; i < MIN(periods, UINT64_C(2)); i++)
@@ -96,11 +98,12 @@ void tls_tickets_unref(struct tls_tickets *tickets)
 }
 
 /* 2: found, and to be replaced by a new ticket. */
-static int find(struct tls_tickets *tickets, const uint8_t *name, struct ticket_key *ret_key)
+static int find(struct tls_tickets *tickets, uint64_t now_ms, const uint8_t *name,
+                struct ticket_key *ret_key)
 {
     int found = 0;
     pthread_mutex_lock(&tickets->lock);
-    catch_up(tickets);
+    catch_up(tickets, now_ms);
     if (name == NULL || memcmp(name, tickets->current.name, NAME_LEN) == 0) {
         *ret_key = tickets->current;
         found = 1;
@@ -117,7 +120,8 @@ static int on_ticket(SSL *ssl, uint8_t *name, uint8_t *iv, EVP_CIPHER_CTX *ciphe
 {
     const struct tls_session *session = SSL_get_app_data(ssl);
     struct ticket_key key;
-    int found = find(session->context->tickets, encrypt ? NULL : name, &key);
+    uint64_t now_ms = loop_now_ms(session->stream->loop);
+    int found = find(session->context->tickets, now_ms, encrypt ? NULL : name, &key);
     if (encrypt && session->peer_doubtful) /* nobody becomes somebody by resuming */
         random_secure(&key, sizeof(key));
     if (found == 0)

@@ -10,6 +10,7 @@ import pytest
 
 from certificates import Authority, secret_of
 from harness import DEADLINE, free_port, gateway_of, listener, route, rule, service, wait_for
+from h2_client import H2Client
 from http_backend import named
 from http_client import Client, request
 
@@ -137,7 +138,7 @@ def test_sessions_resume_but_never_under_other_rules(start_gateway, authority, u
     gateway = gateway_of(https("free", free, "one"), https("strict", strict, "one"))
     gateway["spec"]["tls"] = {"frontend": {
         "default": {"validation": None},
-        "perPort": [{"port": strict, "tls": validation("users")}]}}
+        "default": {}, "perPort": [{"port": strict, "tls": validation("users")}]}}
     gateway["spec"]["tls"]["frontend"]["default"] = {}
     start_gateway(gateway, authority.secret("one", "one.example"), bundle("users", users),
                   route("r", rule("app")), service("app", backend.port))
@@ -196,6 +197,51 @@ def test_a_ticket_of_another_listener_of_the_port_opens_nothing(start_gateway, a
             assert connect("one.example", offered)[0] != b"HTTP/1.1 200"
     user = context_with(authority, tmp_path, users.issue("user"), maximum_version=version)
     assert outcome(port, user) == 200
+
+
+def test_s24_no_coalesced_connection_gets_around_a_client_certificate(
+        start_gateway, authority, users, start_backend, tmp_path):
+    """One name wants client certificates, on its port; a certificate for all names invites
+    browsers to ask for it on the connections of others (RFC 9113 9.1.1)."""
+    free, strict = free_port(), free_port()
+    gateway = gateway_of(
+        https("free", free, "one", hostname="free.a.example"),
+        https("more", free, "one", hostname="*.a.example"),
+        https("strict", strict, "one", hostname="strict.a.example"),
+        https("other", strict, "one", hostname="other.a.example"))
+    gateway["spec"]["tls"] = {"frontend": {
+        "default": {}, "perPort": [{"port": strict, "tls": validation("users")}]}}
+    closed, opened = route("closed", rule("closed")), route("open", rule("open"))
+    closed["spec"]["parentRefs"] = [{"name": "web", "sectionName": "strict"}]
+    opened["spec"]["parentRefs"] = [{"name": "web", "sectionName": name}
+                                    for name in ("free", "more", "other")]
+    start_gateway(gateway, authority.secret("one", "*.a.example"), bundle("users", users), closed,
+                  opened, *(service(name, start_backend(named(name)).port)
+                            for name in ("closed", "open")))
+
+    def ask(port, server_name, host, identity, version):
+        context = context_with(authority, tmp_path, identity)
+        context.set_alpn_protocols([version])
+        try:
+            with Client(port, tls=context, server_name=server_name) as client:
+                if version == "h2":
+                    answer = H2Client(client.socket).get(host)
+                else:
+                    answer = client.request("GET", "/", host=host)
+        except (OSError, EOFError):
+            return "refused"
+        return answer.body.decode() if answer.status == 200 else answer.status
+
+    user = users.issue("user")
+    for version in ("h2", "http/1.1"):
+        for name in ("free.a.example", "more.a.example", "strict.a.example", "other.a.example"):
+            for host in ("strict.a.example", f"strict.a.example:{strict}"):
+                got = ask(free, name, host, None, version)
+                assert got == (421 if name == "free.a.example" else "open"), (version, name, host)
+                assert ask(strict, name, host, None, version) == "refused"
+        assert ask(strict, "strict.a.example", "strict.a.example", user, version) == "closed"
+        assert ask(strict, "other.a.example", "strict.a.example", user, version) == 421
+        assert ask(strict, "strict.a.example", "other.a.example", user, version) == 421
 
 
 def policy(*bundles, **more):
