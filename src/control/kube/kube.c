@@ -448,7 +448,7 @@ void kube_ask(struct kube *kube, uint64_t ticket, struct text token)
 
 bool kube_is_ready(const struct kube *kube)
 {
-    return versions_are_known(kube->versions);
+    return versions_are_known(kube->versions) && !mirror_is_waiting(kube->mirror);
 }
 
 bool kube_versions(struct kube *kube, struct snapshot_version *ret_label,

@@ -359,6 +359,11 @@ bool mirror_is_whole(const struct mirror *mirror)
     return mirror->synced;
 }
 
+bool mirror_is_waiting(const struct mirror *mirror)
+{
+    return timer_is_armed(&mirror->gather) && vault_is_waiting(mirror->vault);
+}
+
 void mirror_versions(const struct mirror *mirror, struct snapshot_version *ret_label,
                      struct snapshot_version *ret_seen)
 {

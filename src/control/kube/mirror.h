@@ -35,6 +35,9 @@ void mirror_start(struct mirror *mirror);
 
 /* The store is a cut: every kind was listed, and no list is half told. */
 bool mirror_is_whole(const struct mirror *mirror);
+/* What came last names a Secret that is still to come; on_change follows with it, or without it
+ * when that takes too long. */
+bool mirror_is_waiting(const struct mirror *mirror);
 /* What the store is as of, a component a kind. `label`: when anything of the kind changed last, as
  * far as we can know (after a list: the list's revision). `seen`: up to where we were told all,
  * bookmarks included. Two replicas that hear the same events have the same labels; that one of them
