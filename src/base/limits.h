@@ -22,6 +22,7 @@
 #define LIMIT_HANDSHAKE_MS   10000
 #define LIMIT_HANDSHAKE_RATE 1000 /* a second from one address: a quarter of a core; who share one
                                    * at a carrier, thousands, begin fewer */
+#define LIMIT_HANDSHAKE_SHARED_MS 10000 /* so long does somebody else's handshake make it hold */
 #define LIMIT_HANDSHAKE_TOLD_MS 10000 /* between two lines that say who begins more */
 #define LIMIT_TICKET_KEY_MS  43200000 /* session tickets: a new key twice a day */
 #define LIMIT_HEADER_MS      10000  /* 408; first byte of a request to its last header byte */

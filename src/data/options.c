@@ -43,7 +43,7 @@ static const char USAGE[] =
     "503\n"
     "                           (75 % of the cgroup's limit, if it has one)\n"
     "  --handshake-rate N       TLS handshakes a second, and at once, that one client address may\n"
-    "                           begin, or off (1000)\n"
+    "                           begin beside others, or off (1000)\n"
     "  --log-format FORMAT      json or text, access log included (json)\n"
     "  --log-level LEVEL        debug, info, warn or error (info)\n"
     "  --version                what this is\n"

@@ -319,8 +319,7 @@ spec: {{ports: [{{port: 80}}]}}
         self.admin = free_port()
         return [BIN / "nantian-proxy", "--xds", xds, "--state-dir", state / "proxy", "--admin",
                 f"127.0.0.1:{self.admin}", "--workers", "1", "--access-log",
-                folder / "access.log",
-                "--handshake-rate", "off"]  # all of the load is of one address
+                folder / "access.log"]
 
     def stop(self):
         super().stop()

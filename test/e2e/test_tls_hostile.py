@@ -254,6 +254,9 @@ def test_handshakes_of_one_address_have_a_bound(start_gateway, authority, backen
                 tls.sendall(b"GET / HTTP/1.1\r\nHost: one.example\r\nConnection: close\r\n\r\n")
                 return tls.recv(12)
 
+    if not proxied:  # alone it has no bound
+        assert flood(port, "127.0.6.6", 3 * rate) == (3 * rate, 0)
+    assert ask("127.0.8.99") == b"HTTP/1.1 200"
     began = time.monotonic()
     answered = refused = 0
     # Behind a load balancer everything comes from its address: it is not the one that is counted.

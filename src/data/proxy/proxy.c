@@ -4,7 +4,6 @@
 
 #include <stdlib.h>
 
-#include "base/hash.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -244,7 +243,7 @@ bool proxy_admit_handshake(void *owner, const struct address *peer)
     if (proxy->handshakes == NULL || client.len == 0)
         return true;
     uint64_t now_ns = loop_now_ns(proxy->loop);
-    if (shared_counter_take(proxy->handshakes, hash_text(client), now_ns).allowed)
+    if (handshakes_admit(proxy->handshakes, client, now_ns))
         return true;
     tell_of_refusal(proxy, peer, now_ns);
     return false;

@@ -2,9 +2,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "base/shared_counter.h"
 #include "data/observe/access_log.h"
 #include "data/observe/metrics.h"
+#include "data/proxy/handshakes.h"
 #include "data/proxy/pressure.h"
 #include "data/snapshot/lease.h"
 #include "data/upstream/pool.h"
@@ -25,8 +25,8 @@ struct proxy {
     struct access_log log;
     struct proxy_connection *connections; /* all, for draining */
     uint32_t connection_count;
-    struct shared_counter *handshakes; /* borrows; NULL: unbounded */
-    uint64_t handshakes_told_ns;       /* when the log last said that somebody begins too many */
+    struct handshakes *handshakes; /* borrows; NULL: unbounded */
+    uint64_t handshakes_told_ns;   /* when the log last said that somebody begins too many */
     int fd_max; /* clients get descriptors below it; what is above is for the rest of us */
     uint32_t transfer_count; /* requests under way */
     struct peek *peeks;      /* clients whose server name is awaited */
@@ -76,9 +76,9 @@ struct proxy_options {
     bool log_as_text;
     struct text node;
     int fd_max;
-    struct shared_counter *handshakes; /* of TLS, by address; outlives the proxy; NULL: unbounded */
-    struct pool_bells *bells;          /* shares limits with the other workers' of these */
-    uint32_t index;                    /* among them */
+    struct handshakes *handshakes; /* all workers'; outlives the proxy; NULL: unbounded */
+    struct pool_bells *bells;      /* shares limits with the other workers' of these */
+    uint32_t index;                /* among them */
 };
 
 /* False: the access log cannot be opened. */

@@ -25,7 +25,7 @@ struct rollout {
     void *owner;
     struct worker **workers; /* owns */
     struct pool_bells *bells;
-    struct shared_counter *handshakes; /* shares; NULL: unbounded */
+    struct handshakes *handshakes; /* owns; NULL: unbounded */
     uint32_t count;
     struct snapshot *current, *next; /* share */
     uint32_t waiting;                /* answers to `next` that are missing */
@@ -48,11 +48,8 @@ struct rollout *rollout_new(const struct rollout_options *options)
         return NULL;
     }
     rollout->bells = pool_bells_new();
-    if (options->handshake_rate > 0) {
-        struct shared_rate rate = {options->handshake_rate, UINT64_C(1000000000),
-                                   options->handshake_rate};
-        rollout->handshakes = shared_counter_new(&rate, true);
-    }
+    if (options->handshake_rate > 0)
+        rollout->handshakes = handshakes_new(options->handshake_rate);
     rollout->workers = memory_alloc(options->workers * sizeof(struct worker *));
     for (uint32_t i = 0; i < options->workers; i++) {
         struct worker_options worker = {
@@ -88,7 +85,7 @@ void rollout_free(struct rollout *rollout)
         loop_turn(rollout->loop, 0);
     mailbox_fini(&rollout->mailbox);
     pool_bells_unref(rollout->bells);
-    shared_counter_unref(rollout->handshakes);
+    handshakes_free(rollout->handshakes);
     snapshot_unref(rollout->current);
     free(rollout->workers);
     free(rollout->bound);

@@ -41,8 +41,8 @@ struct worker_options {
     const char *access_log;
     bool log_as_text;
     struct text node;
-    struct pool_bells *bells;          /* the workers' that share limits; NULL: it is alone */
-    struct shared_counter *handshakes; /* as in proxy_options; borrows */
+    struct pool_bells *bells;      /* the workers' that share limits; NULL: it is alone */
+    struct handshakes *handshakes; /* as in proxy_options; borrows */
 };
 
 /* NULL: the kernel refused, or the access log cannot be opened; errno says why. */
