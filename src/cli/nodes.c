@@ -18,9 +18,35 @@ static void show_replicas(const struct value *replicas)
     }
 }
 
+static bool has_part(struct text name, struct text wanted)
+{
+    struct text part;
+    while (text_split(&name, ',', &part))
+        if (text_equal(part, wanted))
+            return true;
+    return false;
+}
+
+/* A cluster's snapshot is called by the revisions of all kinds: "current", or what is not so in the
+ * current one. */
+static struct text short_name(struct text name, struct text current, struct arena *arena)
+{
+    struct builder out CLEANUP(builder_fini) = {0};
+    struct text rest = name, part;
+    if (text_equal(name, current))
+        return TEXT("current");
+    while (text_split(&rest, ',', &part))
+        if (!has_part(current, part)) {
+            builder_add_string(&out, out.len > 0 ? "," : "");
+            builder_add(&out, part);
+        }
+    return out.len > 0 ? arena_text(arena, builder_text(&out)) : name;
+}
+
 static int show(const struct value *answer, struct arena *arena)
 {
     const struct value *nodes = value_get(answer, "nodes");
+    struct text current = value_string(value_get(answer, "snapshot"));
     bool all_synced = true, any_synced = false;
     size_t count = nodes != NULL && nodes->kind == VALUE_LIST ? nodes->list.count : 0;
     struct table table;
@@ -35,7 +61,7 @@ static int show(const struct value *answer, struct arena *arena)
         const struct text cells[] = {
             value_string(value_get(node, "node")),
             state,
-            value_string(value_get(node, "applied")),
+            short_name(value_string(value_get(node, "applied")), current, arena),
             value_string(value_get(node, "appliedAt")),
             arena_printf(arena, "%.1f ms",
                          (double)value_int(value_get(node, "applyMicroseconds"), 0) / 1000),
@@ -44,7 +70,6 @@ static int show(const struct value *answer, struct arena *arena)
         };
         table_add(&table, cells, ARRAY_LEN(cells));
     }
-    struct text current = value_string(value_get(answer, "snapshot"));
     printf("snapshot " TEXT_FMT "\n", TEXT_ARG(current));
     table_print(&table);
     table_fini(&table);

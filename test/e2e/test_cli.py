@@ -241,7 +241,8 @@ def test_status_nodes_and_dump_of_a_running_gateway(start_gateway, backend):
     assert answer.returncode == 0, answer
     assert "Gateway" in answer.stdout and "1 of 1 data planes in sync" in answer.stdout
     answer = nantian("nodes", "-s", gateway.state)
-    assert answer.returncode == 0 and "synced" in answer.stdout
+    assert answer.returncode == 0 and answer.stdout.splitlines()[2].split()[1:3] == [
+        "synced", "current"], answer
     answer = nantian("nodes", "-s", gateway.state, "-o", "json")
     assert json.loads(answer.stdout)["nodes"][0]["node"] == "test"
     for where in (("-s", gateway.state), ("-f", gateway.config)):

@@ -168,8 +168,10 @@ def test_data_planes_of_every_replica_are_listed(provisioned, tmp_path):  # pyli
     for number, name in enumerate(("control-a", "control-b")):
         server.put(pod(name))
         server.pods[name] = tmp_path / f"admin-{number}.sock"
-    provisioned.proxy("default/web", "token-of-web")
-    provisioned.proxy("default/web", "token-of-web", to=xds)
+    first = provisioned.proxy("default/web", "token-of-web")
+    second = provisioned.proxy("default/web", "token-of-web", to=xds, start=False)
+    second.command[second.command.index("--default-address") + 1] = "127.0.0.2"  # as a pod of its own
+    second.start()
     file = server.kubeconfig(tmp_path / "kubeconfig")
 
     def nodes():
@@ -182,6 +184,15 @@ def test_data_planes_of_every_replica_are_listed(provisioned, tmp_path):  # pyli
         nantian("nodes", "--kubeconfig", file)), "both are in sync")
     assert all(name in told for name in both) and "more at" not in told, told
     assert "2 of 2 data planes in sync" in nantian("status", "--kubeconfig", file).stdout
+    # Of one that is gone the name of its snapshot is what is not so any more.
+    first.stop()
+    server.put(route("later", rule("app")))
+
+    def row():
+        answer = nantian("nodes", "--kubeconfig", file)
+        return [line.split()[1:3] for line in answer.stdout.splitlines() if both[0] in line][0]
+    state, name = wait_for(lambda: (lambda it: "HTTPRoute:" in it[1] and it)(row()), "it is behind")
+    assert state == "gone" and "UDPRoute:" not in name, name
 
 
 def test_nobody_who_can_be_reached_is_said_with_the_reason(cluster):
