@@ -1,6 +1,6 @@
 """Faults around a Gateway under load, one after the other: nothing may fail that a perfect gateway
 would not fail, and what statuses say is right after each; then the command line, a shared fleet,
-`Programmed` as a register, what the audit log says of all of it, and the documentation."""
+`Programmed` as a register, what the audit log says of all of it, the documentation, and Helm."""
 # SPDX-License-Identifier: Apache-2.0
 import base64
 import contextlib
@@ -15,6 +15,7 @@ import traceback
 import urllib.request
 
 import audit
+from charts import Charts
 from commands import Commands
 from fleets import Fleets
 from pages import Pages
@@ -220,6 +221,9 @@ class Chaos:
     def documentation(self):
         return Pages(self.world, self.programs).read()
 
+    def charts(self):
+        return Charts(self.world, self.programs).run()
+
     def registers(self):
         register, reads, wrong = Register(self.world), 0, []
         for _ in range(self.histories):
@@ -248,7 +252,7 @@ class Chaos:
         if self.is_long:
             steps.append(("etcd_restored", lambda: self.under_load(self.etcd_restored)))
         else:
-            steps.append(("documentation", self.documentation))
+            steps += [("documentation", self.documentation), ("charts", self.charts)]
         passed, failed = 0, []
         for name, step in steps:
             if only and name not in only:

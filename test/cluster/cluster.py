@@ -50,7 +50,9 @@ def built():
     folder, node = subprocess.run(
         [HERE / "build", pathlib.Path(sys.executable).parent / "go"], check=True,
         stdout=subprocess.PIPE, text=True).stdout.split()
-    return {"folder": folder, "node": node}
+    helm = subprocess.run([ROOT / "tools/install", "helm"], check=True, stdout=subprocess.PIPE,
+                          text=True).stdout.strip()
+    return {"folder": folder, "node": node, "helm": helm}
 
 
 def started(binaries, bare):

@@ -50,7 +50,8 @@ class Pages:
     def _here(self, text):
         """With what the reader has to put in, and what this machine has instead of the network."""
         for word, value in ((f"{RELEASE}experimental-install.yaml", f"{self.cluster.binaries}/crds"),
-                            ("REGISTRY/", ""), ("10.0.0.10", "10.96.0.200")):
+                            ("REGISTRY/", ""), ("deploy/helm/", f"{ROOT}/deploy/helm/"),
+                            ("10.0.0.10", "10.96.0.200")):
             text = text.replace(word, value)
         return text
 

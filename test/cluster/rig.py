@@ -169,6 +169,7 @@ class Rig:
 
     def __init__(self, binaries, folder, images):
         self.binaries, self.node = pathlib.Path(binaries["folder"]), binaries["node"]
+        self.helm = binaries["helm"]  # the folder of it
         self.folder = pathlib.Path(folder)
         self.images = images
         self.kubeconfig = self.folder / "kubeconfig"
