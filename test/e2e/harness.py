@@ -221,7 +221,7 @@ class Gateway:
     """Both planes over a directory of their own."""
 
     def __init__(self, folder, workers=2, xds=None, drain_ms=2000, control=True, proxy_flags=(),
-                 descriptors=None):
+                 descriptors=None, wrap=()):
         self.folder = pathlib.Path(folder)
         self.config, self.state = self.folder / "config", self.folder / "state"
         self.config.mkdir(parents=True, exist_ok=True)
@@ -239,6 +239,8 @@ class Gateway:
             self.state / "proxy", "--admin", f"127.0.0.1:{self.admin_port}", "--workers", workers,
             "--access-log", self.access_log, "--default-address", "127.0.0.1", "--drain-timeout",
             drain_ms, *proxy_flags], self.folder / "proxy.log")
+        for plane in self.planes():  # a program that becomes the plane, and its arguments
+            plane.command[:0] = map(str, wrap)
         if descriptors:  # prlimit becomes the proxy: the id stays
             self.proxy.command[:0] = ["prlimit", f"--nofile={descriptors}:{descriptors}", "--"]
 
