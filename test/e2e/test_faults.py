@@ -360,6 +360,26 @@ def test_a_port_that_is_taken_is_said_and_harms_no_other_listener(start_gateway,
         assert request(port).status == 200
 
 
+def test_a_listener_moves_from_all_addresses_to_one_and_back(start_gateway, backend):
+    """Its port is not taken: it is our own."""
+    port = free_port()
+
+    def at(address):
+        gateway, *others = simple(port, backend.port)
+        gateway["spec"]["addresses"] = [{"type": "IPAddress", "value": address}]
+        return [gateway, *others]
+
+    gateway = start_gateway(*at("0.0.0.0"))
+    gateway.apply("config.yaml", *at("127.0.0.1"))
+    assert request(port).status == 200
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.2", port), 20)
+    gateway.apply("config.yaml", *at("0.0.0.0"))
+    assert request(port).status == 200
+    socket.create_connection(("127.0.0.2", port), 20).close()
+    assert gateway.faults() == [] and programmed(gateway) == "True"
+
+
 @pytest.mark.parametrize("name", ["test", "another"])
 def test_a_data_plane_that_cannot_have_the_port_takes_it_from_nobody(start_gateway, backend, name):
     """A second one on the machine, under the first one's name or its own."""

@@ -3,6 +3,7 @@
 #include "data/worker/rollout.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -108,6 +109,30 @@ static bool is_bound(const struct rollout *rollout, const struct binding *bindin
     return false;
 }
 
+static bool is_everywhere(const struct address *address)
+{
+    const struct sockaddr_in *in = (const void *)&address->storage;
+    const struct sockaddr_in6 *in6 = (const void *)&address->storage;
+    return address->any.sa_family == AF_INET
+               ? in->sin_addr.s_addr == htonl(INADDR_ANY)
+               : address->any.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr);
+}
+
+/* The port is ours on all addresses, or on one of those that are meant now: the kernel gives a
+ * connection to the socket of its address, if there is one. */
+static bool is_ours_in_part(const struct rollout *rollout, const struct binding *binding)
+{
+    for (size_t i = 0; i < rollout->bound_count; i++) {
+        const struct worker_socket *socket = &rollout->bound[i].socket;
+        if (socket->is_udp == is_udp(binding) &&
+            socket->address.any.sa_family == binding->address.any.sa_family &&
+            address_port(&socket->address) == address_port(&binding->address) &&
+            (is_everywhere(&socket->address) || is_everywhere(&binding->address)))
+            return true;
+    }
+    return false;
+}
+
 static void remember(struct rollout *rollout, const struct binding *binding, int fd,
                      uint32_t worker)
 {
@@ -132,7 +157,7 @@ static bool open_address(struct rollout *rollout, const struct binding *binding)
     int fd;
     while ((fd = handover_take(rollout->inherited, &binding->address, is_udp(binding))) >= 0)
         remember(rollout, binding, fd, count++ % rollout->count);
-    if (count == 0) {
+    if (count == 0 && !is_ours_in_part(rollout, binding)) {
         int probe = open_socket(binding, false);
         if (probe < 0)
             return false;

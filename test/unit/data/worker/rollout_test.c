@@ -228,11 +228,34 @@ static void a_port_in_use_refuses_the_snapshot(void **state)
     arena_fini(&arena);
 }
 
+static void a_port_moves_between_one_address_and_all(void **state)
+{
+    (void)state;
+    static struct bench bench;
+    struct faults faults;
+    struct arena arena;
+    arena_init(&arena, 0);
+    faults_init(&faults, &arena);
+    setup(&bench, 2);
+    uint16_t port = address_port(&bench.rig.address);
+    static const char *const WHERE[] = {"127.0.0.1", "0.0.0.0", "127.0.0.1"};
+    for (uint32_t i = 0; i < ARRAY_LEN(WHERE); i++) {
+        assert_true(address_parse(text_of(WHERE[i]), port, &bench.rig.address));
+        assert_int_equal(publish(&bench, &faults), ERR_AGAIN);
+        turn_until(&bench, &bench.done, i + 1);
+    }
+    assert_int_equal(faults.count, 0);
+    finish(&bench);
+    faults_fini(&faults);
+    arena_fini(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(swaps_under_load_lose_no_request),
         cmocka_unit_test(a_port_in_use_refuses_the_snapshot),
+        cmocka_unit_test(a_port_moves_between_one_address_and_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
