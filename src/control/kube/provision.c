@@ -36,7 +36,10 @@ struct provision {
     struct map sites;              /* path -> site; owns */
     const struct outcome *outcome; /* borrows; NULL before the first run */
     struct timer again;
-    bool is_stale; /* there may be what nobody needs any more */
+    bool is_stale;     /* there may be what nobody needs any more */
+    bool is_unsettled; /* something waits for the next run, whatever brings it */
+    bool did_write;    /* we led at the last run */
+    uint64_t made_of;  /* what the last run read of the store */
 };
 
 static void next_step(struct site *site);
@@ -186,10 +189,12 @@ static void next_step(struct site *site)
                  log_str("fleet", site->path));
         return;
     }
-    if (provision->options.may_write(provision->options.owner))
+    if (provision->options.may_write(provision->options.owner)) {
         start_step(site);
-    else
+    } else {
         site->step = KIND_OVERLAYS;
+        provision->is_unsettled = true;
+    }
 }
 
 /* False: there is nothing that could be applied. */
@@ -262,9 +267,10 @@ static void apply(struct provision *provision, const struct fleet *fleet)
     uint64_t age = loop_now_ms(provision->options.loop) - site->applied_ms;
     struct arena arena;
     struct manifest manifests[KIND_OVERLAYS];
-    bool is_tailored = false;
+    bool is_tailored = false, has_gone = is_bare(provision, fleet);
     site->is_seen = true;
-    if (age > LIMIT_KUBE_APPLY_MS / 2 || (age > 2000 && is_bare(provision, fleet)))
+    provision->is_unsettled |= has_gone;
+    if (age > LIMIT_KUBE_APPLY_MS / 2 || (age > 2000 && has_gone))
         site->applied = (struct digest){0};
     if (is_taken(site, fleet)) {
         give_up(site);
@@ -423,6 +429,25 @@ static void apply_own(struct provision *provision, const struct kind_object *gat
     arena_fini(&arena);
 }
 
+/* Rises with every change of what manifests are made of. */
+static uint64_t sources(const struct provision *provision)
+{
+    static const enum kind_id KINDS[] = {KIND_GATEWAY, KIND_GATEWAY_CLASS, KIND_LISTENER_SET,
+                                         KIND_GATEWAY_PARAMETERS, KIND_SERVICE};
+    uint64_t sum = 0;
+    for (size_t i = 0; i < ARRAY_LEN(KINDS); i++)
+        sum += store_revision(provision->options.store, KINDS[i]);
+    return sum;
+}
+
+/* What changed, a Route, an endpoint, is nothing to the objects of data planes. */
+static bool is_settled(const struct provision *provision)
+{
+    bool writes = may_write(provision);
+    return !(writes && provision->is_stale) && !provision->is_unsettled &&
+           provision->did_write == writes && provision->made_of == sources(provision);
+}
+
 static void run(struct provision *provision)
 {
     struct map_entry *item;
@@ -430,6 +455,9 @@ static void run(struct provision *provision)
     struct store_list classes = store_list(provision->options.store, KIND_GATEWAY_CLASS);
     if (provision->outcome == NULL)
         return;
+    provision->made_of = sources(provision);
+    provision->did_write = may_write(provision);
+    provision->is_unsettled = false;
     for (size_t at = 0; map_next(&provision->sites, &at, &item);)
         ((struct site *)item->value)->is_seen = false;
     for (size_t i = 0; i < gateways.count; i++)
@@ -453,7 +481,8 @@ void provision_take(struct provision *provision, const struct outcome *outcome)
 {
     provision->outcome = outcome;
     provision->is_stale |= outcome_edits(outcome)->has_moved;
-    run(provision);
+    if (!is_settled(provision))
+        run(provision);
 }
 
 void provision_heard(struct provision *provision, struct text fleet)
