@@ -1,6 +1,6 @@
-/* Preloaded into a program, it shifts its clocks: CLOCK_SHIFT names a file of two numbers of 64 bits,
- * the seconds that the wall clock and the monotonic one are ahead, which may change at any time.
- * Built by the test that uses it. */
+/* Preloaded into a program, it shifts its clocks: CLOCK_SHIFT names a file of two numbers of 64
+ * bits, the seconds that the wall clock and the monotonic one are ahead, which may change at any
+ * time. Built by the test that uses it. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #define _GNU_SOURCE
 #include <fcntl.h>
