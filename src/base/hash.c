@@ -11,6 +11,7 @@
 #include <xxhash.h>
 #pragma GCC diagnostic pop
 
+#include "base/bytes16.h"
 #include "base/random.h"
 
 /* Written once before main: the constants that a process draws for itself. */
@@ -158,6 +159,61 @@ hash_elements(struct text text, char mark, uint64_t wanted,
         ret_elements[count++] = (struct hash_element){
             text.len, front_close(state, block.words[0], block.words[1], text.len)};
     return count;
+}
+
+/* Four bits of the result for each byte of the block, of which one is set where it is `byte`. */
+static inline uint64_t block_marks(struct block block, char byte)
+{
+    typedef uint64_t words2 __attribute__((vector_size(16)));
+    typedef uint16_t halves8 __attribute__((vector_size(16)));
+    typedef uint8_t bytes8 __attribute__((vector_size(8)));
+    bytes16 bytes = (bytes16)(words2){block.words[0], block.words[1]}; /* not through memory */
+    halves8 fit = (halves8)(bytes == (uint8_t)byte) >> 4;
+    bytes8 narrow = __builtin_convertvector(fit, bytes8);
+    uint64_t marks;
+    memcpy(&marks, &narrow, sizeof(marks));
+    return marks & 0x1111111111111111u;
+}
+
+/* The first `len` bytes of the block, and zeros. */
+static inline struct block block_front(struct block block, size_t len)
+{
+    static const uint64_t MASKS[4] = {UINT64_MAX, UINT64_MAX, 0, 0};
+    struct block mask;
+    memcpy(&mask, (const char *)MASKS + sizeof(mask) - len, sizeof(mask));
+    return (struct block){{block.words[0] & mask.words[0], block.words[1] & mask.words[1]}};
+}
+
+bool hash_element(struct text text, char mark, uint32_t depth, struct hash_element *ret_element)
+{
+    if (text.len == 0)
+        return false;
+    uint64_t state = front_seeds[0];
+    size_t at = 0;
+    struct block block = block_at(text, at); /* zeros behind the text are no mark */
+    uint64_t marks = block_marks(block, mark) & ~UINT64_C(1); /* one in front ends nothing */
+    for (;;) {
+        for (; marks != 0; marks &= marks - 1) {
+            if (--depth > 0)
+                continue;
+            size_t len = (size_t)__builtin_ctzll(marks) / 4;
+            block = block_front(block, len);
+            text.len = at + len;
+            goto close;
+        }
+        if (text.len - at < sizeof(block))
+            break;
+        state = front_step(state, block);
+        at += sizeof(block);
+        block = block_at(text, at);
+        marks = block_marks(block, mark);
+    }
+    if (depth != 1)
+        return false;
+close:
+    *ret_element = (struct hash_element){
+        text.len, front_close(state, block.words[0], block.words[1], text.len)};
+    return true;
 }
 
 uint64_t hash_stable(struct text text)

@@ -22,6 +22,8 @@ uint64_t hash_front(struct text text);
  * of the text if it has as many, with nothing of it for d = 0. Returns how many. */
 uint32_t hash_elements(struct text text, char mark, uint64_t wanted,
                        struct hash_element ret_elements[HASH_ELEMENTS_MAX]);
+/* The same for the first `depth` elements alone, 1 or more. False: the text has fewer. */
+bool hash_element(struct text text, char mark, uint32_t depth, struct hash_element *ret_element);
 
 uint64_t hash_stable(struct text text);      /* the same in every process */
 struct digest hash_digest(struct text text); /* 128 bits, the same everywhere */

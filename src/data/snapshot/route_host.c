@@ -18,6 +18,15 @@ void route_host_drop_set(void *value)
     route_set_unref(value);
 }
 
+void route_host_brief_set(const void *value, void *ret_brief[2])
+{
+    const struct route_candidate *first = ((const struct route_set *)value)->items;
+    if (first->method == METHOD_OTHER && first->plain) {
+        ret_brief[0] = first->route;
+        ret_brief[1] = (void *)(uintptr_t)first->match;
+    }
+}
+
 void *route_host_share(void *value)
 {
     struct route_host *host = value;
@@ -38,17 +47,17 @@ static void paths_fini(const struct route_host_paths *paths)
     route_set_unref(paths->deep);
 }
 
-/* What stands behind the name. */
+/* What stands behind the host, before its name. */
 static void *tail_of(const struct route_host *host)
 {
-    return (char *)(uintptr_t)host + route_host_head(host->name_len);
+    return (void *)(uintptr_t)(host + 1);
 }
 
 void route_host_unref(struct route_host *host)
 {
     if (host == NULL || atomic_fetch_sub_explicit(&host->refs, 1, memory_order_acq_rel) > 1)
         return;
-    if (host->is_lone) {
+    if (host->form == HOST_LONE) {
         route_set_fini(tail_of(host));
         free(host);
     } else {
@@ -141,7 +150,7 @@ static void take_parts(const struct route_host *host, struct parts *ret_parts)
     struct route_host_paths *paths = &ret_parts->paths;
     if (host == NULL)
         return;
-    if (!host->is_lone) {
+    if (host->form != HOST_LONE) {
         const struct route_host_paths *from = route_host_paths(host);
         paths->exact = shard_map_ref(from->exact);
         paths->prefix = shard_map_ref(from->prefix);
@@ -167,20 +176,32 @@ static void take_parts(const struct route_host *host, struct parts *ret_parts)
 
 /* ---- hosts of parts ---- */
 
+static enum host_form form_of(const struct route_host_paths *paths)
+{
+    if (paths == NULL)
+        return HOST_LONE;
+    return paths->exact == NULL && paths->regexes == NULL && paths->deep == NULL ? HOST_PREFIXES
+                                                                                 : HOST_MIXED;
+}
+
 /* `paths`: NULL for a lone one. */
 static struct route_host *host_new(struct text name, const struct route_host_paths *paths,
                                    const void *tail, size_t tail_len)
 {
     size_t front = paths == NULL ? 0 : sizeof(*paths);
-    char *memory = memory_alloc(front + route_host_head(name.len) + tail_len);
+    char *memory = memory_alloc(front + sizeof(struct route_host) + tail_len + name.len + 1);
     if (paths != NULL)
         memcpy(memory, paths, front);
     struct route_host *host = (void *)(memory + front);
     atomic_init(&host->refs, 1);
     host->name_len = (uint16_t)name.len;
-    host->is_lone = paths == NULL;
+    host->form = (uint8_t)form_of(paths);
+    host->lone_kind = 0;
+    char *own = (char *)tail_of(host) + tail_len;
+    host->name = own;
     if (name.len > 0)
-        memcpy(host->name, name.data, name.len);
+        memcpy(own, name.data, name.len);
+    own[name.len] = '\0';
     if (tail_len > 0)
         memcpy(tail_of(host), tail, tail_len);
     return host;
@@ -224,6 +245,9 @@ static struct route_host *host_of(struct text name, struct parts *parts)
             paths->depths |= UINT64_C(1) << d;
         }
     }
+    uint64_t below = paths->depths & ~UINT64_C(1);
+    if (below != 0 && (below & (below - 1)) == 0)
+        paths->one_depth = paths->depth_len - 1;
     return host_new(name, paths, parts->counts, sizeof(uint32_t) * paths->depth_len);
 }
 
@@ -233,7 +257,7 @@ static bool stays_lone(const struct route_host *old, const struct route_place *p
     if (places->kind == PLACE_REGEX || places->kind == PLACE_DEEP ||
         !same_place(&places[0], &places[count - 1])) /* sorted, so all between are the same too */
         return false;
-    return old == NULL || (old->is_lone && old->lone_kind == places->kind &&
+    return old == NULL || (old->form == HOST_LONE && old->lone_kind == places->kind &&
                            text_equal(route_set_path(route_host_lone(old)), places->match->path));
 }
 
@@ -280,7 +304,7 @@ static void walk_set(void *owner, void *value)
 void route_host_walk(const struct route_host *host, void *owner,
                      void (*on_set)(void *owner, enum place_kind kind, const struct route_set *set))
 {
-    if (host->is_lone) {
+    if (host->form == HOST_LONE) {
         on_set(owner, host->lone_kind, route_host_lone(host));
         return;
     }

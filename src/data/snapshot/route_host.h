@@ -1,6 +1,6 @@
 /* A virtual host of a route table: the rules of one host name, by their paths. Immutable, counted.
- * The host with one place alone, as most have, is one piece of memory: name, path and candidates
- * are read together. Used by route_table.c alone. */
+ * The host with one place alone, as most have, is one piece of memory: path and candidates are read
+ * together. Used by route_table.c alone. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
@@ -19,15 +19,22 @@ struct route_host_paths {
     struct shard_map *prefix;
     struct route_set *regexes, *deep; /* shares */
     uint64_t depths;                  /* bit d: there are prefixes of d elements */
-    uint64_t depth_len; /* behind the name: uint32_t depth_counts[depth_len], for edits */
+    uint32_t one_depth;               /* the only one besides 0, else 0 */
+    uint32_t depth_len; /* behind the host: uint32_t depth_counts[depth_len], for edits */
+};
+
+enum host_form {
+    HOST_LONE,     /* one place: a route_set stands behind, no paths before */
+    HOST_PREFIXES, /* nothing but `paths->prefix` */
+    HOST_MIXED,
 };
 
 struct route_host {
     _Atomic uint32_t refs;
     uint16_t name_len;
-    bool is_lone;      /* one place: a route_set stands behind the name, no paths before */
+    uint8_t form;
     uint8_t lone_kind; /* PLACE_EXACT or PLACE_PREFIX */
-    char name[];       /* and a NUL */
+    const char *name;  /* behind all of it, with a NUL: a match does not read it */
 };
 
 static inline struct text route_host_name(const struct route_host *host)
@@ -35,15 +42,9 @@ static inline struct text route_host_name(const struct route_host *host)
     return text_from(host->name, host->name_len);
 }
 
-/* Bytes up to what stands behind the name. */
-static inline size_t route_host_head(size_t name_len)
-{
-    return (sizeof(struct route_host) + name_len + 1 + 7) & ~(size_t)7;
-}
-
 static inline const struct route_set *route_host_lone(const struct route_host *host)
 {
-    return (const void *)((const char *)host + route_host_head(host->name_len));
+    return (const void *)(host + 1);
 }
 
 static inline const struct route_host_paths *route_host_paths(const struct route_host *host)
@@ -54,6 +55,7 @@ static inline const struct route_host_paths *route_host_paths(const struct route
 /* What the maps must know: here, so that a look-up calls nothing for it. */
 void *route_host_share_set(void *value);
 void route_host_drop_set(void *value);
+void route_host_brief_set(const void *value, void *ret_brief[2]);
 void *route_host_share(void *value);
 void route_host_drop(void *value);
 
@@ -67,9 +69,11 @@ static inline struct text route_host_key(const void *value)
     return route_host_name(value);
 }
 
-/* Paths -> route_set. */
-static const struct shard_ops route_set_ops = {
-    .ref = route_host_share_set, .unref = route_host_drop_set, .key = route_host_set_key};
+/* Paths -> route_set; beside it stand, where a path says all, the route and the match. */
+static const struct shard_ops route_set_ops = {.ref = route_host_share_set,
+                                               .unref = route_host_drop_set,
+                                               .key = route_host_set_key,
+                                               .brief = route_host_brief_set};
 
 /* Names -> route_host. */
 static const struct host_ops route_host_ops = {

@@ -148,9 +148,9 @@ struct search {
     const struct route_recorder *recorder; /* NULL on the request path */
     struct route_hit *hit;
     bool won;
-    uint64_t exact_hash;
     bool exact_known;
-    uint64_t depths; /* of what stands in `elements`, the shortest first */
+    struct hash_element exact; /* all of the path */
+    uint64_t depths;           /* of what stands in `elements`, the shortest first */
     uint32_t element_count;
     struct hash_element elements[ROUTE_DEPTH_MAX + 1];
 };
@@ -165,12 +165,12 @@ static inline bool fits(const struct search *search, const struct route_candidat
     return candidate->plain || route_match_request(candidate->match, request, &loss);
 }
 
-static inline void win(struct search *search, const struct route_host *host,
-                       const struct route_candidate *candidate, size_t prefix_len)
+static inline void win(struct search *search, const struct route_host *host, struct route *route,
+                       const struct route_match *match, size_t prefix_len)
 {
     search->won = true;
-    *search->hit = (struct route_hit){.route = candidate->route,
-                                      .match = candidate->match,
+    *search->hit = (struct route_hit){.route = route,
+                                      .match = match,
                                       .hostname = route_host_name(host),
                                       .prefix_len = prefix_len};
 }
@@ -192,7 +192,7 @@ static void explain_one(struct search *search, const struct route_host *host,
     bool wins = !search->won && route_match_request(candidate->match, search->request, &loss);
     tell(search, host, candidate, loss);
     if (wins)
-        win(search, host, candidate, prefix_len);
+        win(search, host, candidate->route, candidate->match, prefix_len);
 }
 
 /* True: the search is over. */
@@ -205,7 +205,7 @@ static inline bool try_one(struct search *search, const struct route_host *host,
     }
     if (!fits(search, candidate))
         return false;
-    win(search, host, candidate, prefix_len);
+    win(search, host, candidate->route, candidate->match, prefix_len);
     return true;
 }
 
@@ -219,16 +219,30 @@ static inline bool try_set(struct search *search, const struct route_host *host,
     return false;
 }
 
+/* What stands at a path of a map of such. */
+__attribute__((always_inline)) static inline bool try_path(struct search *search,
+                                                           const struct route_host *host,
+                                                           const struct shard_map *map,
+                                                           const struct hash_element *element)
+{
+    struct text path = text_from(search->request->path.data, element->end);
+    const struct shard_line *line = shard_map_find(map, &route_set_ops, element->hash, path);
+    if (line == NULL)
+        return false;
+    if (line->brief[0] == NULL || UNLIKELY(search->recorder != NULL))
+        return try_set(search, host, line->value, path.len);
+    win(search, host, line->brief[0], line->brief[1], path.len);
+    return true;
+}
+
 static bool try_exact(struct search *search, const struct route_host *host)
 {
     struct text path = search->request->path;
     if (!search->exact_known) {
-        search->exact_hash = hash_front(path);
+        search->exact = (struct hash_element){path.len, hash_front(path)};
         search->exact_known = true;
     }
-    const struct route_set *set =
-        shard_map_get(route_host_paths(host)->exact, &route_set_ops, search->exact_hash, path);
-    return set != NULL && try_set(search, host, set, path.len);
+    return try_path(search, host, route_host_paths(host)->exact, &search->exact);
 }
 
 static bool try_regexes(struct search *search, const struct route_host *host)
@@ -273,15 +287,22 @@ static bool try_prefixes(struct search *search, const struct route_host *host)
 {
     const struct route_host_paths *paths = route_host_paths(host);
     struct text path = search->request->path;
-    if (search->depths != paths->depths) {
-        search->depths = paths->depths;
-        search->element_count = hash_elements(path, '/', paths->depths, search->elements);
+    uint64_t depths = paths->depths;
+    if (paths->one_depth != 0) { /* as most have it */
+        struct hash_element element;
+        if (hash_element(path, '/', paths->one_depth, &element) &&
+            try_path(search, host, paths->prefix, &element))
+            return true;
+        depths &= 1;
+    }
+    if (depths == 0)
+        return false;
+    if (search->depths != depths) {
+        search->depths = depths;
+        search->element_count = hash_elements(path, '/', depths, search->elements);
     }
     for (uint32_t i = search->element_count; i-- > 0;) {
-        const struct hash_element *element = &search->elements[i];
-        const struct route_set *set = shard_map_get(paths->prefix, &route_set_ops, element->hash,
-                                                    text_from(path.data, element->end));
-        if (set != NULL && try_set(search, host, set, element->end))
+        if (try_path(search, host, paths->prefix, &search->elements[i]))
             return true;
     }
     return false;
@@ -296,15 +317,22 @@ static bool try_lone(struct search *search, const struct route_host *host)
     return fits && try_set(search, host, set, path.len);
 }
 
-static bool try_host(struct search *search, const struct route_host *host)
+/* What comes before prefixes. */
+static bool try_others(struct search *search, const struct route_host *host)
 {
-    if (host->is_lone)
-        return try_lone(search, host);
     const struct route_host_paths *paths = route_host_paths(host);
     return (paths->exact != NULL && try_exact(search, host)) ||
            (paths->regexes != NULL && try_regexes(search, host)) ||
-           (paths->deep != NULL && try_deep(search, host)) ||
-           (paths->prefix != NULL && try_prefixes(search, host));
+           (paths->deep != NULL && try_deep(search, host));
+}
+
+static bool try_host(struct search *search, const struct route_host *host)
+{
+    if (host->form == HOST_LONE)
+        return try_lone(search, host);
+    if (host->form == HOST_MIXED && try_others(search, host))
+        return true;
+    return try_prefixes(search, host);
 }
 
 bool route_table_match(const struct route_table *table, const struct message *request,

@@ -1,6 +1,5 @@
 /* The persistent hash map: see shard_map.h. Inner nodes are indexed by the hash from its high end,
- * shards are probed from its low end. A shard is made of groups, a cache line each: a byte of every
- * hash, and the values; so that a look-up reads one line of it, and that of the value it finds. */
+ * shards are probed from its low end. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "data/snapshot/shard_map.h"
 
@@ -16,9 +15,9 @@
 /* An inner node whose entries fit a shard this well becomes one again. */
 #define SHARD_JOIN (SHARD_MAX / 2)
 
-#define GROUP_FULL 4u /* values a group when a shard is made, rounded up: few groups spill */
+_Static_assert(sizeof(struct shard_line) == LINE, "an entry is one line");
 
-/* Behind the groups of a shard, and behind the children of an inner node: a look-up reads neither.
+/* Behind the lines of a shard, and behind the children of an inner node: a look-up reads neither.
  */
 struct shard_tail {
     _Atomic uint32_t refs;
@@ -40,12 +39,12 @@ static struct shard_inner *inner_of(const struct shard_map *map)
     return (struct shard_inner *)(uintptr_t)map;
 }
 
-static struct shard_group *groups_of(const struct shard_map *map)
+static struct shard_line *lines_of(const struct shard_map *map)
 {
-    return (struct shard_group *)(uintptr_t)shard_map_groups(map);
+    return (struct shard_line *)(uintptr_t)shard_map_lines(map);
 }
 
-static size_t group_count(const struct shard_map *map)
+static size_t line_count(const struct shard_map *map)
 {
     return shard_map_bits(map) == 0 ? 0 : (size_t)1 << (shard_map_bits(map) - 1);
 }
@@ -54,13 +53,7 @@ static struct shard_tail *tail_of(const struct shard_map *map)
 {
     if (shard_map_bits(map) == 0)
         return &inner_of(map)->tail;
-    return (struct shard_tail *)(void *)(groups_of(map) + group_count(map));
-}
-
-/* Behind the tail of a shard, SHARD_GROUP_MAX a group: only edits read them. */
-static uint64_t *hashes_of(const struct shard_map *shard)
-{
-    return (uint64_t *)(void *)(tail_of(shard) + 1);
+    return (struct shard_tail *)(void *)(lines_of(map) + line_count(map));
 }
 
 static struct shard_map *inner_new(void)
@@ -70,14 +63,14 @@ static struct shard_map *inner_new(void)
     return (struct shard_map *)(void *)inner;
 }
 
+/* At most two thirds of the lines are taken: most entries stand where they are sought. */
 static struct shard_map *shard_new(size_t count)
 {
-    uint32_t bits = 1;
-    while (count > SHARD_GROUP_MAX && ((size_t)GROUP_FULL << (bits - 1)) < count)
+    uint32_t bits = 2;
+    while (((size_t)2 << (bits - 1)) < count * 3)
         bits++;
-    size_t groups = (size_t)1 << (bits - 1);
-    size_t size = sizeof(struct shard_group) * groups + sizeof(struct shard_tail) +
-                  sizeof(uint64_t) * SHARD_GROUP_MAX * groups;
+    size_t lines = (size_t)1 << (bits - 1);
+    size_t size = sizeof(struct shard_line) * lines + sizeof(struct shard_tail);
     uintptr_t node = (uintptr_t)memory_aligned(LINE, size) | bits;
     atomic_init(&tail_of((struct shard_map *)node)->refs, 1);
     return (struct shard_map *)node;
@@ -99,12 +92,11 @@ void shard_map_unref(struct shard_map *map, const struct shard_ops *ops)
         for (uint32_t i = 0; i < FAN; i++)
             shard_map_unref(inner_of(map)->children[i], ops);
     }
-    for (size_t i = 0; i < group_count(map) * SHARD_GROUP_MAX; i++) {
-        void *value = groups_of(map)[i / SHARD_GROUP_MAX].values[i % SHARD_GROUP_MAX];
-        if (value != NULL)
-            ops->unref(value);
+    for (size_t i = 0; i < line_count(map); i++) {
+        if (lines_of(map)[i].value != NULL)
+            ops->unref(lines_of(map)[i].value);
     }
-    free(groups_of(map));
+    free(lines_of(map));
 }
 
 size_t shard_map_count(const struct shard_map *map)
@@ -112,39 +104,23 @@ size_t shard_map_count(const struct shard_map *map)
     return map == NULL ? 0 : tail_of(map)->count;
 }
 
-void *shard_map_probe(const struct shard_map *shard, const struct shard_ops *ops, uint64_t hash,
-                      struct text key)
+static void shard_insert(struct shard_map *node, const struct shard_ops *ops, uint64_t hash,
+                         void *value)
 {
-    size_t mask = group_count(shard) - 1;
-    for (size_t i = 0; i <= mask; i++) {
-        const struct shard_group *group = &groups_of(shard)[(hash + i) & mask];
-        uint64_t fit = shard_map_fit(group, shard_map_tag(hash));
-        for (; fit != 0; fit &= fit - 1) {
-            void *value = group->values[(unsigned)__builtin_ctzll(fit) / 8];
-            if (shard_map_has_key(ops, value, key))
-                return value;
-        }
-        if (group->tags < SHARD_SPILT)
-            return NULL;
+    struct shard_line *lines = lines_of(node);
+    size_t mask = line_count(node) - 1, at = hash / LINE & mask;
+    for (; lines[at].value != NULL; at = (at + 1) & mask)
+        lines[at].is_passed = true;
+    struct shard_line *line = &lines[at];
+    struct text key = shard_map_key(ops, value);
+    line->hash = hash;
+    line->value = value;
+    if (key.len <= SHARD_KEY_MAX) {
+        line->key_size = (uint8_t)(key.len + 1);
+        memcpy(line->key, key.data, key.len);
     }
-    return NULL;
-}
-
-static void shard_insert(struct shard_map *node, uint64_t hash, void *value)
-{
-    struct shard_group *groups = groups_of(node);
-    size_t mask = group_count(node) - 1, at = hash & mask;
-    while (groups[at].values[SHARD_GROUP_MAX - 1] != NULL) {
-        groups[at].tags |= SHARD_SPILT;
-        at = (at + 1) & mask;
-    }
-    struct shard_group *group = &groups[at];
-    uint32_t slot = 0;
-    while (group->values[slot] != NULL)
-        slot++;
-    group->values[slot] = value;
-    group->tags |= shard_map_tag(hash) << (slot * 8);
-    hashes_of(node)[at * SHARD_GROUP_MAX + slot] = hash;
+    if (ops->brief != NULL)
+        ops->brief(value, line->brief);
     tail_of(node)->count++;
 }
 
@@ -156,7 +132,8 @@ static int entry_compare(const void *left, const void *right)
 }
 
 /* Takes over the references in `entries`, which are sorted if there are more than one shard's. */
-static struct shard_map *node_build(const struct shard_entry *entries, size_t count, uint32_t shift)
+static struct shard_map *node_build(const struct shard_ops *ops, const struct shard_entry *entries,
+                                    size_t count, uint32_t shift)
 {
     if (count == 0)
         return NULL;
@@ -164,7 +141,7 @@ static struct shard_map *node_build(const struct shard_entry *entries, size_t co
     if (count <= SHARD_MAX || shift > SHIFT_TOP) {
         struct shard_map *node = shard_new(count);
         for (size_t i = 0; i < count; i++)
-            shard_insert(node, entries[i].hash, entries[i].value);
+            shard_insert(node, ops, entries[i].hash, entries[i].value);
         return node;
     }
     struct shard_map *node = inner_new();
@@ -174,7 +151,8 @@ static struct shard_map *node_build(const struct shard_entry *entries, size_t co
         size_t to = from;
         while (to < count && ((entries[to].hash >> shift) & (FAN - 1)) == digit)
             to++;
-        inner_of(node)->children[digit] = node_build(entries + from, to - from, shift - FAN_BITS);
+        inner_of(node)->children[digit] =
+            node_build(ops, entries + from, to - from, shift - FAN_BITS);
         from = to;
     }
     return node;
@@ -198,7 +176,7 @@ static bool is_named(const struct shard_ops *ops, const void *value, uint64_t ha
             to = mid;
     }
     for (; from < count && edits[from].hash == hash; from++) {
-        if (shard_map_has_key(ops, value, edits[from].key))
+        if (text_equal(shard_map_key(ops, value), edits[from].key))
             return true;
     }
     return false;
@@ -215,11 +193,10 @@ static void gather(const struct shard_map *map, const struct shard_ops *ops,
             gather(inner_of(map)->children[i], ops, edits, edit_count, into);
         return;
     }
-    const uint64_t *hashes = hashes_of(map);
-    for (size_t i = 0; i < group_count(map) * SHARD_GROUP_MAX; i++) {
-        void *value = groups_of(map)[i / SHARD_GROUP_MAX].values[i % SHARD_GROUP_MAX];
-        if (value != NULL && !is_named(ops, value, hashes[i], edits, edit_count))
-            into->entries[into->count++] = (struct shard_entry){hashes[i], ops->ref(value)};
+    for (size_t i = 0; i < line_count(map); i++) {
+        const struct shard_line *line = &lines_of(map)[i];
+        if (line->value != NULL && !is_named(ops, line->value, line->hash, edits, edit_count))
+            into->entries[into->count++] = (struct shard_entry){line->hash, ops->ref(line->value)};
     }
 }
 
@@ -238,7 +215,7 @@ static struct shard_map *node_rebuild(const struct shard_map *old, const struct 
     }
     if (all.count > SHARD_MAX)
         qsort(all.entries, all.count, sizeof(struct shard_entry), entry_compare);
-    struct shard_map *node = node_build(all.entries, all.count, shift);
+    struct shard_map *node = node_build(ops, all.entries, all.count, shift);
     free(all.entries);
     return node;
 }
@@ -298,9 +275,8 @@ void shard_map_walk(const struct shard_map *map, void *owner,
         for (uint32_t i = 0; i < FAN; i++)
             shard_map_walk(inner_of(map)->children[i], owner, on_value);
     }
-    for (size_t i = 0; i < group_count(map) * SHARD_GROUP_MAX; i++) {
-        void *value = groups_of(map)[i / SHARD_GROUP_MAX].values[i % SHARD_GROUP_MAX];
-        if (value != NULL)
-            on_value(owner, value);
+    for (size_t i = 0; i < line_count(map); i++) {
+        if (lines_of(map)[i].value != NULL)
+            on_value(owner, lines_of(map)[i].value);
     }
 }

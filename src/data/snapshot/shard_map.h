@@ -23,6 +23,8 @@ struct shard_ops {
     void (*unref)(void *value);
     struct text (*key)(const void *value); /* lives as long as the value */
     size_t key_skip;                       /* bytes at the front of key() that do not count */
+    /* Two words of the value, or NULLs, that are found beside it; NULL: none. */
+    void (*brief)(const void *value, void *ret_brief[2]);
 };
 
 struct shard_edit {
@@ -35,6 +37,9 @@ struct shard_map *shard_map_ref(struct shard_map *map);
 void shard_map_unref(struct shard_map *map, const struct shard_ops *ops);
 size_t shard_map_count(const struct shard_map *map);
 /* NULL: not there. Borrowed from the map. */
+static inline const struct shard_line *shard_map_find(const struct shard_map *map,
+                                                      const struct shard_ops *ops, uint64_t hash,
+                                                      struct text key);
 static inline void *shard_map_get(const struct shard_map *map, const struct shard_ops *ops,
                                   uint64_t hash, struct text key);
 /* A new map, or NULL when it is empty. Sorts `edits`; each key stands in them at most once. */
@@ -50,61 +55,54 @@ void shard_map_walk(const struct shard_map *map, void *owner,
 #define SHARD_FAN       (1u << SHARD_FAN_BITS)
 #define SHARD_SHIFT_TOP (64 - SHARD_FAN_BITS)
 #define SHARD_LINE      64u
-#define SHARD_GROUP_MAX 7u
+#define SHARD_KEY_MAX   30u /* bytes of the keys that stand in a line */
 
-/* Shards are made of groups, a cache line each. Byte i of `tags` is that of values[i], 0x80 and
- * seven bits of its hash; 0: free. The last byte is not 0 when an entry found no room and went to
- * the next group. So a look-up reads one line of a shard, and that of the value it finds. */
-struct shard_group {
-    uint64_t tags;
-    void *values[SHARD_GROUP_MAX]; /* shares */
+/* A shard is made of lines of the cache, one for an entry: a look-up reads one of them, and nothing
+ * else waits for that, neither the value nor its key if it is as short as most. An entry whose line
+ * is taken is in the next free one, and those it went by are marked. */
+struct shard_line {
+    uint64_t hash;
+    void *value;    /* shares; NULL: free */
+    void *brief[2]; /* borrows, of the value */
+    bool is_passed;
+    uint8_t key_size; /* bytes of the key and one more; 0: it stands with the value alone */
+    char key[SHARD_KEY_MAX];
 };
 
-#define SHARD_TAG_EACH 0x0001010101010101u
-#define SHARD_TAG_TOP  0x0080808080808080u
-#define SHARD_SPILT    (UINT64_C(1) << 56)
-
 /* A node stands at the start of a line. The low bits of what points to it, a `struct shard_map *`,
- * say what it is: 0 an inner node, n a shard of 2^(n-1) groups. */
+ * say what it is: 0 an inner node, n a shard of 2^(n-1) lines. */
 static inline uint32_t shard_map_bits(const struct shard_map *map)
 {
     return (uint32_t)((uintptr_t)map & (SHARD_LINE - 1));
 }
 
-static inline const struct shard_group *shard_map_groups(const struct shard_map *map)
+static inline const struct shard_line *shard_map_lines(const struct shard_map *map)
 {
-    return (const struct shard_group *)((uintptr_t)map & ~(uintptr_t)(SHARD_LINE - 1));
+    return (const struct shard_line *)((uintptr_t)map & ~(uintptr_t)(SHARD_LINE - 1));
 }
 
-static inline uint64_t shard_map_tag(uint64_t hash)
+/* The key as the map sees it. */
+static inline struct text shard_map_key(const struct shard_ops *ops, const void *value)
 {
-    return 0x80 | ((hash >> 32) & 0x7F);
+    struct text key = ops->key(value);
+    return text_from(key.data + ops->key_skip, key.len - ops->key_skip);
 }
 
-__attribute__((always_inline)) static inline bool
-shard_map_has_key(const struct shard_ops *ops, const void *value, struct text key)
+__attribute__((always_inline)) static inline bool shard_line_is(const struct shard_line *line,
+                                                                const struct shard_ops *ops,
+                                                                uint64_t hash, struct text key)
 {
-    struct text own = ops->key(value);
-    own.data += ops->key_skip; /* a key that is too short for that has another length */
-    own.len -= ops->key_skip;
-    return text_equal_short(own, key);
+    if (line->hash != hash)
+        return false;
+    if (LIKELY(line->key_size == key.len + 1))
+        return text_equal_short(text_from(line->key, key.len), key);
+    return line->key_size == 0 && line->value != NULL &&
+           text_equal_short(shard_map_key(ops, line->value), key);
 }
 
-/* The bytes of `group` that may be of this tag. A byte that is 0 has its top bit set in the result;
- * so may one next to such a byte, of a tag that differs: the key decides. */
-static inline uint64_t shard_map_fit(const struct shard_group *group, uint64_t tag)
-{
-    uint64_t differ = group->tags ^ (tag * SHARD_TAG_EACH);
-    return (differ - SHARD_TAG_EACH) & ~differ & SHARD_TAG_TOP;
-}
-
-/* In a shard, from the group on that the hash names: for the few that are not found at once. */
-void *shard_map_probe(const struct shard_map *shard, const struct shard_ops *ops, uint64_t hash,
-                      struct text key);
-
-__attribute__((always_inline)) static inline void *shard_map_get(const struct shard_map *map,
-                                                                 const struct shard_ops *ops,
-                                                                 uint64_t hash, struct text key)
+__attribute__((always_inline)) static inline const struct shard_line *
+shard_map_find(const struct shard_map *map, const struct shard_ops *ops, uint64_t hash,
+               struct text key)
 {
     if (map == NULL)
         return NULL;
@@ -115,16 +113,24 @@ __attribute__((always_inline)) static inline void *shard_map_get(const struct sh
         if (map == NULL)
             return NULL;
     }
-    const struct shard_group *group =
-        &shard_map_groups(map)[hash & ((UINT64_C(1) << (shard_map_bits(map) - 1)) - 1)];
-    uint64_t fit = shard_map_fit(group, shard_map_tag(hash));
-    if (fit != 0) {
-        void *value = group->values[(unsigned)__builtin_ctzll(fit) / 8];
-        __builtin_prefetch((const char *)value + SHARD_LINE); /* most are longer than a line */
-        if (LIKELY(shard_map_has_key(ops, value, key)))
-            return value;
-    } else if (LIKELY(group->tags < SHARD_SPILT)) {
-        return NULL;
+    const char *lines = (const char *)((uintptr_t)map & ~(uintptr_t)(SHARD_LINE - 1));
+    uint64_t mask = ((uint64_t)SHARD_LINE << (shard_map_bits(map) - 1)) - SHARD_LINE; /* bytes */
+    for (uint64_t at = hash & mask;; at = (at + SHARD_LINE) & mask) { /* at least one is free */
+        const struct shard_line *line = (const void *)(lines + at);
+        if (LIKELY(shard_line_is(line, ops, hash, key)))
+            return line;
+        if (!line->is_passed)
+            return NULL;
     }
-    return shard_map_probe(map, ops, hash, key);
+}
+
+__attribute__((always_inline)) static inline void *shard_map_get(const struct shard_map *map,
+                                                                 const struct shard_ops *ops,
+                                                                 uint64_t hash, struct text key)
+{
+    const struct shard_line *line = shard_map_find(map, ops, hash, key);
+    if (line == NULL)
+        return NULL;
+    __builtin_prefetch((const char *)line->value + SHARD_LINE); /* most reach into a second line */
+    return line->value;
 }

@@ -82,6 +82,26 @@ static void elements_hash_as_the_beginnings_they_are(void **state)
     }
 }
 
+static void one_element_hashes_as_among_all(void **state)
+{
+    (void)state;
+    char path[40];
+    for (size_t step = 1; step < 24; step++) {
+        for (size_t len = 0; len <= sizeof(path); len++) {
+            for (size_t i = 0; i < len; i++)
+                path[i] = "./"[i % step == 0];
+            for (uint32_t depth = 1; depth < HASH_ELEMENTS_MAX; depth++) {
+                struct hash_element all[HASH_ELEMENTS_MAX], one = {0, 0};
+                struct text text = text_from(path, len);
+                uint32_t count = hash_elements(text, '/', UINT64_C(1) << depth, all);
+                assert_int_equal(hash_element(text, '/', depth, &one), count == 1);
+                if (count == 1)
+                    assert_true(one.end == all[0].end && one.hash == all[0].hash);
+            }
+        }
+    }
+}
+
 static void every_byte_of_a_beginning_counts(void **state)
 {
     (void)state;
@@ -105,6 +125,7 @@ int main(void)
         cmocka_unit_test(every_byte_counts),
         cmocka_unit_test(tables_are_seeded_and_nothing_hashes_alike),
         cmocka_unit_test(elements_hash_as_the_beginnings_they_are),
+        cmocka_unit_test(one_element_hashes_as_among_all),
         cmocka_unit_test(every_byte_of_a_beginning_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

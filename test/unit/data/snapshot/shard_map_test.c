@@ -11,7 +11,7 @@
 
 struct item {
     uint32_t refs;
-    char name[16];
+    char name[48]; /* of some it is too long for a line of the map */
 };
 
 static void *ref_item(void *value)
@@ -30,7 +30,13 @@ static struct text item_key(const void *value)
     return text_of(((const struct item *)value)->name);
 }
 
-static const struct shard_ops OPS = {.ref = ref_item, .unref = unref_item, .key = item_key};
+static void brief_item(const void *value, void *ret_brief[2])
+{
+    ret_brief[0] = ((struct item *)(uintptr_t)value)->name;
+}
+
+static const struct shard_ops OPS = {
+    .ref = ref_item, .unref = unref_item, .key = item_key, .brief = brief_item};
 
 #define ITEMS 3000
 
@@ -49,8 +55,12 @@ static void check_all(const struct world *world, const struct shard_map *map)
 {
     size_t count = 0;
     for (size_t i = 0; i < ITEMS; i++) {
-        void *value = shard_map_get(map, &OPS, hash_item(world, i), item_key(&world->items[i]));
-        assert_ptr_equal(value, world->there[i] ? &world->items[i] : NULL);
+        const struct shard_line *line =
+            shard_map_find(map, &OPS, hash_item(world, i), item_key(&world->items[i]));
+        assert_ptr_equal(line == NULL ? NULL : line->value,
+                         world->there[i] ? &world->items[i] : NULL);
+        assert_ptr_equal(line == NULL ? NULL : line->brief[0],
+                         world->there[i] ? world->items[i].name : NULL);
         count += world->there[i];
     }
     assert_int_equal(shard_map_count(map), count);
@@ -77,7 +87,8 @@ static void run(uint64_t mask)
     struct world *world = memory_new(struct world), *before = memory_new(struct world);
     world->mask = mask;
     for (size_t i = 0; i < ITEMS; i++)
-        snprintf(world->items[i].name, sizeof(world->items[i].name), "item-%zu", i);
+        snprintf(world->items[i].name, sizeof(world->items[i].name), "item-%0*zu",
+                 (int)(1 + i % 40), i);
     struct random random;
     random_seed(&random, 3);
     struct shard_map *map = NULL;
