@@ -20,7 +20,6 @@ static bool may_any_return(const struct delta_server *server)
 static void on_returned(void *owner)
 {
     struct delta_server *server = owner;
-    server->expects = false;
     delta_stream_ask_again(server);
     if (may_any_return(server))
         loop_arm(server->loop, &server->returns, LIMIT_XDS_RETURN_MS);
@@ -36,11 +35,6 @@ struct delta_server *delta_server_new(struct loop *loop, const struct delta_serv
     resource_set_init(&server->set);
     timer_init(&server->returns, server, on_returned);
     return server;
-}
-
-void delta_server_expect(struct delta_server *server)
-{
-    server->expects = true;
 }
 
 static void drop_changes(struct delta_server *server, size_t count)
@@ -158,8 +152,6 @@ void delta_server_publish(struct delta_server *server, const struct delta_edit *
     if (changed == 0 && server->commit != NULL &&
         version_compare(version, &server->commit->version) == VERSION_EQUAL)
         return;
-    if (server->commit == NULL && server->expects)
-        loop_arm(server->loop, &server->returns, LIMIT_XDS_RETURN_MS);
     struct delta_commit *commit = memory_new(struct delta_commit);
     commit->refs = 1;
     commit->generation = generation;
@@ -195,8 +187,6 @@ static bool sees(const struct delta_server *server, const struct delta_node *nod
 
 bool delta_server_runs(const struct delta_server *server, enum resource_type type, struct text name)
 {
-    if (server->expects)
-        return true;
     for (const struct delta_stream *stream = server->streams; stream != NULL; stream = stream->next)
         if (delta_stream_runs(stream) && sees(server, stream->node, type, name))
             return true;

@@ -55,10 +55,6 @@ struct delta_server *delta_server_new(struct loop *loop, const struct delta_serv
 /* Ends every stream. */
 void delta_server_free(struct delta_server *server);
 
-/* Somebody served data planes before us: after the first publish those may be on their way back. To
- * be told before it. */
-void delta_server_expect(struct delta_server *server);
-
 /* For the method table of a grpc_server: a call of DELTA_METHOD. */
 void delta_server_call(struct delta_server *server, struct grpc_call *call);
 

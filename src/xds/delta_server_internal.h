@@ -36,7 +36,6 @@ struct delta_server {
     size_t node_count, node_cap;
     struct delta_counters counters;
     struct timer returns; /* who was there until now may have come back by then */
-    bool expects;         /* they are not known: somebody else served them */
 };
 
 /* What a stream lacks, decided at once and then sent piece by piece. */

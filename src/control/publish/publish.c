@@ -202,8 +202,6 @@ struct publish *publish_new(const struct publish_options *options)
     publish->scopes = options->per_gateway ? scopes_new(on_turned, publish) : NULL;
     publish->server =
         delta_server_new(options->loop, options->per_gateway ? &to_each : &to_all, publish);
-    if (!publish->has_ledger || publish->ledger.revision > 0)
-        delta_server_expect(publish->server);
     publish->reports = reports_new(options->loop);
     publish->doors =
         xds_server_new(options->loop, publish->server, reports_server(publish->reports));

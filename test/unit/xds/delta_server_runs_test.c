@@ -129,31 +129,6 @@ static void what_ran_stays_until_the_one_that_left_has_had_its_time(void **state
     scene_stop(&scene);
 }
 
-static void after_a_restart_a_refusal_counts_once_all_may_be_back(void **state)
-{
-    (void)state;
-    for (int comes_back = 0; comes_back < 2; comes_back++) {
-        struct scene scene;
-        scene_start(&scene);
-        delta_server_expect(scene.control.delta);
-        control_put(&scene.control, 1, RESOURCE_ROUTE, "r", "1");
-        join(&scene, &scene.unable);
-        WAIT_FOR(scene.loop, scene.control.nacks == 1);
-        assert_true(stays(&scene)); /* the one that runs it was not so fast */
-        if (comes_back) {
-            join(&scene, &scene.able);
-            WAIT_FOR(scene.loop, scene.control.acks == 1);
-        }
-        their_time_is_over();
-        WAIT_FOR(scene.loop, scene.control.nacks == 2);
-        assert_int_equal(stays(&scene), comes_back);
-        if (comes_back)
-            plane_stop(&scene.able);
-        plane_stop(&scene.unable);
-        scene_stop(&scene);
-    }
-}
-
 static bool if_named_after(void *owner, const struct delta_node *node, enum resource_type type,
                            struct text name)
 {
@@ -193,7 +168,6 @@ int main(void)
         cmocka_unit_test(what_one_runs_stays_although_another_cannot),
         cmocka_unit_test(who_refused_is_asked_again_at_once_when_the_running_one_leaves),
         cmocka_unit_test(what_ran_stays_until_the_one_that_left_has_had_its_time),
-        cmocka_unit_test(after_a_restart_a_refusal_counts_once_all_may_be_back),
         cmocka_unit_test(only_who_sees_a_resource_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
