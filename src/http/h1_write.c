@@ -315,7 +315,9 @@ static void end_out(struct h1_stream *h)
     struct http_link *link = link_of(h);
     if (h->out_framing == FRAMING_CHUNKED && !h->out_bodyless)
         buffer_add(&link->out, "0\r\n\r\n", 5);
-    if (h->out_framing == FRAMING_LENGTH && !h->out_bodyless && h->out_left > 0) {
+    /* What was thrown away because the peer takes no more is not counted. */
+    if (h->out_framing == FRAMING_LENGTH && !h->out_bodyless && h->out_left > 0 &&
+        !link->write_broken) {
         http_stream_reset(&h->stream, ERR_PROTOCOL); /* shorter than promised: cut it visibly */
         return;
     }

@@ -497,6 +497,62 @@ static void a_large_body_waits_for_its_reader(void **state)
     close_call(&call);
 }
 
+static void on_head_later(void *owner, struct http_stream *stream, struct message *head, bool end)
+{
+    struct call *call = owner;
+    (void)stream;
+    assert_false(end);
+    call->head = true;
+    call->status = head->status;
+}
+
+static void on_nothing(void *owner, struct http_stream *stream)
+{
+    (void)owner;
+    (void)stream;
+}
+
+/* RFC 9112 9.6: the rest of the request goes nowhere, whatever its framing promised. */
+static void an_answer_that_came_before_the_backend_left_outlives_the_request(void **state)
+{
+    (void)state;
+    static const struct linger cut = {.l_onoff = 1};
+    struct http_stream_events events = STREAM;
+    struct call call;
+    events.on_head = on_head_later;
+    events.on_readable = on_nothing;
+    open_call(&call);
+    struct message head;
+    message_init(&head);
+    head.method_name = TEXT("POST");
+    head.authority = TEXT("a");
+    head.path = TEXT("/");
+    head.framing = FRAMING_LENGTH;
+    head.content_length = 10;
+    call.stream = http_open(call.connection);
+    http_stream_own(call.stream, &events, &call);
+    http_stream_send_head(call.stream, &head, false);
+    assert_int_equal(http_stream_write(call.stream, TEXT("ab"), false), 2);
+    settle(&call);
+    answer(&call, TEXT("HTTP/1.1 413 Content Too Large\r\nContent-Length: 5\r\n\r\nstop!"));
+    turn_until(&call, &call.head);
+    assert_int_equal(setsockopt(call.fd, SOL_SOCKET, SO_LINGER, &cut, sizeof(cut)), 0);
+    close(call.fd);
+    call.fd = -1;
+    settle(&call);
+    assert_int_equal(http_stream_write(call.stream, TEXT("cd"), false), 2);
+    settle(&call);
+    assert_int_equal(http_stream_write(call.stream, TEXT("ef"), false), 2);
+    assert_int_equal(http_stream_write(call.stream, TEXT("ghij"), true), 4);
+    settle(&call);
+    assert_false(call.stream_closed);
+    pull(&call, call.stream);
+    assert_true(call.ended && text_is(builder_text(&call.body), "stop!"));
+    turn_until(&call, &call.closed);
+    assert_int_equal(call.aborted, 0);
+    close_call(&call);
+}
+
 static int say_row(void **state)
 {
     (void)state;
@@ -516,6 +572,7 @@ int main(void)
         cmocka_unit_test(resetting_what_has_ended_does_no_harm),
         cmocka_unit_test(an_idle_connection_closes_after_its_time),
         cmocka_unit_test(a_large_body_waits_for_its_reader),
+        cmocka_unit_test(an_answer_that_came_before_the_backend_left_outlives_the_request),
         cmocka_unit_test_teardown(every_hostile_answer_meets_its_verdict, say_row),
         cmocka_unit_test_teardown(cut_in_two_it_meets_the_same, say_row),
     };
