@@ -241,7 +241,7 @@ static void on_readable(void *owner, struct http_stream *stream)
         else if (!take(self, bytes))
             return;
     }
-    if (!self->over && stream->read_ended)
+    if (!self->over && stream->read_ended && !(self->finishing && self->serving))
         on_read_end(self);
 }
 

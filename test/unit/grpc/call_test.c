@@ -138,6 +138,30 @@ static void a_status_and_its_words_reach_the_caller(void **state)
     test_rig_free(rig);
 }
 
+/* In the middle of a message that the server does not want to the end. */
+static void a_status_behind_a_queue_outlives_what_the_caller_still_says(void **state)
+{
+    (void)state;
+    struct test_rig *rig = test_rig_new(true);
+    struct test_call *call = test_start(rig, "/test.Echo/Silent");
+    char *bytes = memory_alloc(3000000);
+    assert_int_equal(grpc_send(call->call, text_from(bytes, 3000000), 0), ERR_NONE);
+    grpc_finish(call->call, GRPC_OK, "");
+    TEST_UNTIL(rig, rig->served_count == 1 && rig->served[0].call->stream->bytes_read > 0);
+    assert_int_equal(rig->served[0].messages, 0);
+    struct grpc_call *served = rig->served[0].call;
+    for (int i = 0; i < 4; i++) /* the caller is done first */
+        assert_int_equal(grpc_send(served, text_from(bytes, 3000000), 0), ERR_NONE);
+    grpc_finish(served, GRPC_NOT_FOUND, "behind it");
+    TEST_UNTIL(rig, call->ended && rig->served[0].ended);
+    assert_int_equal(call->status, GRPC_NOT_FOUND);
+    assert_string_equal(call->text, "behind it");
+    assert_int_equal(call->bytes, 4 * 3000000);
+    assert_int_equal(rig->served[0].status, GRPC_NOT_FOUND);
+    free(bytes);
+    test_rig_free(rig);
+}
+
 static void an_unknown_method_is_unimplemented(void **state)
 {
     (void)state;
@@ -252,6 +276,7 @@ int main(void)
         cmocka_unit_test(a_sender_is_held_back_by_the_receiver),
         cmocka_unit_test(a_queue_has_a_bound),
         cmocka_unit_test(a_status_and_its_words_reach_the_caller),
+        cmocka_unit_test(a_status_behind_a_queue_outlives_what_the_caller_still_says),
         cmocka_unit_test(an_unknown_method_is_unimplemented),
         cmocka_unit_test(a_message_over_the_limit_exhausts_the_resource),
         cmocka_unit_test(a_cancelled_call_ends_on_both_sides),
