@@ -45,9 +45,11 @@ static void *on_begin(void *owner, int32_t id, void *known)
             return NULL;
         }
         stream->in_session = true;
+        h2->head_of = stream;
         h2_message_begin(&stream->reading, &stream->stream.head, H2_REQUEST);
         return stream;
     }
+    h2->head_of = stream;
     bool trailers = h2->link->connection.serving || stream->stream.head_received;
     h2_message_begin(&stream->reading, trailers ? &stream->stream.trailers : &stream->stream.head,
                      trailers ? H2_TRAILERS : H2_RESPONSE);
@@ -181,6 +183,8 @@ static void on_gone(void *owner, void *user, uint32_t code)
     struct h2_stream *stream = user;
     bool serving = h2->link->connection.serving;
     stream->in_session = false;
+    if (h2->head_of == stream)
+        h2->head_ms = 0; /* nobody will be told of its end */
     if (stream->over) {
         h2_stream_release(stream);
         return;

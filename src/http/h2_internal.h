@@ -7,8 +7,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "http/link.h"
 #include "http/h2_message.h"
+#include "http/link.h"
 
 enum h2_news { /* in the order in which they are told */
                H2_NEWS_HEAD = 1,
@@ -68,9 +68,10 @@ struct h2_link {
     bool noticed, goaway_sent, goaway_due;
     enum err end_err; /* at_end: how the peer's end came */
     uint64_t started_ms, idle_ms, notice_ms;
-    uint64_t heard_ms, pinged_ms; /* settings->ping_ms; pinged_ms 0: no answer is awaited */
-    uint64_t head_ms;             /* a head began then and has not ended; 0: none */
-    uint64_t tick_ms;             /* when link->timer is due; 0: it is not armed */
+    uint64_t heard_ms, pinged_ms;    /* settings->ping_ms; pinged_ms 0: no answer is awaited */
+    uint64_t head_ms;                /* a head began then and has not ended; 0: none */
+    const struct h2_stream *head_of; /* whose that is: compared alone, it may be gone */
+    uint64_t tick_ms;                /* when link->timer is due; 0: it is not armed */
 };
 
 static inline struct h2_link *h2_link_of(const struct http_link *link)

@@ -1,6 +1,7 @@
 /* Our HTTP/2 client against a server that may say anything: broken answers end their call, and
  * nothing of them is taken for another; refused calls are known as such. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "http/h2_internal.h"
 #include "http/h2_raw_say.h"
 
 #define GOOD RAW_END | RAW_END_HEADERS
@@ -398,6 +399,33 @@ static void what_a_backend_may_not_send_ends_the_connection(void **state)
     }
 }
 
+/* Else the others' connection ends for it when a head's time is over. */
+static void a_head_of_a_stream_that_we_reset_is_waited_for_no_more(void **state)
+{
+    (void)state;
+    const struct raw_field fine[] = {STATUS("200")};
+    struct call call, next;
+    struct raw *raw = backend_new();
+    backend_settings(raw);
+    assert_true(start(raw, &call, "GET"));
+    RAW_UNTIL(raw, raw_find(raw, RAW_HEADERS, 1) != NULL);
+    const struct h2_link *h2 = h2_link_of(http_link_of(raw->connection));
+    assert_int_equal(h2->head_ms, 0);
+    raw_head(raw, 1, 0, fine, 1);
+    RAW_UNTIL(raw, h2->head_ms != 0);
+    http_stream_reset(call.stream, ERR_CLOSED);
+    RAW_UNTIL(raw, raw_find(raw, RAW_RESET, 1) != NULL);
+    raw_frame(raw, RAW_CONTINUATION, RAW_END_HEADERS, 1, TEXT_NONE);
+    RAW_UNTIL(raw, raw->out_at == raw->out.len);
+    assert_int_equal(h2->head_ms, 0);
+    assert_true(start(raw, &next, "GET"));
+    RAW_UNTIL(raw, raw_find(raw, RAW_HEADERS, 3) != NULL);
+    raw_head(raw, 3, GOOD, fine, 1);
+    RAW_UNTIL(raw, next.closes);
+    assert_int_equal(next.status, 200);
+    backend_free(raw);
+}
+
 static void what_comes_on_a_stream_that_we_reset_is_dropped(void **state)
 {
     (void)state;
@@ -454,6 +482,7 @@ int main(void)
         cmocka_unit_test(a_request_does_not_wait_for_a_stream_for_ever),
         cmocka_unit_test(a_connection_without_requests_closes_after_a_while),
         cmocka_unit_test(what_a_backend_may_not_send_ends_the_connection),
+        cmocka_unit_test(a_head_of_a_stream_that_we_reset_is_waited_for_no_more),
         cmocka_unit_test(what_comes_on_a_stream_that_we_reset_is_dropped),
         cmocka_unit_test(large_heads_of_answers_are_refused),
     };
