@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 import contextlib
 import http.client
+import itertools
+import json
 
 import pytest
 
@@ -81,6 +83,31 @@ def programmed(server, name, namespace="default"):
     status = (server.get("Gateway", name, namespace) or {}).get("status") or {}
     good = any(c["type"] == "Programmed" and c["status"] == "True" for c in status.get("conditions", []))
     return good and [each["value"] for each in status["addresses"]]
+
+
+def put_behind(server, service, namespace="default"):
+    """A pod of this Service is ready."""
+    server.put({"kind": "EndpointSlice", "metadata": {
+        "name": f"{service}-1", "namespace": namespace, "labels": {"kubernetes.io/service-name": service}},
+        "addressType": "IPv4", "ports": [{"name": "", "port": 80}],
+        "endpoints": [{"addresses": ["10.1.2.3"], "conditions": {"ready": True}}]})
+
+
+def confirmed(cluster, plane):
+    """The data plane runs what it was given, and the control plane knows."""
+    wait_for(lambda: any(node["node"].endswith(plane.name) and node["state"] == "synced"
+                         for node in cluster.ask("/v1/nodes")[1]["nodes"]), "it is synced", WAIT)
+    settled(cluster)
+
+
+def told(server, name, skipped):
+    """What was written into the Gateway's status after so many writes: (all that Programmed was, the addresses)."""
+    statuses = [json.loads(write.body)["status"] for write in
+                server.writes("gateways", "status")[skipped:] if write.name == name]
+    return ({c["status"] for each in statuses for c in each.get("conditions", [])
+             if c["type"] == "Programmed"},
+            [item for item, _ in itertools.groupby(
+                [a["value"] for a in each["addresses"]] for each in statuses if "addresses" in each)])
 
 
 @pytest.fixture
@@ -168,7 +195,12 @@ def test_a_class_that_changes_its_mind_is_served_throughout(shared):
     give_address(server, front(server), "10.250.0.9")
     before = shared.proxy("/small", "token-of-fleet")
     wait_for(lambda: answer(port, "one.example") == "one", "the fleet answers", WAIT)
-    wait_for(lambda: programmed(server, "two", "team"), "it is programmed", WAIT)
+    for name, namespace in (("one", "default"), ("two", "team")):
+        wait_for(lambda name=name, namespace=namespace: programmed(server, name, namespace),
+                 "it is programmed", WAIT)
+    put_behind(server, shared.fleet, "edge")
+    settled(shared)
+    written = len(server.writes("gateways", "status"))
     # To data planes of their own: the fleet stays until the last of the Gateways is served by its own.
     say(server, "PerGateway")
     for name, namespace in (("one", "default"), ("two", "team")):
@@ -176,29 +208,39 @@ def test_a_class_that_changes_its_mind_is_served_throughout(shared):
                  parts(server, f"{name}-small", namespace) == set(PARTS), "objects of its own", WAIT)
         server.reviews[f"token-of-{name}"] = account(f"{name}-small", namespace)
     address(shared, "one", "10.250.0.11", class_name="small")
-    start_at(shared, "127.0.0.2", "default/one", "token-of-one")
+    # What serves it cannot be reached yet: it stays where it is, and is Programmed.
+    confirmed(shared, start_at(shared, "127.0.0.2", "default/one", "token-of-one"))
+    assert programmed(server, "one") == ["10.250.0.9"] and answer(port, "one.example") == "one"
+    put_behind(server, "one-small")
     wait_for(lambda: programmed(server, "one") == ["10.250.0.11"], "it has moved", WAIT)
     settled(shared)
     assert parts(server, shared.fleet, "edge") == set(PARTS)
     assert answer(port, "one.example", "127.0.0.2") == "one"
     assert answer(port, "two.example") == "two"
+    put_behind(server, "two-small", "team")
     address(shared, "two", "10.250.0.12", namespace="team", class_name="small")
     start_at(shared, "127.0.0.3", "team/two", "token-of-two")
     wait_for(lambda: not parts(server, shared.fleet, "edge"), "the fleet goes", WAIT)
     wait_for(lambda: programmed(server, "two", "team") == ["10.250.0.12"], "it has moved", WAIT)
     before.stop()
-    # And back: each Gateway's own go when the fleet serves it.
+    server.remove("EndpointSlice", f"{shared.fleet}-1", "edge")
+    # And back: each Gateway's own go when the fleet serves it and can be reached.
     say(server, "Shared")
     wait_for(lambda: parts(server, shared.fleet, "edge") == set(PARTS), "the fleet is back", WAIT)
     give_address(server, front(server), "10.250.0.13")
-    settled(shared)
+    confirmed(shared, start_at(shared, "127.0.0.4", "/small", "token-of-fleet"))
     assert parts(server, "one-small", "default") == set(PARTS)
-    start_at(shared, "127.0.0.4", "/small", "token-of-fleet")
+    assert programmed(server, "one") == ["10.250.0.11"]
+    put_behind(server, shared.fleet, "edge")
     wait_for(lambda: not parts(server, "one-small", "default") | parts(server, "two-small", "team"),
              "their own go", WAIT)
     for name, namespace in (("one", "default"), ("two", "team")):
         wait_for(lambda name=name, namespace=namespace:
                  programmed(server, name, namespace) == ["10.250.0.13"], f"{name} has moved", WAIT)
+    # It was served all along, and its status said so.
+    for name, moves in (("one", ["10.250.0.11", "10.250.0.13"]), ("two", ["10.250.0.12", "10.250.0.13"])):
+        states, addresses = told(server, name, written)
+        assert states <= {"True"} and addresses == [[each] for each in moves]
     assert not forbidden(server), "deploy/base/rbac.yaml gives no right to do this"
 
 

@@ -241,6 +241,16 @@ static void take_back(const struct merge *merge, const struct value *live, struc
     }
 }
 
+/* The addresses that clients were told stay until a data plane confirms what is wanted: before, it
+ * may be that nobody can be reached at another one. */
+static bool keeps_addresses(const struct value *live, const struct value *wanted)
+{
+    const struct value *programmed =
+        find(value_get(wanted, "conditions"), "type", TEXT("Programmed"));
+    return text_is(value_string(value_get(programmed, "reason")), "Pending") &&
+           count_of(value_get(live, "addresses")) > 0;
+}
+
 struct value *merge_status(const struct value *live, const struct value *wanted,
                            struct text controller, struct text now, struct arena *arena)
 {
@@ -248,8 +258,11 @@ struct value *merge_status(const struct value *live, const struct value *wanted,
     struct value *made = new_map(arena, members_of(wanted) + 2);
     if (wanted == NULL)
         take_back(&merge, live, made);
+    bool is_kept = keeps_addresses(live, wanted);
     for (size_t i = 0; i < members_of(wanted); i++) {
         const struct value_member *member = &wanted->map.members[i];
+        if (is_kept && text_is(member->key, "addresses"))
+            continue;
         const struct value *old = live == NULL ? NULL : value_get(live, member->key.data);
         const struct value *new = merge_member(&merge, member->key, old, member->value);
         if (!is_equal(old, new))

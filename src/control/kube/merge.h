@@ -11,8 +11,9 @@
  *
  * The answer holds the members of the status that differ, whole, for a merge patch; NULL: nothing
  * differs. Conditions are merged by type: those of others are kept, a condition whose status stays
- * keeps its lastTransitionTime, one of a type that we write and do not want any more goes. Entries
- * of parents and ancestors are ours by `controller`; those of others keep their places. In `arena`,
- * with views into `live` and `wanted`. */
+ * keeps its lastTransitionTime, one of a type that we write and do not want any more goes. While
+ * Programmed is Pending, it stays True if it was of this generation, and so do the addresses.
+ * Entries of parents and ancestors are ours by `controller`; those of others keep their places. In
+ * `arena`, with views into `live` and `wanted`. */
 struct value *merge_status(const struct value *live, const struct value *wanted,
                            struct text controller, struct text now, struct arena *arena);

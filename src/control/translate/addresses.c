@@ -5,6 +5,7 @@
 #include "control/kind/format.h"
 #include "control/kind/service.h"
 #include "control/store/parameters.h"
+#include "control/translate/endpoints.h"
 #include "control/translate/listeners.h"
 
 static bool has_address(const struct gateway_view *view, struct text value)
@@ -23,22 +24,21 @@ static void add_address(struct gateway_view *view, const char *type, struct text
             (struct status_address){type, arena_text(&view->arena, value)};
 }
 
-/* NULL: none yet. */
-static const struct kind_service *service_of(struct translation *t, const struct gateway_view *view,
-                                             const struct kind_object *object)
+/* The Service in front of the data planes of its class, or of its own; NULL: there is none. */
+static const struct kind_object *front_of(struct translation *t, const struct kind_object *object,
+                                          bool is_shared)
 {
-    if (view_is_shared(view)) {
+    if (is_shared) {
         const struct kind_object *class =
             store_get(t->store, KIND_GATEWAY_CLASS, TEXT_NONE, object->gateway->class_name);
-        const struct kind_object *front = parameters_front(t->store, class);
-        return front == NULL ? NULL : front->service;
+        return parameters_front(t->store, class);
     }
     struct store_list list = store_list_namespace(t->store, KIND_SERVICE, object->meta.namespace);
     for (size_t i = 0; i < list.count; i++) {
         struct text name =
             kind_pairs_get(&list.items[i]->meta.annotations, KIND_ANNOTATION_GATEWAY);
         if (text_equal(name, object->meta.name))
-            return list.items[i]->service;
+            return list.items[i];
     }
     return NULL;
 }
@@ -55,9 +55,11 @@ static void find_fronted(struct translation *t, struct gateway_view *view,
                          const struct kind_object *object)
 {
     const struct kind_gateway *gateway = object->gateway;
-    const struct kind_service *service = service_of(t, view, object);
+    const struct kind_object *front = front_of(t, object, view_is_shared(view));
+    const struct kind_object *left = front_of(t, object, !view_is_shared(view));
     view->is_fronted = true;
-    if (service != NULL) {
+    if (front != NULL) {
+        const struct kind_service *service = front->service;
         bool is_inner = !text_is(service->type, "LoadBalancer");
         view->addresses = arena_array(&view->arena, struct status_address,
                                       service->ingress.count + service->external_ips.count +
@@ -67,7 +69,9 @@ static void find_fronted(struct translation *t, struct gateway_view *view,
         if (is_inner)
             add_all(view, &service->cluster_ips);
     }
-    if (view->address_count == 0) {
+    bool is_reached = view->address_count > 0 && endpoints_any_ready(t, front);
+    view->is_moving = !is_reached && left != NULL && endpoints_any_ready(t, left);
+    if (view->address_count == 0 && !view->is_moving) {
         view->unusable = (struct verdict){
             "AddressNotAssigned", TEXT("Waiting for an address of the Service of this Gateway.")};
     }

@@ -48,10 +48,14 @@ static void say(struct job *job, const char *code, struct kind_place place, stru
     piece_fault(job->piece, job->service, &spot, message);
 }
 
+static bool is_ready(const struct kind_endpoint *endpoint)
+{
+    return !endpoint->has_ready || endpoint->ready;
+}
+
 static bool is_usable(const struct job *job, const struct kind_endpoint *endpoint)
 {
-    bool is_ready = !endpoint->has_ready || endpoint->ready;
-    return is_ready || job->service->service->publish_not_ready ||
+    return is_ready(endpoint) || job->service->service->publish_not_ready ||
            (endpoint->terminating && endpoint->serving);
 }
 
@@ -69,13 +73,29 @@ static int32_t slice_port(const struct job *job, const struct kind_endpoint_slic
     return 0;
 }
 
+static const struct slice_entry *slices_of(struct translation *t, const struct kind_object *service)
+{
+    struct text path = piece_path(&t->scratch, service->meta.namespace, service->meta.name);
+    const struct service_entry *entry = outcome_service(t->outcome, path);
+    return entry == NULL ? NULL : entry->slices;
+}
+
+bool endpoints_any_ready(struct translation *t, const struct kind_object *service)
+{
+    for (const struct slice_entry *at = slices_of(t, service); at != NULL; at = at->next) {
+        const struct kind_object *object =
+            store_get(t->store, at->key.kind, at->key.namespace, at->key.name);
+        for (size_t i = 0; object != NULL && i < object->endpoint_slice->endpoint_count; i++)
+            if (is_ready(&object->endpoint_slice->endpoints[i]))
+                return true;
+    }
+    return false;
+}
+
 static void add_slices(struct job *job)
 {
-    const struct kind_meta *meta = &job->service->meta;
-    struct text path = piece_path(&job->t->scratch, meta->namespace, meta->name);
-    const struct service_entry *entry = outcome_service(job->t->outcome, path);
     size_t slices = 0, fitting = 0;
-    for (const struct slice_entry *at = entry == NULL ? NULL : entry->slices; at != NULL;
+    for (const struct slice_entry *at = slices_of(job->t, job->service); at != NULL;
          at = at->next) {
         const struct kind_object *object =
             store_get(job->t->store, at->key.kind, at->key.namespace, at->key.name);

@@ -6,6 +6,9 @@
 #include "control/translate/outcome_internal.h"
 #include "control/translate/translation.h"
 
+/* One of the Service's endpoints is ready, whatever its port. */
+bool endpoints_any_ready(struct translation *t, const struct kind_object *service);
+
 /* Adds the Endpoints resource. `port` is NULL for an ExternalName that lists none. */
 void endpoints_add(struct translation *t, const struct kind_object *service,
                    const struct kind_service_port *port, const struct backend_entry *entry,

@@ -158,6 +158,8 @@ static struct verdict unserved(struct translation *t, const struct listener_view
 }
 
 static const char WAITING[] = "Waiting for a data plane to confirm it.";
+static const char MOVING[] =
+    "The data planes that it had serve it until somebody is ready behind its new Service.";
 
 static void listener_conditions(struct translation *t, const struct gateway_facts *facts,
                                 struct piece *piece, const struct listener_view *listener,
@@ -296,7 +298,7 @@ static void programmed(struct translation *t, const struct gateway_facts *facts,
     else if (view->unusable.reason != NULL)
         no = view->unusable;
     else if (!facts->is_programmed)
-        no = good("Pending", WAITING);
+        no = good("Pending", view->is_moving ? MOVING : WAITING);
     if (no.reason != NULL)
         set(piece, conditions, "Programmed", CONDITION_FALSE, no);
     else

@@ -5,7 +5,6 @@
 
 #include "control/kind/gateway.h"
 #include "control/kind/gateway_class.h"
-#include "control/kind/gateway_parameters.h"
 #include "control/kind/service.h"
 #include "control/translate/listener_set.h"
 #include "control/translate/secrets.h"
@@ -145,11 +144,7 @@ static void reach_fronted(struct run *run, struct text namespace)
     struct store_list classes = store_list(run->t.store, KIND_GATEWAY_CLASS);
     for (size_t i = 0; !run->t.options->standalone && i < classes.count; i++) {
         const struct kind_ref *ref = classes.items[i]->gateway_class->parameters;
-        const struct kind_object *parameters;
-        if (ref == NULL || !text_equal(ref->namespace, namespace))
-            continue;
-        parameters = store_get(run->t.store, KIND_GATEWAY_PARAMETERS, namespace, ref->name);
-        if (parameters == NULL || parameters->gateway_parameters->fleet == KIND_FLEET_SHARED)
+        if (ref != NULL && text_equal(ref->namespace, namespace))
             mark_gateways_of(run, classes.items[i]);
     }
     struct store_list list = store_list_namespace(run->t.store, KIND_GATEWAY, namespace);
@@ -166,6 +161,25 @@ static void reach_service(struct run *run, struct store_key key)
         mark_backends(run, key.namespace);
 }
 
+/* Whether somebody is ready behind the Service of a Gateway, or of a class, says who serves it. */
+static void reach_behind(struct run *run, struct text namespace, struct text name)
+{
+    const struct kind_object *service =
+        run->t.options->standalone ? NULL : store_get(run->t.store, KIND_SERVICE, namespace, name);
+    if (service == NULL)
+        return;
+    const struct kind_pairs *annotations = &service->meta.annotations;
+    const struct kind_object *gateway =
+        store_get(run->t.store, KIND_GATEWAY, namespace,
+                  kind_pairs_get(annotations, KIND_ANNOTATION_GATEWAY));
+    const struct kind_object *class = store_get(run->t.store, KIND_GATEWAY_CLASS, TEXT_NONE,
+                                                kind_pairs_get(annotations, KIND_ANNOTATION_FLEET));
+    if (gateway != NULL)
+        run_mark(run, &run->gateways, piece_key_of(gateway));
+    if (class != NULL)
+        mark_gateways_of(run, class);
+}
+
 static void reach_slice(struct run *run, struct store_key key)
 {
     const struct kind_object *object = store_get(run->t.store, key.kind, key.namespace, key.name);
@@ -173,12 +187,15 @@ static void reach_slice(struct run *run, struct store_key key)
     if (object != NULL && object->endpoint_slice->service_name.len > 0) {
         service = object->endpoint_slice->service_name;
         mark_service(run, key.namespace, service);
+        reach_behind(run, key.namespace, service);
         service = piece_path(&run->t.run, key.namespace, service);
     }
     struct text before = sharing_place_slice(run->t.outcome, key, service, &run->t.run);
-    size_t slash = text_find(before, '/', 0);
-    if (before.len > 0)
-        mark_service(run, key.namespace, text_slice(before, slash + 1, before.len));
+    if (before.len == 0)
+        return;
+    struct text name = text_slice(before, text_find(before, '/', 0) + 1, before.len);
+    mark_service(run, key.namespace, name);
+    reach_behind(run, key.namespace, name);
 }
 
 /* Pieces with a reference into this namespace. */

@@ -243,8 +243,8 @@ static void make_gateway(struct run *run, struct gateway_entry *entry)
     size_t count = entry->view->set_count + 1;
     struct gateway_facts facts = {
         .view = entry->view,
-        .is_programmed =
-            entry->is_confirmed && entry->confirmed >= entry->changed && entry->taken == NULL,
+        .is_programmed = entry->is_confirmed && entry->confirmed >= entry->changed &&
+                         entry->taken == NULL && !entry->view->is_moving,
         .refused = text_of(entry->refused == NULL ? "" : entry->refused),
         .taken = text_of(entry->taken == NULL ? "" : entry->taken),
     };

@@ -59,6 +59,9 @@ struct gateway_view {
     struct store_key client_certificate; /* shown to backends; kind NONE: none */
     bool is_insecure;
     bool is_fronted; /* by a Service: its addresses are not the data planes' own */
+    /* Its class changed its mind: nobody can be reached behind the new Service, and somebody still
+     * can behind the old one. */
+    bool is_moving;
     struct status_address *addresses;
     size_t address_count;
     struct listener_view *listeners; /* its own, then those of its sets in order of precedence */

@@ -84,6 +84,28 @@ static void what_was_confirmed_of_a_generation_stays_while_only_its_references_c
                                                                     "\"}]}");
 }
 
+#define AT(address) "\"addresses\":[{\"value\":\"" address "\"}]"
+
+static void addresses_stay_until_a_data_plane_confirms_others(void **state)
+{
+    (void)state;
+    static const char STANDS[] =
+        "{\"conditions\":[{" PROGRAMMED("True", "Programmed", "3") "," OLD "}]," AT("old") "}";
+    expect(STANDS, "{\"conditions\":[{" PROGRAMMED("False", "Pending", "3") "}]," AT("new") "}",
+           "");
+    expect(STANDS, "{\"conditions\":[{" PROGRAMMED("False", "Pending", "3") "}],\"addresses\":[]}",
+           "");
+    expect(STANDS, "{\"conditions\":[{" PROGRAMMED("True", "Programmed", "3") "}]," AT("new") "}",
+           "{" AT("new") "}");
+    expect(STANDS, "{\"conditions\":[{" PROGRAMMED("False", "Invalid", "3") "}],\"addresses\":[]}",
+           "{\"conditions\":[{" PROGRAMMED("False", "Invalid", "3") ",\"lastTransitionTime\":\"" NOW
+                                                                    "\"}],\"addresses\":[]}");
+    expect("{\"addresses\":[]}",
+           "{\"conditions\":[{" PROGRAMMED("False", "Pending", "3") "}]," AT("new") "}",
+           "{\"conditions\":[{" PROGRAMMED("False", "Pending", "3") ",\"lastTransitionTime\":\"" NOW
+                                                                    "\"}]," AT("new") "}");
+}
+
 static void conditions_of_others_stay_and_leftovers_of_ours_go(void **state)
 {
     (void)state;
@@ -134,6 +156,7 @@ int main(void)
         cmocka_unit_test(a_status_that_is_right_is_not_written),
         cmocka_unit_test(a_condition_that_does_not_turn_keeps_its_time),
         cmocka_unit_test(what_was_confirmed_of_a_generation_stays_while_only_its_references_change),
+        cmocka_unit_test(addresses_stay_until_a_data_plane_confirms_others),
         cmocka_unit_test(conditions_of_others_stay_and_leftovers_of_ours_go),
         cmocka_unit_test(entries_of_other_controllers_keep_their_places),
         cmocka_unit_test(an_object_that_we_say_nothing_of_any_more_loses_our_entries_alone),

@@ -177,9 +177,11 @@ static void make_slice(struct world *world, struct builder *out)
 {
     builder_printf(out,
                    "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: e%u, "
-                   "namespace: %s, labels: {kubernetes.io/service-name: v%u}}\naddressType: IPv4\n"
-                   "ports: [{name: p, port: 3000}]\nendpoints: [{addresses: [10.0.0.%u]}]\n",
-                   pick(world, 3), one_of(world, NAMESPACES, 2), pick(world, 3), pick(world, 9));
+                   "namespace: %s, labels: {kubernetes.io/service-name: %s%u}}\naddressType: "
+                   "IPv4\nports: [{name: p, port: 3000}]\nendpoints: [{addresses: [10.0.0.%u], "
+                   "conditions: {ready: %s}}]\n",
+                   pick(world, 3), one_of(world, NAMESPACES, 2), pick(world, 2) == 0 ? "f" : "v",
+                   pick(world, 3), pick(world, 9), pick(world, 2) == 0 ? "true" : "false");
 }
 
 static void make_secret(struct world *world, struct builder *out)
@@ -577,6 +579,109 @@ static void programmed_waits_for_a_data_plane(void **state)
     world_fini(&world);
 }
 
+static void put_behind(struct world *world, const char *namespace, const char *service,
+                       bool is_ready)
+{
+    struct text yaml = arena_printf(
+        &world->arena,
+        "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: e, namespace: %s, "
+        "labels: {kubernetes.io/service-name: %s}}\naddressType: IPv4\nports: [{port: 80}]\n"
+        "endpoints: [{addresses: [10.0.0.1], conditions: {ready: %s}}]\n",
+        namespace, service, is_ready ? "true" : "false");
+    (void)store_put(world->store, decode(yaml), 1700000000);
+}
+
+static void put_front(struct world *world, const char *namespace, const char *name,
+                      const char *whose, const char *status)
+{
+    struct text yaml =
+        arena_printf(&world->arena,
+                     "apiVersion: v1\nkind: Service\nmetadata: {name: %s, namespace: %s, "
+                     "annotations: {gateway.nantian.dev/%s}}\nspec: {type: LoadBalancer, ports: "
+                     "[{port: 80}]}\nstatus: {%s}\n",
+                     name, namespace, whose, status);
+    (void)store_put(world->store, decode(yaml), 1700000000);
+}
+
+static void confirm(struct world *world)
+{
+    outcome_set_programmed(world->outcome, TEXT("a"), TEXT("g"), outcome_revision(world->outcome));
+    apply(world);
+}
+
+#define ASSIGNED(ip) "loadBalancer: {ingress: [{ip: " ip "}]}"
+#define PARAMETERS                                                                                 \
+    "apiVersion: gateway.nantian.dev/v1alpha1\nkind: GatewayParameters\nmetadata: {name: q, "      \
+    "namespace: b}\nspec: {fleet: "
+
+static void a_gateway_moves_when_somebody_is_ready_behind_its_new_service(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, 3);
+    put(&world,
+        API "GatewayClass\nmetadata: {name: c}\nspec: {controllerName: " TRANSLATE_CONTROLLER
+            ", parametersRef: {group: gateway.nantian.dev, kind: GatewayParameters, "
+            "namespace: b, name: q}}\n");
+    put(&world, PARAMETERS "Shared}\n");
+    put(&world, API "Gateway\nmetadata: {name: g, namespace: a}\nspec: {gatewayClassName: c, "
+                    "listeners: [{name: l, port: 80, protocol: HTTP}]}\n");
+    apply(&world);
+    assert_string_equal(programmed_reason(&world), "AddressNotAssigned"); /* nobody had it before */
+    put_front(&world, "b", "old", "gateway-class: c", ASSIGNED("192.0.2.1"));
+    confirm(&world);
+    confirm(&world);
+    assert_string_equal(programmed_reason(&world), "Programmed"); /* a first one waits for none */
+    put_behind(&world, "b", "old", true);
+    put(&world, PARAMETERS "PerGateway}\n");
+    apply(&world);
+    confirm(&world);
+    assert_string_equal(programmed_reason(&world), "Pending");
+    put_front(&world, "a", "new", "gateway: g", "");
+    put_behind(&world, "a", "new", true);
+    apply(&world);
+    assert_string_equal(programmed_reason(&world), "Pending"); /* and no AddressNotAssigned */
+    put_front(&world, "a", "new", "gateway: g", ASSIGNED("192.0.2.2"));
+    put_behind(&world, "a", "new", false);
+    apply(&world);
+    assert_string_equal(programmed_reason(&world), "Pending");
+    assert_int_equal(world.moved.count, 1); /* the fleet serves it */
+    put_behind(&world, "a", "new", true);
+    apply(&world);
+    assert_string_equal(programmed_reason(&world), "Programmed");
+    assert_int_equal(world.moved.count, 0);
+    /* And back. */
+    put(&world, PARAMETERS "Shared}\n");
+    put_behind(&world, "b", "old", false);
+    apply(&world);
+    confirm(&world);
+    assert_string_equal(programmed_reason(&world), "Pending");
+    put_behind(&world, "b", "old", true);
+    apply(&world);
+    assert_string_equal(programmed_reason(&world), "Programmed");
+    /* What it had is taken away by others. */
+    put_behind(&world, "a", "new", false);
+    put(&world, PARAMETERS "PerGateway}\n");
+    apply(&world);
+    confirm(&world);
+    assert_string_equal(programmed_reason(&world), "Pending");
+    put_front(&world, "b", "old", "gateway-class: x", "");
+    apply(&world);
+    assert_string_equal(programmed_reason(&world), "Programmed");
+    put(&world, PARAMETERS "Shared}\n");
+    put_front(&world, "b", "old", "gateway-class: c", ASSIGNED("192.0.2.1"));
+    apply(&world);
+    confirm(&world);
+    /* Nobody is ready anywhere: there is nothing to wait for. */
+    put(&world, PARAMETERS "PerGateway}\n");
+    put_behind(&world, "b", "old", false);
+    put_behind(&world, "a", "new", false);
+    apply(&world);
+    confirm(&world);
+    assert_string_equal(programmed_reason(&world), "Programmed");
+    world_fini(&world);
+}
+
 static void a_refused_route_is_left_out_until_it_differs(void **state)
 {
     (void)state;
@@ -647,6 +752,7 @@ int main(void)
         cmocka_unit_test(random_edits_end_where_a_whole_translation_ends),
         cmocka_unit_test(a_change_costs_only_what_it_reaches),
         cmocka_unit_test(programmed_waits_for_a_data_plane),
+        cmocka_unit_test(a_gateway_moves_when_somebody_is_ready_behind_its_new_service),
         cmocka_unit_test(a_refused_route_is_left_out_until_it_differs),
         cmocka_unit_test(a_refused_listener_takes_its_routes_along),
         cmocka_unit_test(refused_backends_and_endpoints_are_replaced),
