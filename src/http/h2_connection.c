@@ -347,20 +347,24 @@ static void arm_next(struct h2_link *h2)
 static void check_stream(struct h2_stream *stream, uint64_t now)
 {
     struct http_link *link = stream->h2->link;
-    if (stream->over)
+    bool is_stuck =
+        buffer_len(&stream->out.bytes) > 0 && now - stream->write_at_ms >= http_link_write_ms(link);
+    if (stream->over) { /* its answer may still be going out: see reset() of h2_stream.c */
+        if (is_stuck && stream->in_session)
+            h2_session_reset(stream->h2->session, stream->id, H2_CANCEL);
         return;
+    }
     /* A stream that is answered already may be silent for long: gRPC. */
     bool waits_body = link->connection.serving && !stream->remote_ended &&
                       !stream->stream.head_sent && buffer_len(&stream->in) == 0;
     bool waits_stream = !link->connection.serving && stream->stream.head_sent && !stream->left;
-    bool waits_window = buffer_len(&stream->out.bytes) > 0;
     const char *why = NULL;
     stream->stream.unsent = waits_stream && now - stream->asked_ms >= http_link_queue_ms(link);
     if (stream->stream.unsent)
         why = "h2: no stream allowed";
     else if (waits_body && now - stream->read_at_ms >= http_link_body_ms(link))
         why = "h2: request body stalled";
-    else if (waits_window && now - stream->write_at_ms >= http_link_write_ms(link))
+    else if (is_stuck)
         why = "h2: stream window stalled";
     if (why == NULL)
         return;

@@ -680,6 +680,23 @@ static void what_stalls_is_ended_by_the_clock(void **state)
     raw_free(raw);
 }
 
+static void an_early_answer_that_nobody_takes_is_ended_by_the_clock(void **state)
+{
+    (void)state;
+    struct raw *raw = raw_new();
+    raw->early = true;
+    raw->settings.write_ms = raw->settings.idle_ms = 60;
+    raw_preface(raw);
+    raw_setting(raw, 4, 0); /* no window for any stream */
+    raw_get(raw, 1, RAW_END_HEADERS, "/");
+    RAW_UNTIL(raw, raw_find(raw, RAW_HEADERS, 1) != NULL);
+    RAW_UNTIL(raw, raw_find(raw, RAW_RESET, 1) != NULL);
+    assert_int_equal(raw_find(raw, RAW_RESET, 1)->code, 8);
+    RAW_UNTIL(raw, raw->connection == NULL);
+    assert_int_equal(raw->closed_err, ERR_NONE);
+    raw_free(raw);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -700,6 +717,7 @@ int main(void)
         cmocka_unit_test(streams_over_the_limit_are_refused_alone),
         cmocka_unit_test(heads_over_the_limit_are_answered_or_cut),
         cmocka_unit_test(data_beyond_the_window_is_an_error),
+        cmocka_unit_test(an_early_answer_that_nobody_takes_is_ended_by_the_clock),
         cmocka_unit_test(what_stalls_is_ended_by_the_clock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

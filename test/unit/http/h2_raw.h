@@ -59,6 +59,7 @@ struct raw {
     uint64_t body_bytes;
     bool hold;      /* answers nothing */
     bool keep_body; /* consumes nothing */
+    bool early;     /* answers with a body and does not want the rest of the request */
     bool got_expect;
 };
 
@@ -72,6 +73,18 @@ static inline void raw_answer(struct http_stream *stream)
     answer.framing = FRAMING_LENGTH;
     if (!stream->head_sent)
         http_stream_send_head(stream, &answer, true);
+}
+
+static inline void raw_answer_early(struct http_stream *stream)
+{
+    struct message answer;
+    message_init(&answer);
+    answer.status = 404;
+    answer.framing = FRAMING_LENGTH;
+    answer.content_length = 5;
+    http_stream_send_head(stream, &answer, false);
+    assert_int_equal(http_stream_write(stream, TEXT("none\n"), true), 5);
+    http_stream_reset(stream, ERR_NONE);
 }
 
 static inline void raw_on_readable(void *owner, struct http_stream *stream)
@@ -97,7 +110,9 @@ static inline void raw_on_head(void *owner, struct http_stream *stream, struct m
     snprintf(raw->path, sizeof(raw->path), TEXT_FMT, TEXT_ARG(head->path));
     snprintf(raw->host, sizeof(raw->host), TEXT_FMT, TEXT_ARG(head->host));
     snprintf(raw->cookie, sizeof(raw->cookie), TEXT_FMT, TEXT_ARG(cookie));
-    if (end && !raw->hold)
+    if (raw->early)
+        raw_answer_early(stream);
+    else if (end && !raw->hold)
         raw_answer(stream);
 }
 
