@@ -115,7 +115,9 @@ def test_the_planes_end_when_their_parent_is_killed(tmp_path):
         wait_for(lambda: not any(map(alive, planes)), "both planes have ended")
 
 
-def test_up_restarts_a_plane_that_was_killed_and_ends_on_sigterm(tmp_path, backend):
+@contextlib.contextmanager
+def up_that_serves(tmp_path, backend):
+    """`nantian up` of a directory: the process, its command, and whether requests are served."""
     config, port, admin = tmp_path / "config", free_port(), free_port()
     config.mkdir()
     (config / "all.yaml").write_text(yaml.safe_dump_all(simple(port, backend.port)),
@@ -131,6 +133,11 @@ def test_up_restarts_a_plane_that_was_killed_and_ends_on_sigterm(tmp_path, backe
 
     with running(command, log, env=environment()) as up:
         wait_for(serves, "the first request is served")
+        yield up, command, serves
+
+
+def test_up_restarts_a_plane_that_was_killed_and_ends_on_sigterm(tmp_path, backend):
+    with up_that_serves(tmp_path, backend) as (up, _, serves):
         for _ in range(2):
             before = children_of(up.pid)
             for pid in before:
@@ -146,25 +153,11 @@ def test_up_restarts_a_plane_that_was_killed_and_ends_on_sigterm(tmp_path, backe
 
 
 def test_a_second_up_in_one_state_directory_harms_nobody(tmp_path, backend):
-    config, port, admin = tmp_path / "config", free_port(), free_port()
-    config.mkdir()
-    (config / "all.yaml").write_text(yaml.safe_dump_all(simple(port, backend.port)),
-                                     encoding="utf-8")
-    log = tmp_path / "up.log"
-    command = [BIN / "nantian", "up", config, "--state-dir", tmp_path / "state", "--admin",
-               f"127.0.0.1:{admin}", "--access-log", "off", "--default-address", "127.0.0.1"]
-
-    def serves():
-        with contextlib.suppress(OSError, EOFError):
-            return request(port).status == 200
-        return False
-
-    with running(command, log, env=environment()):
-        wait_for(serves, "the first request is served")
+    with up_that_serves(tmp_path, backend) as (_, command, serves):
         second = nantian(*command[1:])
         assert second.returncode == 2 and "another gateway uses it" in second.stderr, second
         plane = subprocess.run(
-            [BIN / "nantian-control", "--directory", config, "--state-dir",
+            [BIN / "nantian-control", "--directory", tmp_path / "config", "--state-dir",
              tmp_path / "state" / "control", "--xds", f"unix:{tmp_path}/other.sock"],
             capture_output=True, text=True, timeout=DEADLINE, check=False, env=environment())
         assert plane.returncode == 1 and "another control plane uses it" in plane.stderr, plane

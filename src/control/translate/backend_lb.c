@@ -135,22 +135,23 @@ void backend_lb_apply_traffic(struct translation *t, const struct kind_object *o
     message->retry_budget = budget;
 }
 
-struct piece *backend_lb_piece(struct translation *t, const struct kind_object *object)
+static struct piece *judged(struct translation *t, const struct kind_object *object,
+                            const struct kind_session_persistence *session)
 {
     struct piece *piece = piece_new(piece_key_of(object));
     struct verdict accepted = service_policy_conflict(t, object);
     if (accepted.reason == NULL)
-        accepted = service_policy_session(t, object->backend_lb_policy->session);
+        accepted = service_policy_session(t, session);
     service_policy_judge(t, object, piece, accepted);
     return piece;
 }
 
+struct piece *backend_lb_piece(struct translation *t, const struct kind_object *object)
+{
+    return judged(t, object, object->backend_lb_policy->session);
+}
+
 struct piece *backend_lb_traffic_piece(struct translation *t, const struct kind_object *object)
 {
-    struct piece *piece = piece_new(piece_key_of(object));
-    struct verdict accepted = service_policy_conflict(t, object);
-    if (accepted.reason == NULL)
-        accepted = service_policy_session(t, object->backend_traffic_policy->session);
-    service_policy_judge(t, object, piece, accepted);
-    return piece;
+    return judged(t, object, object->backend_traffic_policy->session);
 }
