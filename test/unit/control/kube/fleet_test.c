@@ -2,7 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/kube/holder.h"
 #include "control/kube/manifest.h"
-#include "test.h"
+#include "control/kube/put.h"
 
 #define NANTIAN "apiVersion: gateway.nantian.dev/v1alpha1\nkind: GatewayParameters\nmetadata: "
 #define GATEWAY "apiVersion: gateway.networking.k8s.io/v1\nkind: "
@@ -14,20 +14,7 @@ struct world {
 
 static void put(struct world *world, const char *yaml)
 {
-    struct faults faults;
-    struct value_documents documents;
-    struct kind_objects objects = {0};
-    faults_init(&faults, &world->arena);
-    assert_true(
-        value_parse_yaml(text_of(yaml), TEXT("x.yaml"), &world->arena, &documents, &faults));
-    for (size_t i = 0; i < documents.count; i++)
-        kind_decode(documents.items[i], TEXT("x.yaml"), KIND_STRICT, &objects, &faults);
-    for (size_t i = 0; i < objects.count; i++) {
-        assert_int_equal(objects.items[i]->error_count, 0);
-        (void)store_put(world->store, kind_object_ref(objects.items[i]), 1);
-    }
-    kind_objects_fini(&objects);
-    faults_fini(&faults);
+    put_yaml(world->store, &world->arena, yaml);
 }
 
 static int setup(void **state)

@@ -1,7 +1,7 @@
 /* What a Gateway's objects come to with parameters of its class and its own. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "control/kube/put.h"
 #include "control/kube/tailor.h"
-#include "test.h"
 
 #define NANTIAN "apiVersion: gateway.nantian.dev/v1alpha1\nkind: GatewayParameters\nmetadata: "
 #define GATEWAY "apiVersion: gateway.networking.k8s.io/v1\nkind: "
@@ -15,18 +15,7 @@ struct world {
 
 static void put(struct world *world, const char *yaml)
 {
-    struct faults faults;
-    struct value_documents documents;
-    struct kind_objects objects = {0};
-    faults_init(&faults, &world->arena);
-    assert_true(
-        value_parse_yaml(text_of(yaml), TEXT("x.yaml"), &world->arena, &documents, &faults));
-    kind_decode(documents.items[0], TEXT("x.yaml"), KIND_STRICT, &objects, &faults);
-    assert_int_equal(objects.count, 1);
-    assert_int_equal(objects.items[0]->error_count, 0);
-    (void)store_put(world->store, kind_object_ref(objects.items[0]), 1);
-    kind_objects_fini(&objects);
-    faults_fini(&faults);
+    put_yaml(world->store, &world->arena, yaml);
 }
 
 /* Why not; empty: it could be. */
