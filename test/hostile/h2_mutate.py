@@ -13,7 +13,6 @@ import re
 import socket
 import struct
 import sys
-import threading
 import time
 
 import compose
@@ -204,19 +203,8 @@ def message_of(stream):
             "fields": [(b"host", host), *((n, v) for n, v in rest if n != b"host")]}
 
 
-class H2Backend:
+class H2Backend(mutate.Backend):
     """Takes what hyper-h2 takes; answers with its number."""
-
-    def __init__(self, port):
-        self.seen, self.wrong, self.lock = [], [], threading.Lock()
-        self.listener = socket.create_server(("127.0.0.1", port), backlog=1024)
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            connection, _ = self.listener.accept()
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection):
         reading = Seen()
