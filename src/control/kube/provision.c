@@ -36,10 +36,11 @@ struct provision {
     struct map sites;              /* path -> site; owns */
     const struct outcome *outcome; /* borrows; NULL before the first run */
     struct timer again;
-    bool is_stale;     /* there may be what nobody needs any more */
-    bool is_unsettled; /* something waits for the next run, whatever brings it */
-    bool did_write;    /* we led at the last run */
-    uint64_t made_of;  /* what the last run read of the store */
+    struct timer refresh; /* then everything is applied again */
+    bool is_stale;        /* there may be what nobody needs any more */
+    bool is_unsettled;    /* something waits for the next run, whatever brings it */
+    bool did_write;       /* we led at the last run */
+    uint64_t made_of;     /* what the last run read of the store */
 };
 
 static void next_step(struct site *site);
@@ -270,7 +271,7 @@ static void apply(struct provision *provision, const struct fleet *fleet)
     bool is_tailored = false, has_gone = is_bare(provision, fleet);
     site->is_seen = true;
     provision->is_unsettled |= has_gone;
-    if (age > LIMIT_KUBE_APPLY_MS / 2 || (age > 2000 && has_gone))
+    if (age > 2000 && has_gone)
         site->applied = (struct digest){0};
     if (is_taken(site, fleet)) {
         give_up(site);
@@ -467,7 +468,6 @@ static void run(struct provision *provision)
     if (provision->is_stale && may_write(provision))
         take_away_stale(provision);
     drop_unseen(provision);
-    loop_arm(provision->options.loop, &provision->again, LIMIT_KUBE_APPLY_MS);
 }
 
 static void on_again(void *owner)
@@ -503,10 +503,19 @@ void provision_set_back(struct provision *provision)
     provision->is_stale = true;
 }
 
-void provision_begin(struct provision *provision)
+/* By the clock and not with the next change: that may be a Gateway's end, and what is applied as it
+ * goes stands up again behind it for a while. */
+static void on_refresh(void *owner)
 {
+    struct provision *provision = owner;
+    loop_arm(provision->options.loop, &provision->refresh, LIMIT_KUBE_APPLY_MS);
     provision_set_back(provision);
     run(provision);
+}
+
+void provision_begin(struct provision *provision)
+{
+    on_refresh(provision);
 }
 
 struct provision *provision_new(const struct provision_options *options)
@@ -515,6 +524,7 @@ struct provision *provision_new(const struct provision_options *options)
     provision->options = *options;
     map_init(&provision->sites);
     timer_init(&provision->again, provision, on_again);
+    timer_init(&provision->refresh, provision, on_refresh);
     return provision;
 }
 
@@ -527,5 +537,6 @@ void provision_free(struct provision *provision)
         free_site(item->value);
     map_fini(&provision->sites);
     loop_disarm(provision->options.loop, &provision->again);
+    loop_disarm(provision->options.loop, &provision->refresh);
     free(provision);
 }
