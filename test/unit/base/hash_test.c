@@ -102,6 +102,19 @@ static void one_element_hashes_as_among_all(void **state)
     }
 }
 
+static void the_order_of_words_in_a_beginning_counts(void **state)
+{
+    (void)state;
+    static const char *const TWINS[][2] = {
+        {"/aaaaaaa/bbbbbbb", "/bbbbbbb/aaaaaaa"},
+        {"/aaaaaaa/bbbbbbb/c", "/bbbbbbb/aaaaaaa/c"},
+        {"/aaaaaaa/aaaaaaa/bbbbbbb/ccccccc", "/aaaaaaa/aaaaaaa/ccccccc/bbbbbbb"},
+        {"/aaaaaaa/bbbbbbb/ccccccc/ddddddd", "/ccccccc/ddddddd/aaaaaaa/bbbbbbb"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(TWINS); i++)
+        assert_true(hash_front(text_of(TWINS[i][0])) != hash_front(text_of(TWINS[i][1])));
+}
+
 static void every_byte_of_a_beginning_counts(void **state)
 {
     (void)state;
@@ -126,6 +139,7 @@ int main(void)
         cmocka_unit_test(tables_are_seeded_and_nothing_hashes_alike),
         cmocka_unit_test(elements_hash_as_the_beginnings_they_are),
         cmocka_unit_test(one_element_hashes_as_among_all),
+        cmocka_unit_test(the_order_of_words_in_a_beginning_counts),
         cmocka_unit_test(every_byte_of_a_beginning_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,11 +10,19 @@
 
 #define ROUTES 48
 
+/* Of 30 bytes, as many as stand in a line of a shard; and two that would be alike to a hash of two
+ * words that does not tell which comes first. */
+#define LONG   "/a/456789012345678901234567890"
+#define TWIN_A "/aaaaaaa/bbbbbbb"
+#define TWIN_B "/bbbbbbb/aaaaaaa"
+
 static const char *const HOSTS[] = {"",    "",        "a.b.c",   "*.b.c",      "*.c",
                                     "b.c", "*.a.b.c", "x.a.b.c", "*.b.c,a.b.c"};
 static const char *const NAMES[] = {"a/x", "a-b/x", "a/y", "b/x"};
-static const char *const PATHS[] = {"/",    "/a",    "/a/b",  "/a/b/c", "/b",    "=/",  "=/a",
-                                    "=/a/", "=/a/b", "~/a.*", "~/.*b",  "~/a/b", "/ab", "/a/b/"};
+static const char *const PATHS[] = {"/",          "/a",    "/a/b",  "/a/b/c", "/b",       "=/",
+                                    "=/a",        "=/a/",  "=/a/b", "~/a.*",  "~/.*b",    "~/a/b",
+                                    "/ab",        "/a/b/", LONG,    LONG "3", LONG "3/b", "=" LONG,
+                                    "=" LONG "3", TWIN_A,  TWIN_B};
 static const char *const EXTRAS[] = {"",       "",       "",         " h:k=1",      " h:k=2 h:l=1",
                                      " q:p=1", " q:p=2", " h:l~1|2", " q:p=1 q:r=1"};
 static const char *const METHODS[] = {"", "", "", "GET ", "POST "};
@@ -38,8 +46,10 @@ static void random_line(struct random *random, char *line, size_t size)
 {
     static const char *const REQUEST_HOSTS[] = {"a.b.c", "x.b.c", "x.a.b.c", "b.c",
                                                 "c",     "q",     "z.c"};
-    static const char *const REQUEST_PATHS[] = {"/",      "/a", "/a/",  "/a/b", "/a/b/", "/ab",
-                                                "/a/b/c", "/b", "/b/b", "/c",   "/a//b"};
+    static const char *const REQUEST_PATHS[] = {
+        "/",        "/a",      "/a/",     "/a/b",  "/a/b/", "/ab",      "/a/b/c",
+        "/b",       "/b/b",    "/c",      "/a//b", LONG,    LONG "/",   LONG "3",
+        LONG "3/b", LONG "34", LONG "/3", TWIN_A,  TWIN_B,  TWIN_A "/c"};
     static const char *const QUERIES[] = {"", "", "?p=1", "?p=2", "?p=1&r=1", "?p=2&p=1"};
     static const char *const FIELDS[] = {
         "", "", " h:k=1", " h:k=2 h:l=1", " h:l=2", " h:l=1 h:l=2"};
