@@ -53,6 +53,7 @@
 /* The event loop. */
 #define LIMIT_SILENT_MS        60000 /* a TCP peer that acknowledges nothing; as LIMIT_WRITE_MS */
 #define LIMIT_READY_BATCH     256   /* ready descriptors told in one turn */
+#define LIMIT_TIMER_STEP_MS   100   /* timers go ahead by this of what was told, then it is first */
 #define LIMIT_DEFER_ROUNDS    16    /* work that puts off more work: the rest waits a turn */
 #define LIMIT_BLOCKS_KEPT     1024  /* free buffer blocks a loop keeps: 16 MiB */
 #define LIMIT_SPARES          256   /* memory of streams a loop keeps, each version: 1.6 MiB */

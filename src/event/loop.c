@@ -164,11 +164,23 @@ static int wait_ms(struct loop *loop, int max_wait_ms)
     return (int)MIN(wait, (uint64_t)INT_MAX);
 }
 
+/* The time that timers have. After a sleep or a jump of the clock much is due at once, and what its
+ * owner waited for may lie in a socket: up to when a wait began that told all there was, everybody
+ * was told, and timers go ahead of that by a step at most. A wait that was cut short, or a batch
+ * that is full, tells nothing of the rest; a step a turn keeps the rest from holding timers up. */
+static uint64_t timers_ms(const struct loop *loop, uint64_t asked_ms, int count)
+{
+    bool told_all = count >= 0 && count < LIMIT_READY_BATCH;
+    uint64_t told_ms = told_all ? asked_ms : loop->wheel.now_ms;
+    return MIN(told_ms + LIMIT_TIMER_STEP_MS, loop_now_ms(loop));
+}
+
 bool loop_turn(struct loop *loop, int max_wait_ms)
 {
     if (loop->stopped)
         return false;
     struct io *io = loop->io;
+    uint64_t asked_ms = loop_now_ms(loop);
     int count = io->wait(io->state, loop->ready, LIMIT_READY_BATCH, wait_ms(loop, max_wait_ms));
     loop_tick(loop);
 
@@ -181,7 +193,7 @@ bool loop_turn(struct loop *loop, int max_wait_ms)
     }
     loop->ready_count = 0;
 
-    timer_wheel_turn(&loop->wheel, loop_now_ms(loop));
+    timer_wheel_turn(&loop->wheel, timers_ms(loop, asked_ms, count));
     defer_queue_run(&loop->defers);
     return !loop->stopped;
 }
