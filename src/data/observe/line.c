@@ -86,6 +86,8 @@ static size_t put_special(struct line *line, const unsigned char *at, size_t len
     }
     if (byte == 0xc2 && at[1] < 0xa0) /* C1 controls move terminals too */
         put_code(line, at[1]);
+    else if (byte == 0xe2 && at[1] == 0x80 && (at[2] & 0xfe) == 0xa8) /* some end lines there */
+        line_raw(line, at[2] == 0xa8 ? TEXT("\\u2028") : TEXT("\\u2029"));
     else
         line_raw(line, text_from((const char *)at, sequence));
     return sequence;

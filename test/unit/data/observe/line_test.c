@@ -25,6 +25,7 @@ static void what_json_or_a_terminal_would_misread_is_escaped(void **state)
     expect("a\nb\r\t\0\x1b[31m", 11, "a\\u000ab\\u000d\\u0009\\u0000\\u001b[31m");
     expect("\x7f", 1, "\\u007f");
     expect("\xc2\x9b", 2, "\\u009b");
+    expect("\xe2\x80\xa8\xe2\x80\xa9\xe2\x80\xaa", 9, "\\u2028\\u2029\xe2\x80\xaa");
     expect("caf\xc3\xa9", 5, "caf\xc3\xa9");
     expect("\xff\xfe", 2, "\\ufffd\\ufffd");
     expect("\xc0\xaf", 2, "\\ufffd\\ufffd");
