@@ -76,6 +76,9 @@ def pytest(preset, *options):
     env = {**os.environ, "NANTIAN_BUILD": str(ROOT / "build" / preset),
            "PATH": f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"}  # its go
     code, output = run([sys.executable, "-m", "pytest", "-q", *options], env=env)
+    if code < 0:  # a library that the tests are made with broke: no verdict on what is tested
+        print(f"\n*** Python itself died of signal {-code}: once more ***", flush=True)
+        code, output = run([sys.executable, "-m", "pytest", "-q", *options], env=env)
     last = ([line for line in output.splitlines() if line.strip()] or [""])[-1]
     counts = {word: int(n) for n, word in
               re.findall(r"(\d+) (passed|failed|errors?|skipped)", last)}
