@@ -32,5 +32,5 @@ void provision_take(struct provision *provision, const struct outcome *outcome);
 void provision_set_back(struct provision *provision);
 /* A data plane of this fleet runs what we serve. */
 void provision_heard(struct provision *provision, struct text fleet);
-/* We lead from now on: everything is applied once. */
+/* We lead from now on: everything is applied, now and every LIMIT_KUBE_APPLY_MS. */
 void provision_begin(struct provision *provision);
