@@ -39,6 +39,19 @@ bool field_is_alias(struct text name)
     }
 }
 
+bool field_is_of_gateways(enum name_id id, struct text name)
+{
+    static const char *const prefixes[] = {"x-forwarded-", "x-envoy-", "x-nantian-"};
+    if (id != NAME_OTHER)
+        return id == NAME_FORWARDED || id == NAME_X_REAL_IP;
+    if (LIKELY(name.len < 2 || name.data[1] != '-')) /* most names are told by one byte */
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(prefixes); i++)
+        if (text_equal_nocase(text_slice(name, 0, strlen(prefixes[i])), text_of(prefixes[i])))
+            return true;
+    return false;
+}
+
 bool field_may_trail(enum name_id id, struct text name)
 {
     static const char *const others[] = {"cache-control",
@@ -67,7 +80,7 @@ bool field_may_trail(enum name_id id, struct text name)
         return false;
     }
     if (text_equal_nocase(text_slice(name, 0, 8), TEXT("content-")) ||
-        text_equal_nocase(text_slice(name, 0, 12), TEXT("x-forwarded-")))
+        field_is_of_gateways(id, name))
         return false;
     for (size_t i = 0; i < ARRAY_LEN(others); i++)
         if (text_equal_nocase(name, text_of(others[i])))

@@ -214,7 +214,7 @@ static void join_cookies(struct message *message, struct arena *arena)
     char *joined = arena_alloc(arena, len);
     for (uint32_t i = 0; i < message->field_count; i++) {
         struct text value = message->fields[i].value;
-        if (message->fields[i].id != NAME_COOKIE)
+        if (message->fields[i].id != NAME_COOKIE || value.len == 0) /* "; " must not be the end */
             continue;
         if (at > 0) {
             memcpy(joined + at, "; ", 2);

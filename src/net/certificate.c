@@ -113,7 +113,8 @@ static struct text common_name(X509 *certificate)
     int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
     if (at < 0)
         return TEXT_NONE;
-    return asn1_text(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
+    struct text name = asn1_text(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
+    return text_find(name, 0, 0) == name.len ? name : TEXT_NONE; /* the half would be another */
 }
 
 static void add_name(struct tls_certificate *certificate, struct text name)
@@ -233,6 +234,23 @@ static bool has_uri(X509 *certificate, struct text uri)
     }
     GENERAL_NAMES_free(sans);
     return found;
+}
+
+bool tls_certificate_names_are_plain(X509 *certificate)
+{
+    int found = 0;
+    GENERAL_NAMES *sans = X509_get_ext_d2i(certificate, NID_subject_alt_name, &found, NULL);
+    bool plain = sans != NULL || found == -1; /* -1: it has none */
+    for (int i = 0; sans != NULL && plain && i < (int)sk_GENERAL_NAME_num(sans); i++) {
+        const GENERAL_NAME *san = sk_GENERAL_NAME_value(sans, i);
+        if (san->type != GEN_DNS && san->type != GEN_URI && san->type != GEN_EMAIL)
+            continue;
+        struct text name = asn1_text(san->d.ia5);
+        plain = text_find(name, 0, 0) == name.len;
+    }
+    GENERAL_NAMES_free(sans);
+    ERR_clear_error();
+    return plain;
 }
 
 /* By alternative names only: the subject is for people. */

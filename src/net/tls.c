@@ -113,12 +113,23 @@ static struct tls_certificate *pick(struct tls_session *session, struct tls_cont
     return context->pick == NULL ? context->certificate : context->pick(asked, &hello, ret_rules);
 }
 
+/* A name that goes on behind a NUL means one thing to who compares bytes and another to who prints
+ * them: no certificate of such a chain is good, whoever signed it (CVE-2026-47778). */
+static int verify_names(int is_good, X509_STORE_CTX *chain)
+{
+    X509 *certificate = X509_STORE_CTX_get_current_cert(chain);
+    if (is_good == 0 || certificate == NULL || tls_certificate_names_are_plain(certificate))
+        return is_good;
+    X509_STORE_CTX_set_error(chain, X509_V_ERR_UNSUPPORTED_NAME_SYNTAX);
+    return 0;
+}
+
 /* Whoever was let in without a good certificate is nobody. */
 static int let_pass(int is_good, X509_STORE_CTX *chain)
 {
     const SSL *ssl = X509_STORE_CTX_get_ex_data(chain, SSL_get_ex_data_X509_STORE_CTX_idx());
     struct tls_session *session = SSL_get_app_data(ssl);
-    if (is_good == 0)
+    if (verify_names(is_good, chain) == 0)
         session->peer_doubtful = true;
     return 1;
 }
@@ -146,7 +157,7 @@ static bool bind_sessions(SSL *ssl, const struct tls_session *session,
 static bool follow(SSL *ssl, const struct tls_session *session, const struct tls_context *rules)
 {
     bool must = (rules->client_verify & SSL_VERIFY_FAIL_IF_NO_PEER_CERT) != 0;
-    SSL_set_verify(ssl, rules->client_verify, must ? NULL : let_pass);
+    SSL_set_verify(ssl, rules->client_verify, must ? verify_names : let_pass);
     if (rules->client_store != NULL) {
         SSL_set_client_CA_list(ssl, SSL_dup_CA_list(rules->client_issuers));
         if (SSL_set1_verify_cert_store(ssl, rules->client_store) != 1)
@@ -305,7 +316,7 @@ struct tls_context *tls_client_new(const struct tls_client_options *options, con
     if (options->insecure) {
         SSL_CTX_set_verify(library, SSL_VERIFY_NONE, NULL);
     } else {
-        SSL_CTX_set_verify(library, SSL_VERIFY_PEER, NULL);
+        SSL_CTX_set_verify(library, SSL_VERIFY_PEER, verify_names);
         SSL_CTX_set_cert_verify_callback(library, verify_server, NULL);
     }
     if (options->ca_pem.len > 0) {
@@ -374,6 +385,8 @@ static const char *verify_words(long result)
         return "tls: the peer's certificate is for another name";
     case X509_V_ERR_INVALID_PURPOSE:
         return "tls: the peer's certificate is for another purpose";
+    case X509_V_ERR_UNSUPPORTED_NAME_SYNTAX:
+        return "tls: the peer's certificate has a name that cannot be read";
     case X509_V_ERR_CERT_REVOKED:
         return "tls: the peer's certificate is revoked";
     default:

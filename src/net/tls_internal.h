@@ -66,6 +66,8 @@ SSL_CTX *tls_certificate_library(struct tls_certificate *certificate);
 /* Picks by our preference from the client's offers; for every context a handshake may be on. */
 int tls_certificate_alpn(SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint8_t *in,
                          unsigned in_len, void *unused);
+/* False when its alternative names cannot be read, or one of them has a NUL. */
+bool tls_certificate_names_are_plain(X509 *certificate);
 bool tls_certificate_matches(X509 *certificate, struct text name);
 char *tls_certificate_first_name(X509 *certificate); /* the caller frees */
 /* Every certificate of a PEM text into the store; returns how many, -1 if one is damaged. */

@@ -74,7 +74,8 @@ class Said:
         flags, first = END if end else 0, pieces[0]
         if not plain and self.rng.random() < 0.2:
             first, flags = struct.pack(">IB", 0, 15) + first, flags | PRIORITIZED
-        if not plain and self.rng.random() < 0.2:
+        # hyperframe refuses padding alone, which RFC 9113 6.2 allows: it "exceeds" nothing.
+        if not plain and self.rng.random() < 0.2 and first:
             pad = self.rng.choice((0, 1, 255))
             first, flags = bytes([pad]) + first + bytes(pad), flags | PADDED
         self.out += frame(HEADERS, flags | (END_HEADERS if len(pieces) == 1 else 0), stream, first)
@@ -265,8 +266,11 @@ OURS = {b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwa
         b"trailer", b"x-number"}
 
 
-def is_same_host(why):
-    """hyper-h2 compares :authority and Host letter by letter; case means nothing there."""
+def is_fine(why):
+    """hyper-h2 compares :authority and Host letter by letter, where case means nothing; and it joins
+    empty cookies with others, then refuses the blank that it wrote itself."""
+    if re.search(r"surrounded by whitespace b'(; .*|.*; )'$", why or ""):
+        return True
     match = re.search(r"mismatched :authority and Host headers: (b'.*') / (b'.*')", why or "")
     return match is not None and match[1].lower() == match[2].lower()
 
@@ -286,7 +290,7 @@ def judge(number, payload, answers, seen):
     if not here:
         return None
     if 1 not in reading.streams:
-        return None if is_same_host(reading.why) else f"the gateway sent on what is refused: {reading.why}"
+        return None if is_fine(reading.why) else f"the gateway sent on what is refused: {reading.why}"
     want, got = message_of(reading.streams[1]), here[0]
     for what, one, two in (("method", got["method"], want["method"]), ("body", got["body"], want["body"]),
                            ("target", mutate.normal(got["url"]), mutate.normal(want["url"])),

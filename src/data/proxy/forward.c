@@ -3,6 +3,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "data/proxy/forward.h"
 
+#include "http/field.h"
+
 #define REQUEST_ID_MAX 128
 
 static void id_hex(char *out, uint64_t value, int digits)
@@ -64,15 +66,28 @@ static enum place place_of(enum name_id id)
     }
 }
 
-/* The first field of each kind stays in its place; later ones, and Forwarded from strangers, go. */
-static void sort_out(struct message *request, bool is_trusted, struct field *places[PLACE_COUNT])
+void forward_forget(struct message *request)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < request->field_count; i++) {
+        struct field *field = &request->fields[i];
+        if (UNLIKELY(field_is_of_gateways(field->id, field->name)))
+            continue;
+        if (UNLIKELY(kept != i))
+            request->fields[kept] = *field;
+        kept++;
+    }
+    request->field_count = kept;
+}
+
+/* The first field of each kind stays in its place; later ones go. */
+static void sort_out(struct message *request, struct field *places[PLACE_COUNT])
 {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < request->field_count; i++) {
         struct field *field = &request->fields[i];
         enum place place = field->id == NAME_OTHER ? PLACE_COUNT : place_of(field->id);
-        bool is_lie = field->id == NAME_FORWARDED && !is_trusted;
-        if (UNLIKELY(is_lie || (place < PLACE_COUNT && places[place] != NULL)))
+        if (UNLIKELY(place < PLACE_COUNT && places[place] != NULL))
             continue;
         if (kept != i)
             request->fields[kept] = *field;
@@ -108,7 +123,7 @@ void forward_request(struct exchange *x, const struct forward *forward)
     struct message *request = x->request;
     struct field *places[PLACE_COUNT] = {NULL};
     reserve(request, x->arena);
-    sort_out(request, forward->is_trusted, places);
+    sort_out(request, places);
     struct text values[PLACE_COUNT] = {
         [PLACE_FOR] = forward->client,
         [PLACE_PROTO] = request->scheme,

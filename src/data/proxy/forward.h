@@ -10,5 +10,8 @@ struct forward {
     bool is_trusted;    /* what the client says about others before it is kept */
 };
 
+/* Of a stranger's request, before it is matched and filtered: the fields that only gateways set
+ * (http/field.h). What filters and services set later goes on. */
+void forward_forget(struct message *request);
 /* Edits x->request in place; text is copied to the exchange's arena where it would not last. */
 void forward_request(struct exchange *x, const struct forward *forward);

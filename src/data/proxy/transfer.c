@@ -438,6 +438,7 @@ static void on_head(void *owner, struct http_stream *stream, struct message *hea
     (void)stream;
     if (UNLIKELY(t->connection->peer == NULL))
         describe_connection(t->connection);
+    forward_forget(head);
     x->request = head;
     x->started_ns = loop_now_ns(x->loop);
     x->lease = lease_take(t->proxy->lease);

@@ -110,6 +110,7 @@ static void a_good_head_is_taken_in_its_normal_form(void **state)
         RAW_FIELD("cookie", "a=1"),
         RAW_FIELD("x", "\xff ok"),
         RAW_FIELD("cookie", "b=2"),
+        RAW_FIELD("cookie", ""),
         RAW_FIELD("my_name", "passes"),
     };
     raw_preface(raw);

@@ -76,13 +76,38 @@ static void a_stranger_cannot_say_it_also_not_twice(void **state)
     add(&bench, "X-Forwarded-Proto", "gopher");
     add(&bench, "Forwarded", "for=6.6.6.6");
     add(&bench, "X-Forwarded-Host", "evil");
+    add(&bench, "X-Forwarded-Client-Cert", "Subject=evil");
+    add(&bench, "x-real-ip", "6.6.6.6");
+    add(&bench, "X-Envoy-External-Address", "6.6.6.6");
+    add(&bench, "X-NANTIAN-User", "root");
     add(&bench, "X-Other", "kept");
+    add(&bench, "X-Env", "kept");
+    forward_forget(&bench.request);
     forward_request(&bench.x, &bench.forward);
+    expect(&bench, "x-real-ip", NULL);
+    expect(&bench, "x-envoy-external-address", NULL);
+    expect(&bench, "x-nantian-user", NULL);
+    expect(&bench, "x-forwarded-client-cert", NULL);
+    expect(&bench, "x-env", "kept");
     expect(&bench, "x-forwarded-for", "10.1.2.3");
     expect(&bench, "x-forwarded-proto", "https");
     expect(&bench, "x-forwarded-host", "shop.example:8443");
     expect(&bench, "forwarded", NULL);
     expect(&bench, "x-other", "kept");
+    finish(&bench);
+}
+
+static void what_a_filter_sets_goes_on(void **state)
+{
+    (void)state;
+    struct bench bench;
+    setup(&bench);
+    forward_forget(&bench.request);
+    add(&bench, "X-Real-IP", "10.1.2.3");
+    add(&bench, "Forwarded", "for=10.1.2.3");
+    forward_request(&bench.x, &bench.forward);
+    expect(&bench, "x-real-ip", "10.1.2.3");
+    expect(&bench, "forwarded", "for=10.1.2.3");
     finish(&bench);
 }
 
@@ -133,6 +158,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_gateway_says_who_asked),
         cmocka_unit_test(a_stranger_cannot_say_it_also_not_twice),
+        cmocka_unit_test(what_a_filter_sets_goes_on),
         cmocka_unit_test(a_trusted_hop_is_appended_to),
         cmocka_unit_test(a_request_id_is_kept_only_if_a_log_can_show_it),
         cmocka_unit_test(a_rewritten_host_is_sent_and_the_first_told),
