@@ -69,6 +69,18 @@ static bool drain(struct relay *relay)
     return false;
 }
 
+/* Everything is handed to the sink: the end follows it. False: some of it stands enciphered in the
+ * sink's stream, and would be lost with it; STREAM_WRITABLE comes once the kernel took it all. */
+static bool pass_end(struct relay *relay)
+{
+    if (relay->broken)
+        return true;
+    if (!relay->told)
+        stream_end_write(relay->to);
+    relay->told = true;
+    return !relay->to->write_blocked;
+}
+
 void relay_move(struct relay *relay)
 {
     int rounds = 0;
@@ -79,9 +91,9 @@ void relay_move(struct relay *relay)
             return;
         if (!is_empty(relay) || !relay->ended)
             continue;
-        relay->done = true;
-        if (!relay->broken)
-            stream_end_write(relay->to);
+        relay->done = pass_end(relay);
+        if (!relay->done)
+            return;
     }
     if (!relay->done)
         stream_resume(relay->from);

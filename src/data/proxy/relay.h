@@ -13,6 +13,7 @@ struct relay {
     uint64_t moved;
     bool ended;  /* `from` has told its end, or broke */
     bool broken; /* it broke */
+    bool told;   /* `to` got the end, behind all bytes */
     bool lost;   /* `to` takes nothing any more */
     bool done;   /* the end was passed on, or never can be */
 };

@@ -6,6 +6,8 @@
 
 #include "base/memory.h"
 #include "data/proxy/relay.h"
+#include "net/peers.h"
+#include "net/tls_make.h"
 #include "test.h"
 
 #define BIG (4u << 20)
@@ -163,6 +165,80 @@ static void a_sink_that_is_gone_is_told_apart_from_an_end(void **state)
     assert_int_equal(world->relay.moved, 0);
 }
 
+/* -- a sink under TLS -- */
+
+static struct tls_context *server_context(void)
+{
+    struct arena arena;
+    struct tls_made authority, made;
+    const char *why = NULL;
+    arena_init(&arena, 0);
+    assert_true(tls_make_authority("ca", 86400, &arena, &authority));
+    assert_true(tls_make_certificate(TEXT("a.example"), 86400, &authority, &arena, &made));
+    struct tls_certificate *certificate = tls_certificate_new(made.chain, made.key, &why);
+    assert_non_null(certificate);
+    struct tls_context *context =
+        tls_server_new(&(struct tls_server_options){.certificate = certificate}, &why);
+    assert_non_null(context);
+    tls_certificate_unref(certificate);
+    arena_fini(&arena);
+    return context;
+}
+
+/* `world->to` becomes a TLS server's stream, and this its client, which reads nothing yet. */
+static void put_under_tls(struct world *world, struct test_peer *client)
+{
+    int ends[2], small = 4608;
+    const char *why = NULL;
+    struct address nobody = {.len = 0};
+    struct tls_context *serving = server_context();
+    struct tls_context *calling =
+        tls_client_new(&(struct tls_client_options){.insecure = true}, &why);
+    assert_non_null(calling);
+    stream_close(&world->to);
+    close(world->near_to);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
+    assert_int_equal(setsockopt(ends[1], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
+    world->near_to = -1;
+    assert_int_equal(stream_accept(&world->to, world->loop, ends[1], &nobody, serving), ERR_NONE);
+    test_peer_init(client, world->loop);
+    client->paused = true;
+    assert_int_equal(stream_accept(&client->stream, world->loop, ends[0], &nobody, calling),
+                     ERR_NONE);
+    test_until(world->loop, world->to.connected && client->stream.connected);
+    tls_context_unref(serving);
+    tls_context_unref(calling);
+}
+
+/* The owner closes both sides once nothing is to be done: what stands enciphered goes before. */
+static void what_is_enciphered_reaches_a_slow_sink_and_then_the_end(void **state)
+{
+    struct world *world = *state;
+    struct test_peer client;
+    char block[4096] = {0};
+    size_t sent = 0;
+    put_under_tls(world, &client);
+    while (!world->to.write_blocked) {
+        ssize_t moved = send(world->near_from, block, sizeof(block), MSG_NOSIGNAL);
+        sent += moved > 0 ? (size_t)moved : 0;
+        turns(world, 2);
+    }
+    assert_int_equal(world->relay.moved, sent);
+    assert_int_equal(shutdown(world->near_from, SHUT_WR), 0);
+    turns(world, 20);
+    assert_true(world->relay.ended && !world->relay.done);
+    client.paused = false;
+    stream_resume(&client.stream);
+    test_until(world->loop, world->relay.done);
+    stream_close(&world->to);
+    test_until(world->loop, client.read_err != ERR_NONE || client.ended);
+    assert_true(client.ended);
+    assert_int_equal(client.read_err, ERR_CLOSED);
+    assert_int_equal(client.read_bytes, sent);
+    stream_close(&client.stream);
+    buffer_fini(&client.in);
+}
+
 #define WORLD(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -173,6 +249,7 @@ int main(void)
         WORLD(what_was_read_before_goes_first),
         WORLD(a_sink_that_takes_nothing_stops_the_source),
         WORLD(a_sink_that_is_gone_is_told_apart_from_an_end),
+        WORLD(what_is_enciphered_reaches_a_slow_sink_and_then_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
