@@ -119,8 +119,10 @@ void guard_answer(struct guard *guard, uint64_t ticket, struct text identity, co
     void *owner = held->owner;
     free_held(held);
     call->identity = arena_string(&call->stream->arena, identity);
+    call->events = NULL; /* who takes it sets them, or finishes it */
+    call->owner = NULL;
     take(owner, call);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count && call->events != NULL; i++) {
         call->events->on_message(call->owner, call, text_from(bytes.data + from, ends[i] - from));
         from = ends[i];
     }
