@@ -225,7 +225,7 @@ static void run_due(struct resolve *resolve)
             continue;
         if (name->due_ms <= now_ms && resolve->running < LIMIT_RESOLVE_THREADS)
             start(resolve, name);
-        else
+        if (!name->is_asked) /* not its turn, or there was no thread for it */
             next_ms = MIN(next_ms, name->due_ms);
     }
     if (next_ms != UINT64_MAX && resolve->running < LIMIT_RESOLVE_THREADS)
