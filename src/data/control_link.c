@@ -1,5 +1,5 @@
-/* Finds the control planes. What is a number or a path is used at once; a name is asked for until
- * there is an answer, while traffic is served from disk. */
+/* Finds the control planes. What is a number or a path is used at once; a name is asked for again
+ * and again, while traffic is served from disk, and the link goes where it leads then. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "data/control_link.h"
 
@@ -13,6 +13,12 @@
 
 #define FILE_MAX (1u << 20)
 
+/* What a name of the options led to last. */
+struct found {
+    struct address *addresses; /* owns */
+    size_t count;
+};
+
 struct control_link {
     struct loop *loop;
     const struct options *options;
@@ -22,6 +28,7 @@ struct control_link {
     struct tls_context *tls;
     struct link *link;
     struct text server_name;
+    struct found found[OPTIONS_LIST_MAX]; /* by their place there */
 };
 
 struct place {
@@ -109,22 +116,33 @@ static bool make_tls(struct control_link *control)
     return control->tls != NULL;
 }
 
-static void make_link(struct control_link *control, const struct address *more, size_t more_count,
-                      struct text more_key)
+/* All that is known now, in the order of the options; the caller's to free. */
+static struct address *list_addresses(const struct control_link *control, size_t *ret_count)
 {
-    struct address *list = memory_alloc((OPTIONS_LIST_MAX + more_count) * sizeof(*list));
-    size_t count = 0;
+    size_t room = control->options->xds_count, count = 0;
+    for (size_t i = 0; i < control->options->xds_count; i++)
+        room += control->found[i].count;
+    struct address *list = memory_alloc((room + 1) * sizeof(*list));
     for (size_t i = 0; i < control->options->xds_count; i++) {
+        const struct found *found = &control->found[i];
         struct place place;
         if (!parse_place(control->options->xds[i], &place))
             continue;
         if (place.address.len > 0)
             list[count++] = place.address;
-        for (size_t j = 0; j < more_count && text_is(more_key, control->options->xds[i]); j++) {
-            list[count] = more[j];
+        for (size_t j = 0; j < found->count; j++) {
+            list[count] = found->addresses[j];
             address_set_port(&list[count++], place.port);
         }
     }
+    *ret_count = count;
+    return list;
+}
+
+static void make_link(struct control_link *control)
+{
+    size_t count;
+    struct address *list = list_addresses(control, &count);
     struct link_options link = {
         .loop = control->loop,
         .addresses = list,
@@ -133,18 +151,28 @@ static void make_link(struct control_link *control, const struct address *more, 
         .server_name = control->server_name,
         .token_file = control->options->xds_token,
     };
-    if (count > 0)
+    bool is_first = control->link == NULL && count > 0;
+    if (is_first)
         control->link = link_new(&link);
+    else if (count > 0)
+        link_set_addresses(control->link, list, count);
     free(list);
-    if (control->link != NULL)
+    if (is_first)
         control->on_link(control->owner);
 }
 
 static void on_resolved(void *owner, struct text key, const struct address *addresses, size_t count)
 {
     struct control_link *control = owner;
-    if (control->link == NULL)
-        make_link(control, addresses, count, key);
+    for (size_t i = 0; i < control->options->xds_count; i++) {
+        struct found *found = &control->found[i];
+        if (!text_is(key, control->options->xds[i]))
+            continue;
+        found->addresses = memory_resize(found->addresses, count * sizeof(*addresses));
+        memcpy(found->addresses, addresses, count * sizeof(*addresses));
+        found->count = count;
+    }
+    make_link(control);
 }
 
 struct control_link *control_link_new(struct loop *loop, const struct options *options, void *owner,
@@ -185,25 +213,21 @@ void control_link_free(struct control_link *control)
     link_free(control->link);
     resolve_free(control->resolve);
     tls_context_unref(control->tls);
+    for (size_t i = 0; i < OPTIONS_LIST_MAX; i++)
+        free(control->found[i].addresses);
     free(control);
 }
 
 void control_link_start(struct control_link *control)
 {
-    bool has_number = false;
     resolve_begin(control->resolve);
     for (size_t i = 0; i < control->options->xds_count; i++) {
         struct place place;
-        if (!parse_place(control->options->xds[i], &place))
-            continue;
-        if (place.address.len > 0)
-            has_number = true;
-        else
+        if (parse_place(control->options->xds[i], &place) && place.address.len == 0)
             resolve_want(control->resolve, text_of(control->options->xds[i]), place.host);
     }
     resolve_commit(control->resolve);
-    if (has_number)
-        make_link(control, NULL, 0, TEXT_NONE);
+    make_link(control);
 }
 
 struct link *control_link_get(const struct control_link *control)

@@ -7,8 +7,8 @@
 
 struct control_link;
 
-/* NULL after words in the log: TLS files that cannot be used. `on_link` is told once, when an
- * address is known; whoever is told starts the link. */
+/* NULL after words in the log: TLS files that cannot be used. `on_link` is told once, when the
+ * first address is known; whoever is told starts the link. */
 struct control_link *control_link_new(struct loop *loop, const struct options *options, void *owner,
                                       void (*on_link)(void *owner));
 void control_link_free(struct control_link *control);

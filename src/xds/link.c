@@ -15,6 +15,7 @@ struct link {
     struct loop *loop;
     struct address *addresses; /* owns */
     size_t count, at;
+    struct address to;            /* in use, or tried next */
     struct tls_context *tls;      /* shares */
     char *server_name;            /* owns */
     char *token_file;             /* owns; or NULL */
@@ -143,7 +144,7 @@ static void try_now(void *owner)
     struct link *link = owner;
     if (link->channel != NULL)
         return;
-    const struct address *to = &link->addresses[link->at];
+    const struct address *to = &link->to;
     char text[ADDRESS_TEXT_MAX];
     struct text authority = to->any.sa_family == AF_UNIX ? TEXT("localhost")
                             : link->server_name[0] != 0  ? text_of(link->server_name)
@@ -168,17 +169,29 @@ static void close_now(void *owner)
     grpc_channel_free(channel);
     link->ending = false;
     link->at = (link->at + 1) % link->count;
+    link->to = link->addresses[link->at];
     loop_arm(link->loop, &link->retry, link_backoff_ms(loop_random(link->loop), link->attempt++));
+}
+
+void link_set_addresses(struct link *link, const struct address *addresses, size_t count)
+{
+    CHECK(count > 0);
+    link->addresses = memory_resize(link->addresses, count * sizeof(*addresses));
+    memcpy(link->addresses, addresses, count * sizeof(*addresses));
+    link->count = count;
+    link->at = link->channel == NULL ? 0 : count - 1; /* the first is next */
+    for (size_t i = 0; i < count; i++)
+        if (address_equal(&link->to, &addresses[i]))
+            link->at = i;
+    if (link->channel == NULL)
+        link->to = addresses[link->at];
 }
 
 struct link *link_new(const struct link_options *options)
 {
-    CHECK(options->count > 0);
     struct link *link = memory_new(struct link);
     link->loop = options->loop;
-    link->addresses = memory_alloc(options->count * sizeof(*link->addresses));
-    memcpy(link->addresses, options->addresses, options->count * sizeof(*link->addresses));
-    link->count = options->count;
+    link_set_addresses(link, options->addresses, options->count);
     if (options->tls != NULL)
         link->tls = tls_context_ref(options->tls);
     link->server_name = memory_string(options->server_name);
@@ -259,5 +272,5 @@ const struct link_counters *link_counters(const struct link *link)
 
 const struct address *link_address(const struct link *link)
 {
-    return &link->addresses[link->at];
+    return &link->to;
 }

@@ -34,6 +34,8 @@ void link_free(struct link *link); /* tells its users on_down */
 void link_add(struct link *link, struct link_user *user);
 void link_remove(struct link *link, struct link_user *user);
 void link_start(struct link *link);
+/* Where the next try goes, at least one; copied. A connection that is up stays. */
+void link_set_addresses(struct link *link, const struct address *addresses, size_t count);
 /* Gives the connection up and comes back after the backoff. Safe inside any callback. */
 void link_restart(struct link *link, const char *why);
 /* The peer proved to be useful: the next backoff starts small again. */
