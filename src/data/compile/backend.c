@@ -4,6 +4,7 @@
 
 #include "base/hash.h"
 #include "base/limits.h"
+#include "base/map.h"
 #include "base/memory.h"
 #include "base/shared_budget.h"
 #include "base/shared_counter.h"
@@ -119,14 +120,23 @@ static void make_tls(struct change *change, const struct part *part,
         refuse(change, part, "tls", why == NULL ? "cannot be used" : why);
 }
 
-static void add_endpoint(struct backend *backend, const struct address *address, uint32_t weight)
+/* NULL: it stands there already. Slices may name one twice, resolvers too, and IPv6 has many
+ * spellings; for a pool it is one. */
+static struct endpoint *add_endpoint(struct backend *backend, struct map *known,
+                                     const struct address *address, uint32_t weight)
 {
     char text[ADDRESS_TEXT_MAX];
-    backend->endpoints[backend->endpoint_count++] = (struct endpoint){
+    struct text shown = address_format(address, text);
+    if (map_get(known, shown) != NULL)
+        return NULL;
+    struct endpoint *endpoint = &backend->endpoints[backend->endpoint_count++];
+    *endpoint = (struct endpoint){
         .address = *address,
-        .text = arena_text(&backend->arena, address_format(address, text)),
+        .text = arena_text(&backend->arena, shown),
         .weight = MAX(weight, 1u),
     };
+    map_put(known, endpoint->text, endpoint);
+    return endpoint;
 }
 
 static bool is_for_zone(const Nantian__Config__V1__Endpoint *endpoint, struct text zone)
@@ -138,7 +148,7 @@ static bool is_for_zone(const Nantian__Config__V1__Endpoint *endpoint, struct te
 }
 
 static void add_endpoints(const Nantian__Config__V1__Endpoints *message, bool terminating,
-                          struct text zone, struct backend *backend)
+                          struct text zone, struct backend *backend, struct map *known)
 {
     for (size_t i = 0; i < message->n_endpoints; i++) {
         const Nantian__Config__V1__Endpoint *from = message->endpoints[i];
@@ -146,8 +156,9 @@ static void add_endpoints(const Nantian__Config__V1__Endpoints *message, bool te
         if (!from->serving || from->terminating != terminating ||
             !address_parse(text_of(from->address), (uint16_t)from->port, &address))
             continue;
-        add_endpoint(backend, &address, from->weight);
-        backend->endpoints[backend->endpoint_count - 1].is_far = !is_for_zone(from, zone);
+        struct endpoint *endpoint = add_endpoint(backend, known, &address, from->weight);
+        if (endpoint != NULL)
+            endpoint->is_far = !is_for_zone(from, zone);
     }
 }
 
@@ -179,16 +190,19 @@ static void take_endpoints(struct change *change, struct part_backend *made)
         return;
     size_t room = message->n_endpoints + made->resolved_count;
     backend->endpoints = arena_array(&backend->arena, struct endpoint, room + 1);
-    add_endpoints(message, false, zone, backend);
+    struct map known; /* by what is shown of them */
+    map_init(&known);
+    add_endpoints(message, false, zone, backend, &known);
     backend->dns_name = arena_text(&backend->arena, text_of(message->dns_name));
     backend->dns_port = (uint16_t)message->dns_port;
     for (size_t i = 0; backend->dns_name.len > 0 && i < made->resolved_count; i++) {
         struct address address = made->resolved[i];
         address_set_port(&address, backend->dns_port);
-        add_endpoint(backend, &address, 1);
+        (void)add_endpoint(backend, &known, &address, 1);
     }
     uint32_t open_count = backend->endpoint_count;
-    add_endpoints(message, true, zone, backend);
+    add_endpoints(message, true, zone, backend, &known);
+    map_fini(&known);
     if (open_count > 0)
         backend->reserved_count = backend->endpoint_count - open_count;
     bool is_hinted = has_hints(message, zone);

@@ -375,6 +375,40 @@ static void host_names_are_asked_for_and_answered(void **state)
     world_fini(&world);
 }
 
+static void an_endpoint_that_is_named_twice_is_one(void **state)
+{
+    (void)state;
+    struct world world;
+    base(&world);
+    Nantian__Config__V1__Endpoint three[3], *all[3];
+    for (int i = 0; i < 3; i++) {
+        three[i] = (Nantian__Config__V1__Endpoint)NANTIAN__CONFIG__V1__ENDPOINT__INIT;
+        three[i].address = STRING(i == 1 ? "fd00:0::9" : "fd00::9");
+        three[i].port = 1000;
+        three[i].serving = true;
+        all[i] = &three[i];
+    }
+    three[2].terminating = true;
+    Endpoints endpoints = NANTIAN__CONFIG__V1__ENDPOINTS__INIT;
+    endpoints.endpoints = all;
+    endpoints.n_endpoints = 3;
+    endpoints.dns_name = STRING("db.example.com");
+    endpoints.dns_port = 1000;
+    put(&world, RESOURCE_ENDPOINTS, "shop/cart:80", &endpoints);
+    taken(&world);
+    struct address found[3];
+    for (int i = 0; i < 3; i++)
+        assert_true(address_parse(i == 2 ? TEXT("fd00::9") : TEXT("10.1.2.3"), 0, &found[i]));
+    assert_true(compile_dns_resolved(world.compile, TEXT("shop/cart:80"), found, 3));
+    taken(&world);
+    const struct backend *backend = backend_table_get(world.snapshot->backends, 0);
+    assert_int_equal(backend->endpoint_count, 2);
+    assert_int_equal(backend->reserved_count, 0);
+    assert_true(text_is(backend->endpoints[0].text, "[fd00::9]:1000"));
+    assert_true(text_is(backend->endpoints[1].text, "10.1.2.3:1000"));
+    world_fini(&world);
+}
+
 static void policies_set_limits_of_all_or_one_listener(void **state)
 {
     (void)state;
@@ -426,6 +460,7 @@ int main(void)
         cmocka_unit_test(ending_endpoints_are_for_everybody_only_when_no_other_serves),
         cmocka_unit_test(hints_count_when_every_endpoint_has_some_and_one_is_for_our_zone),
         cmocka_unit_test(host_names_are_asked_for_and_answered),
+        cmocka_unit_test(an_endpoint_that_is_named_twice_is_one),
         cmocka_unit_test(policies_set_limits_of_all_or_one_listener),
         cmocka_unit_test(paths_are_compared_in_the_form_that_requests_have),
     };
