@@ -57,7 +57,14 @@ static bool needs_work(struct text path)
     return false;
 }
 
-/* Decodes unreserved escapes into `out`, which has room for all of path. */
+static char hex_upper(char digit)
+{
+    return digit >= 'a' ? (char)(digit & ~0x20) : digit;
+}
+
+/* Decodes unreserved escapes into `out`, which has room for all of path. The digits of the others
+ * are upper-case (RFC 3986 6.2.2.1): a path that its backend takes for another's equal must not
+ * miss that one's rule. An escaped '/' no rule can name; it stays as it came. */
 static bool decode(struct text path, char *out, size_t *ret_len, const char **ret_why)
 {
     size_t len = 0;
@@ -79,8 +86,10 @@ static bool decode(struct text path, char *out, size_t *ret_len, const char **re
         if (CLASS[value] & UNRESERVED) {
             out[len++] = (char)value;
         } else {
-            memcpy(out + len, path.data + i, 3);
-            len += 3;
+            bool is_slash = value == '/';
+            out[len++] = '%';
+            out[len++] = is_slash ? path.data[i + 1] : hex_upper(path.data[i + 1]);
+            out[len++] = is_slash ? path.data[i + 2] : hex_upper(path.data[i + 2]);
         }
         i += 2;
     }

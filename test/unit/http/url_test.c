@@ -45,6 +45,8 @@ static void paths_get_one_form(void **state)
         {"/a/..%5Cb", NULL, NULL},
         {"/a/.%2Fb", NULL, NULL},
         {"/a%2f%2fb", "/a%2f%2fb", "/a%2f%2fb"},
+        {"/a%5c%5Cb", "/a%5C%5Cb", "/a%5C%5Cb"},
+        {"/caf%c3%a9/%C3%A9%3b", "/caf%C3%A9/%C3%A9%3B", "/caf%C3%A9/%C3%A9%3B"},
         {"/a/..;x/b", NULL, NULL},
         {"/a;x=..", "/a;x=..", "/a;x=.."},
         {"/...", "/...", "/..."},
