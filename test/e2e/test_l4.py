@@ -434,16 +434,31 @@ def test_much_passes_under_a_terminating_listener(start_gateway, start_peer, aut
     assert received == block * 40
 
 
-def test_a_backend_tls_policy_holds_for_terminated_tls_too(start_gateway, start_peer, authority,
-                                                          tmp_path):
-    port = free_port()
-    peer = start_peer("app", tls=server_context(authority, tmp_path, "app.example"))
+def backend_tls(authority):
+    """The Service app is spoken to over TLS, as app.example."""
     policy = {"apiVersion": API, "kind": "BackendTLSPolicy", "metadata": metadata("tls"),
               "spec": {"targetRefs": [{"group": "", "kind": "Service", "name": "app"}],
                        "validation": {"hostname": "app.example", "caCertificateRefs": [
                            {"group": "", "kind": "ConfigMap", "name": "ca"}]}}}
-    bundle = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata("ca"),
-              "data": {"ca.crt": authority.pem().decode()}}
+    return policy, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata("ca"),
+                    "data": {"ca.crt": authority.pem().decode()}}
+
+
+def test_a_backend_tls_policy_leaves_what_passes_through_as_it_is(start_gateway, start_peer,
+                                                                  authority, tmp_path):
+    port = free_port()
+    peer = start_peer("app", tls=server_context(authority, tmp_path, "app.example"))
+    start_gateway(gateway_of(tls_listener("tls", port)), *backend_tls(authority),
+                  http_service("app", peer.port),
+                  l4_route("TLSRoute", "r", "app", hostnames=["app.example"]))
+    assert tls_greeting(port, authority, "app.example") == "app"
+
+
+def test_a_backend_tls_policy_holds_for_terminated_tls_too(start_gateway, start_peer, authority,
+                                                          tmp_path):
+    port = free_port()
+    peer = start_peer("app", tls=server_context(authority, tmp_path, "app.example"))
+    policy, bundle = backend_tls(authority)
     fixed = [gateway_of(tls_listener("tls", port, "a.example", "a")),
              authority.secret("a", "a.example"), bundle, http_service("app", peer.port),
              l4_route("TLSRoute", "r", "app", hostnames=["a.example"])]

@@ -172,9 +172,11 @@ static bool try_endpoint(struct tunnel *t, const struct backend *backend)
     t->backend.owner = t;
     t->backend.on_event = on_backend;
     uint32_t connect_ms = backend->connect_timeout_ms;
+    /* what passes through is the client's TLS, which the backend is to see as it came */
+    struct tls_context *tls = t->listener->passthrough ? NULL : backend->tls;
     enum err err =
-        stream_connect(&t->backend, t->x.loop, &t->endpoint->address, backend->tls,
-                       backend->server_name, connect_ms == 0 ? LIMIT_CONNECT_MS : connect_ms);
+        stream_connect(&t->backend, t->x.loop, &t->endpoint->address, tls, backend->server_name,
+                       connect_ms == 0 ? LIMIT_CONNECT_MS : connect_ms);
     if (err == ERR_NONE)
         return true;
     t->x.upstream_failure = t->backend.why;
