@@ -69,6 +69,15 @@ static const char *load_chain(SSL_CTX *library, struct text pem)
     return why;
 }
 
+/* TLS 1.3 signs with no other curve (RFC 8446 4.2.3), and so do we with 1.2. */
+static bool curve_is_known(const EVP_PKEY *key)
+{
+    if (EVP_PKEY_id(key) != EVP_PKEY_EC)
+        return true;
+    int curve = EC_GROUP_get_curve_name(EC_KEY_get0_group(EVP_PKEY_get0_EC_KEY(key)));
+    return curve == NID_X9_62_prime256v1 || curve == NID_secp384r1 || curve == NID_secp521r1;
+}
+
 static const char *load_key(SSL_CTX *library, struct text pem)
 {
     BIO *bio = open_pem(pem);
@@ -80,7 +89,9 @@ static const char *load_key(SSL_CTX *library, struct text pem)
     if (key == NULL)
         why = pem_ended() ? "no PEM private key was found" : "the key is damaged or encrypted";
     else if (X509_check_private_key(SSL_CTX_get0_certificate(library), key) != 1)
-        why = "the key does not belong to the certificate";
+        why = "the key does not belong to the certificate, which must stand first";
+    else if (!curve_is_known(key))
+        why = "the key's curve is neither P-256, P-384 nor P-521";
     else if (SSL_CTX_use_PrivateKey(library, key) != 1)
         why = "the TLS library refuses the key";
     EVP_PKEY_free(key);

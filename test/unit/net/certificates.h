@@ -18,12 +18,12 @@ struct test_identity {
     char *chain_pem, *key_pem;
 };
 
-static inline EVP_PKEY *test_key_new(void)
+static inline EVP_PKEY *test_key_new(int curve)
 {
     EVP_PKEY *key = NULL;
     EVP_PKEY_CTX *making = EVP_PKEY_CTX_new_id(EVP_PKEY_EC, NULL);
     CHECK(EVP_PKEY_keygen_init(making) == 1);
-    CHECK(EVP_PKEY_CTX_set_ec_paramgen_curve_nid(making, NID_X9_62_prime256v1) == 1);
+    CHECK(EVP_PKEY_CTX_set_ec_paramgen_curve_nid(making, curve) == 1);
     CHECK(EVP_PKEY_keygen(making, &key) == 1);
     EVP_PKEY_CTX_free(making);
     return key;
@@ -50,12 +50,13 @@ static inline void test_extend(X509 *certificate, int nid, const char *value)
 }
 
 /* `issuer` NULL: an authority. `sans` as "DNS:a.example,URI:spiffe://x", or NULL. Valid from
- * yesterday for `days` from now (negative: expired). */
-static inline struct test_identity test_identity_new(const struct test_identity *issuer,
-                                                     const char *name, const char *sans, int days)
+ * yesterday for `days` from now (negative: expired). Takes the key. */
+static inline struct test_identity test_identity_with(EVP_PKEY *own,
+                                                      const struct test_identity *issuer,
+                                                      const char *name, const char *sans, int days)
 {
     static int serial = 1;
-    struct test_identity made = {.key = test_key_new(), .certificate = X509_new()};
+    struct test_identity made = {.key = own, .certificate = X509_new()};
     X509 *certificate = made.certificate;
     CHECK(X509_set_version(certificate, 2) == 1);
     ASN1_INTEGER_set(X509_get_serialNumber(certificate), serial++);
@@ -79,6 +80,12 @@ static inline struct test_identity test_identity_new(const struct test_identity 
     made.chain_pem = test_pem(chain);
     made.key_pem = test_pem(key);
     return made;
+}
+
+static inline struct test_identity test_identity_new(const struct test_identity *issuer,
+                                                     const char *name, const char *sans, int days)
+{
+    return test_identity_with(test_key_new(NID_X9_62_prime256v1), issuer, name, sans, days);
 }
 
 static inline void test_identity_free(struct test_identity *identity)

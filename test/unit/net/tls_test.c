@@ -404,6 +404,31 @@ static void a_silent_client_is_given_up(void **state)
     assert_int_equal(pair->server.events, STREAM_FAILED);
 }
 
+static void a_key_on_a_curve_that_tls_has_not_is_refused(void **state)
+{
+    struct world *world = *state;
+    static const struct {
+        int curve;
+        bool good;
+    } curves[] = {{NID_X9_62_prime256v1, true},
+                  {NID_secp384r1, true},
+                  {NID_secp521r1, true},
+                  {NID_secp256k1, false},
+                  {NID_secp224r1, false}};
+    for (size_t i = 0; i < ARRAY_LEN(curves); i++) {
+        struct test_identity made = test_identity_with(test_key_new(curves[i].curve),
+                                                       &world->authority, "c", "DNS:c.example", 5);
+        const char *why = NULL;
+        struct tls_certificate *certificate =
+            tls_certificate_new(text_of(made.chain_pem), text_of(made.key_pem), &why);
+        assert_int_equal(certificate != NULL, curves[i].good);
+        if (!curves[i].good)
+            assert_string_equal(why, "the key's curve is neither P-256, P-384 nor P-521");
+        tls_certificate_unref(certificate);
+        test_identity_free(&made);
+    }
+}
+
 static void certificates_tell_their_facts_or_what_is_wrong(void **state)
 {
     struct world *world = *state;
@@ -418,7 +443,7 @@ static void certificates_tell_their_facts_or_what_is_wrong(void **state)
     assert_true(tls_certificate_not_after(world->certificate) < now + 6 * 86400);
 
     assert_null(tls_certificate_new(chain, text_of(world->user.key_pem), &why));
-    assert_string_equal(why, "the key does not belong to the certificate");
+    assert_string_equal(why, "the key does not belong to the certificate, which must stand first");
     assert_null(tls_certificate_new(TEXT("hello"), key, &why));
     assert_string_equal(why, "no PEM certificate was found");
     assert_null(tls_certificate_new(text_slice(chain, 0, chain.len / 2), key, &why));
@@ -457,6 +482,7 @@ int main(void)
         WORLD(a_cut_connection_is_told_from_an_ended_one),
         WORLD(plain_text_to_a_tls_port_is_named),
         WORLD(a_silent_client_is_given_up),
+        WORLD(a_key_on_a_curve_that_tls_has_not_is_refused),
         WORLD(certificates_tell_their_facts_or_what_is_wrong),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
