@@ -178,8 +178,6 @@ static inline void win(struct search *search, const struct route_host *host, str
 static void tell(const struct search *search, const struct route_host *host,
                  const struct route_candidate *candidate, struct route_match_loss loss)
 {
-    if (search->won)
-        loss = (struct route_match_loss){"lower rank", TEXT_NONE};
     search->recorder->on_candidate(search->recorder->owner, candidate->route, candidate->match,
                                    route_host_name(host), loss.words, loss.detail);
 }
@@ -189,9 +187,11 @@ static void explain_one(struct search *search, const struct route_host *host,
                         const struct route_candidate *candidate, size_t prefix_len)
 {
     struct route_match_loss loss = {NULL, TEXT_NONE};
-    bool wins = !search->won && route_match_request(candidate->match, search->request, &loss);
+    bool fits = route_match_request(candidate->match, search->request, &loss);
+    if (fits && search->won)
+        loss = (struct route_match_loss){"lower rank", TEXT_NONE};
     tell(search, host, candidate, loss);
-    if (wins)
+    if (fits && !search->won)
         win(search, host, candidate->route, candidate->match, prefix_len);
 }
 

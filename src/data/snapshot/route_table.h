@@ -20,7 +20,8 @@ struct route_hit {
 struct route_recorder {
     void *owner;
     /* `lost` is NULL for the winner, else static words: "header x-beta absent"-style reasons are
-     * built from `lost` and `detail`. Candidates behind the winner come with lost = "lower rank".
+     * built from `lost` and `detail`. Candidates behind the winner that would match come with lost
+     * = "lower rank".
      */
     void (*on_candidate)(void *owner, const struct route *route, const struct route_match *match,
                          struct text hostname, const char *lost, struct text detail);

@@ -355,6 +355,7 @@ static void the_recorder_hears_of_each_candidate_and_why_it_lost(void **state)
     table = add(table, "a/header", "", "/a h:beta=1");
     table = add(table, "a/won", "", "/a");
     table = add(table, "a/root", "", "/");
+    table = add(table, "a/behind", "", "POST /");
     table = add(table, "a/other", "", "/other");
     struct arena arena;
     arena_init(&arena, 0);
@@ -370,6 +371,7 @@ static void the_recorder_hears_of_each_candidate_and_why_it_lost(void **state)
                                    "a/header#0: header absent: beta\n"
                                    "a/query#0: query parameter differs: x\n"
                                    "a/won#0: won\n"
+                                   "a/behind#0: method is not POST\n"
                                    "a/root#0: lower rank\n");
     arena_fini(&arena);
     route_table_unref(table);
