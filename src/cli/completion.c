@@ -19,11 +19,22 @@ static bool next_flag(const char *usage, const char **at, struct text *ret_flag)
     return false;
 }
 
+static bool stands_before(const char *usage, struct text flag)
+{
+    struct text other;
+    for (const char *at = usage; next_flag(usage, &at, &other) && other.data < flag.data;)
+        if (text_equal(other, flag))
+            return true;
+    return false;
+}
+
+/* Each once, though a usage names it in its first line and explains it below. */
 static void print_flags(const char *usage)
 {
     struct text flag;
     for (const char *at = usage; next_flag(usage, &at, &flag);)
-        printf(" " TEXT_FMT, TEXT_ARG(flag));
+        if (!stands_before(usage, flag))
+            printf(" " TEXT_FMT, TEXT_ARG(flag));
 }
 
 static void print_verbs(const struct cli_verb *const *verbs)

@@ -4,6 +4,7 @@
 
 #include "base/builder.h"
 #include "data/filter/chain.h"
+#include "data/filter/filters.h"
 #include "data/snapshot/backend.h"
 
 static void add_fields(struct builder *out, const char *what, const struct field_match *fields,
@@ -36,9 +37,19 @@ struct text describe_match(const struct route_match *match, struct arena *arena)
     return take(&out, arena);
 }
 
+static bool redirects(const struct filter_chain *chain)
+{
+    for (uint32_t i = 0; chain != NULL && i < chain->count; i++)
+        if (chain->steps[i].type == &filter_redirect)
+            return true;
+    return false;
+}
+
 struct text describe_backends(const struct route *route, struct arena *arena)
 {
     struct builder out = {0};
+    if (redirects(route->filters))
+        return TEXT("none: redirected");
     if (route->weight_sum == 0)
         return TEXT("none: 500");
     for (uint32_t i = 0; i < route->backend_count; i++) {

@@ -6,9 +6,11 @@
 #include "base/json.h"
 #include "cli/compiled.h"
 #include "cli/describe.h"
+#include "http/h1_parse.h"
 #include "http/url.h"
 
 #define HEADERS_MAX 100
+#define PORTS_TOLD  8 /* of those that there are */
 
 struct explain {
     struct arena arena;
@@ -65,6 +67,10 @@ static bool add_headers(struct explain *explain, const char **ret_why)
             return false;
         }
         struct text name = text_slice(header, 0, colon);
+        if (!h1_parse_is_token(name)) {
+            *ret_why = "its name has a character that none can have";
+            return false;
+        }
         struct text value = text_trim(text_slice(header, colon + 1, header.len));
         if (!text_equal_nocase(name, TEXT("host")))
             message_add(&explain->request, &explain->arena, name, value);
@@ -186,12 +192,32 @@ static int nowhere(struct explain *explain, const char *result, const char *word
     return CLI_FINDINGS;
 }
 
+/* "no listener has port 80; there are 8080, 8443" */
+static const char *no_port(struct explain *explain, const struct snapshot *snapshot)
+{
+    struct text words = arena_printf(&explain->arena, "no listener has port %u", explain->port);
+    uint32_t told = 0;
+    for (uint32_t i = 0; i < snapshot->binding_count; i++) {
+        uint16_t port = address_port(&snapshot->bindings[i]->address);
+        bool is_told = false;
+        for (uint32_t k = 0; k < i; k++)
+            is_told = is_told || address_port(&snapshot->bindings[k]->address) == port;
+        if (is_told)
+            continue;
+        if (told == PORTS_TOLD)
+            return arena_printf(&explain->arena, TEXT_FMT ", ...", TEXT_ARG(words)).data;
+        words = arena_printf(&explain->arena, TEXT_FMT "%s%u", TEXT_ARG(words),
+                             told++ == 0 ? "; there are " : ", ", port);
+    }
+    return words.data;
+}
+
 static int judge(struct explain *explain, const struct snapshot *snapshot)
 {
     const struct binding *binding = find_binding(explain, snapshot);
     struct text name = explain->sni.len > 0 ? explain->sni : explain->request.host;
     if (binding == NULL)
-        return nowhere(explain, "refused", "no listener has this port");
+        return nowhere(explain, "refused", no_port(explain, snapshot));
     const struct listener_config *listener = binding_listener(binding, name);
     const struct listener_config *by_host = binding_listener(binding, explain->request.host);
     if (explain->as_json)
@@ -222,7 +248,9 @@ static int judge(struct explain *explain, const struct snapshot *snapshot)
 static bool read_request(struct explain *explain)
 {
     const char *why = NULL;
-    if (!parse_url(explain, &why))
+    if (!h1_parse_is_token(explain->method))
+        cli_complain(&cli_explain, "`%s` is no method", why = explain->method.data);
+    else if (!parse_url(explain, &why))
         cli_complain(&cli_explain, "`%s` is no URL that a request could have: %s",
                      explain->url.data, why);
     else if (!add_headers(explain, &why))

@@ -169,7 +169,7 @@ def test_explain_names_the_winner_and_why_the_others_lost(tmp_path):
     code, told = explain(folder, "http://a.example:8080/a")
     assert code == 0 and told["result"]["rule"] == "exact"
     lost = {c["rule"]: c["lost"] for c in told["candidates"] if not c["won"]}
-    assert lost == {"prefix": "lower rank", "header": "lower rank"}
+    assert lost == {"prefix": "lower rank", "header": "header absent:"}
     code, told = explain(folder, "http://a.example:8080/a/b", "-H", "x-v: 2")
     assert code == 0 and told["result"]["rule"] == "header"
     code, told = explain(folder, "http://a.example:8080/a/b")
@@ -197,6 +197,7 @@ def test_explain_says_404_and_421(tmp_path):
     assert (code, told["result"]) == (1, "421")
     code, told = explain(folder, "http://a.example:9999/")
     assert (code, told["result"]) == (1, "refused")
+    assert told["reason"] == "no listener has port 9999; there are 8080, 8443", told
     assert nantian("explain", "GET", "a.example", "-f", folder).returncode == 2
 
 
@@ -206,6 +207,19 @@ def test_explain_says_what_is_wrong_with_a_request_before_it_asks_anybody():
                        (["http://a.example/", "-H", "foo"], "-H wants `name: value`")):
         answer = nantian("explain", "GET", *words)
         assert answer.returncode == 2 and why in answer.stderr, answer
+    answer = nantian("explain", "G T", "http://a.example/")
+    assert answer.returncode == 2 and "`G T` is no method" in answer.stderr, answer
+    answer = nantian("explain", "GET", "http://a.example/", "-H", "a b: c")
+    assert answer.returncode == 2 and "a header is not valid" in answer.stderr, answer
+
+
+def test_a_rule_that_redirects_lacks_no_backend(tmp_path):
+    redirect = {"type": "RequestRedirect", "requestRedirect": {"scheme": "https"}}
+    folder = directory(tmp_path, gateway_of(listener("http", 8080)),
+                       route("away", rule(filters=[redirect]), hostnames=["a.example"]))
+    code, told = explain(folder, "http://a.example:8080/")
+    assert (code, told["result"]["backends"]) == (0, "none: redirected")
+    assert "none: redirected" in nantian("routes", "-f", folder).stdout
 
 
 def test_explain_and_the_proxy_agree(tmp_path, start_gateway, backend):
@@ -275,6 +289,9 @@ def test_completion_scripts_parse():
     subprocess.run(["bash", "-n"], input=script.stdout, text=True, check=True)
     for shell in ("zsh", "fish"):
         assert nantian("completion", shell).stdout.strip()
+    for line in nantian("completion", "fish").stdout.splitlines():
+        flags = [word for word in line.split(";")[0].split() if word.startswith("--")]
+        assert len(flags) == len(set(flags)), line
 
 
 def test_all_programs_say_the_same_version():
