@@ -54,9 +54,8 @@ static const char USAGE[] =
 
 static bool wrong(const char *format, const char *a, const char *b)
 {
-    fputs("nantian-proxy: ", stderr);
-    fprintf(stderr, "%s%s%s", a, format, b);
-    fputs("; --help lists the flags\n", stderr);
+    /* one write: the other plane may be speaking */
+    fprintf(stderr, "nantian-proxy: %s%s%s; --help lists the flags\n", a, format, b);
     return false;
 }
 

@@ -209,8 +209,7 @@ void provider_lose(struct provider *provider, struct providers *providers, struc
     clear_faults(provider);
     provider->broken = true;
     provider->content = (struct digest){0};
-    faults_add(&provider->faults,
-               &(struct fault){.code = "FileUnreadable", .file = path, .where = path},
+    faults_add(&provider->faults, &(struct fault){.code = "FileUnreadable", .file = path},
                "cannot be read: %s", why);
     remember(provider, providers, path);
 }
