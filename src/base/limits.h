@@ -240,4 +240,8 @@
 /* The admin ports. */
 #define LIMIT_ADMIN_CONNECTIONS 256
 #define LIMIT_ADMIN_BODY        (1u << 20)
+#define LIMIT_VIEWERS           64    /* tokens that are known to be good */
+#define LIMIT_VIEWER_KNOWN_MS   60000 /* the API server is asked about them again after that */
+#define LIMIT_VIEWER_REVIEWS    8     /* questions to it at a time, which strangers can cause */
+#define LIMIT_VIEWER_TOKEN      16384 /* bytes; those of a service account have about 1,000 */
 #define LIMIT_SETTLE_ROUNDS     64 /* of deferred work when a loop ends */

@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "base/value.h"
 #include "control/kube/client.h"
+#include "control/kube/viewers.h"
 
 #define NAMESPACE  "nantian-system"
 #define LABEL      "app.kubernetes.io%2Fname%3Dnantian-control"
@@ -28,6 +29,8 @@ struct cluster {
     struct kube_config config;
     struct client *client;
     struct text namespace;
+    struct text viewer; /* a token for control planes; empty: `no_viewer` says why */
+    struct text no_viewer;
     struct control *controls; /* ready ones; the first answered last time */
     size_t count;
     bool is_known; /* the API server has answered: no plugin is waited for any more */
@@ -49,16 +52,14 @@ static void on_done(void *owner, const struct client_answer *from)
     answer->done = true;
 }
 
-static void await(struct cluster *cluster, struct text path, struct answer *answer)
+static void await(struct cluster *cluster, const struct client_request *asked,
+                  struct answer *answer)
 {
     static const struct client_events EVENTS = {.on_done = on_done};
-    const struct client_request request = {
-        .method = "GET",
-        .path = path,
-        .timeout_ms =
-            ANSWER_MS +
-            (cluster->is_known || cluster->config.plugin == NULL ? 0 : LIMIT_PLUGIN_LOGIN_MS),
-    };
+    struct client_request request = *asked;
+    request.timeout_ms =
+        ANSWER_MS +
+        (cluster->is_known || cluster->config.plugin == NULL ? 0 : LIMIT_PLUGIN_LOGIN_MS);
     *answer = (struct answer){.arena = answer->arena};
     (void)loop_tick(cluster->loop);
     (void)client_start(cluster->client, &request, &EVENTS, answer);
@@ -67,25 +68,28 @@ static void await(struct cluster *cluster, struct text path, struct answer *answ
 }
 
 /* What a plugin or a file said may have ended meanwhile: once more, as somebody new. */
-static void get(struct cluster *cluster, struct text path, struct answer *answer)
+static void ask(struct cluster *cluster, const struct client_request *request,
+                struct answer *answer)
 {
     bool is_renewable = cluster->config.plugin != NULL || cluster->config.token_file != NULL;
-    await(cluster, path, answer);
+    await(cluster, request, answer);
     if (answer->status == 401 && is_renewable)
-        await(cluster, path, answer);
+        await(cluster, request, answer);
     cluster->is_known |= answer->status != 0;
 }
 
-/* The message of a Status (meta/v1), or of our own error; else the body as it is. */
-static struct text message_of(const struct answer *answer)
+/* The message of a Status (meta/v1), or of a control plane's error; else the body as it is. */
+static struct text message_of(const struct answer *answer, bool *ret_is_control)
 {
     struct faults faults;
     struct value *document = NULL;
     struct text message = TEXT_NONE;
+    *ret_is_control = false;
     faults_init(&faults, answer->arena);
     if (value_parse_json(answer->body, TEXT_NONE, answer->arena, &document, &faults)) {
         message = value_string(value_get(document, "message"));
-        if (message.len == 0)
+        *ret_is_control = message.len == 0 && value_get(document, "error") != NULL;
+        if (*ret_is_control)
             message = value_string(value_get(document, "error"));
     }
     faults_fini(&faults);
@@ -96,7 +100,17 @@ static struct text message_of(const struct answer *answer)
 static int complain(const struct cluster *cluster, const struct answer *answer)
 {
     struct text source = cluster->config.source, server = cluster->config.authority;
-    if (answer->status == 0)
+    bool is_control = false;
+    struct text message = message_of(answer, &is_control);
+    if (is_control && answer->status == 401 && cluster->viewer.len == 0)
+        cli_complain(cluster->verb,
+                     "the control plane asks for a token, and the API server gives none: " TEXT_FMT
+                     "; it takes the Role nantian-viewer in the namespace " TEXT_FMT,
+                     TEXT_ARG(cluster->no_viewer), TEXT_ARG(cluster->namespace));
+    else if (is_control)
+        cli_complain(cluster->verb, "the control plane answers %d: " TEXT_FMT, answer->status,
+                     TEXT_ARG(message));
+    else if (answer->status == 0)
         cli_complain(cluster->verb,
                      "the API server " TEXT_FMT " does not answer: " TEXT_FMT " (from " TEXT_FMT
                      ")",
@@ -109,10 +123,10 @@ static int complain(const struct cluster *cluster, const struct answer *answer)
     else if (answer->status == 403)
         cli_complain(cluster->verb,
                      TEXT_FMT "; it takes the Role nantian-viewer in the namespace " TEXT_FMT,
-                     TEXT_ARG(message_of(answer)), TEXT_ARG(cluster->namespace));
+                     TEXT_ARG(message), TEXT_ARG(cluster->namespace));
     else
         cli_complain(cluster->verb, "the API server " TEXT_FMT " answers %d: " TEXT_FMT,
-                     TEXT_ARG(server), answer->status, TEXT_ARG(message_of(answer)));
+                     TEXT_ARG(server), answer->status, TEXT_ARG(message));
     return CLI_UNREACHABLE;
 }
 
@@ -172,11 +186,13 @@ static int find_controls(struct cluster *cluster)
     struct answer answer = {.arena = &cluster->arena};
     struct faults faults;
     struct value *list = NULL;
-    get(cluster,
-        arena_printf(&cluster->arena,
-                     "/api/v1/namespaces/" TEXT_FMT "/pods?labelSelector=%s&limit=500",
-                     TEXT_ARG(cluster->namespace), LABEL),
-        &answer);
+    const struct client_request request = {
+        .method = "GET",
+        .path = arena_printf(&cluster->arena,
+                             "/api/v1/namespaces/" TEXT_FMT "/pods?labelSelector=%s&limit=500",
+                             TEXT_ARG(cluster->namespace), LABEL),
+    };
+    ask(cluster, &request, &answer);
     if (answer.status != 200)
         return complain(cluster, &answer);
     faults_init(&faults, &cluster->arena);
@@ -186,6 +202,33 @@ static int find_controls(struct cluster *cluster)
         return take_pods(cluster, list);
     cli_complain(cluster->verb, "the API server's list of pods is no JSON");
     return CLI_INTERNAL;
+}
+
+/* A token for control planes. Without one they are asked all the same: those of another version may
+ * want none. */
+static void fetch_viewer(struct cluster *cluster)
+{
+    struct answer answer = {.arena = &cluster->arena};
+    struct faults faults;
+    struct value *document = NULL;
+    bool is_control = false;
+    const struct client_request request = {
+        .method = "POST",
+        .content_type = "application/json",
+        .path = arena_printf(&cluster->arena,
+                             "/api/v1/namespaces/" TEXT_FMT "/serviceaccounts/" VIEWERS_ACCOUNT
+                             "/token",
+                             TEXT_ARG(cluster->namespace)),
+        .body =
+            TEXT("{\"apiVersion\":\"authentication.k8s.io/v1\",\"kind\":\"TokenRequest\","
+                 "\"spec\":{\"audiences\":[\"" VIEWERS_AUDIENCE "\"],\"expirationSeconds\":600}}"),
+    };
+    ask(cluster, &request, &answer);
+    faults_init(&faults, &cluster->arena);
+    if (value_parse_json(answer.body, TEXT_NONE, &cluster->arena, &document, &faults))
+        cluster->viewer = value_string(value_get(value_get(document, "status"), "token"));
+    faults_fini(&faults);
+    cluster->no_viewer = answer.status == 0 ? answer.why : message_of(&answer, &is_control);
 }
 
 int cluster_open(const struct cli_verb *verb, struct loop *loop,
@@ -207,6 +250,8 @@ int cluster_open(const struct cli_verb *verb, struct loop *loop,
     else
         code = find_controls(cluster);
     if (code == CLI_OK)
+        fetch_viewer(cluster);
+    if (code == CLI_OK)
         *ret_cluster = cluster;
     else
         cluster_close(cluster);
@@ -222,10 +267,14 @@ static bool is_passing(const struct answer *answer)
 static void get_control(struct cluster *cluster, size_t at, const char *path, struct answer *answer)
 {
     const struct control *control = &cluster->controls[at];
-    get(cluster,
-        arena_printf(answer->arena, "/api/v1/namespaces/" TEXT_FMT "/pods/" TEXT_FMT ":%u/proxy%s",
-                     TEXT_ARG(cluster->namespace), TEXT_ARG(control->name), control->port, path),
-        answer);
+    const struct client_request request = {
+        .method = "GET",
+        .viewer = cluster->viewer,
+        .path = arena_printf(
+            answer->arena, "/api/v1/namespaces/" TEXT_FMT "/pods/" TEXT_FMT ":%u/proxy%s",
+            TEXT_ARG(cluster->namespace), TEXT_ARG(control->name), control->port, path),
+    };
+    ask(cluster, &request, answer);
 }
 
 size_t cluster_count(const struct cluster *cluster)
@@ -262,11 +311,12 @@ int cluster_get(struct cluster *cluster, const char *path, struct arena *arena,
         return CLI_OK;
     if (answer.status == 401 || answer.status == 403 || at < cluster->count)
         return complain(cluster, &answer);
+    bool is_control = false;
     cli_complain(cluster->verb,
                  "the API server reaches none of %zu control planes in the namespace " TEXT_FMT
                  ": " TEXT_FMT "; does a NetworkPolicy keep it out?",
                  cluster->count, TEXT_ARG(cluster->namespace),
-                 TEXT_ARG(answer.status == 0 ? answer.why : message_of(&answer)));
+                 TEXT_ARG(answer.status == 0 ? answer.why : message_of(&answer, &is_control)));
     return CLI_UNREACHABLE;
 }
 

@@ -101,6 +101,18 @@ static void source_work(void *owner, uint64_t *ret_runs, uint64_t *ret_translate
     *ret_last_us = control->cycle.last_us;
 }
 
+static void source_admit(void *owner, uint64_t ticket, const struct message *head)
+{
+    const struct control *control = owner;
+    kube_admit(control->cycle.kube, ticket, head);
+}
+
+static void on_viewer(void *owner, uint64_t ticket, int status, const char *why)
+{
+    const struct control *control = owner;
+    admin_admit(control->admin, ticket, status, why);
+}
+
 /* Unix sockets, or those over TCP, which in a cluster wait for their certificate. */
 static bool listen_xds(struct control *control, bool is_local)
 {
@@ -255,6 +267,10 @@ static bool start(struct control *control)
         .replicas = source_replicas,
         .work = source_work,
     };
+    if (control->cycle.kube != NULL) {
+        control->source.admit = source_admit;
+        kube_guard(control->cycle.kube, on_viewer, control);
+    }
     control->admin = admin_new(control->loop, &control->source);
     if (options->certificate.len > 0 && !make_tls(control, options->certificate, options->key))
         return false;

@@ -1,5 +1,5 @@
-/* GET /healthz /readyz /metrics /config_dump, POST /drain. The dump names secrets' owners, never
- * their contents. */
+/* GET /healthz /readyz /metrics; from this machine also GET /config_dump, POST /drain. The dump
+ * names secrets' owners, never their contents. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "data/admin.h"
 
@@ -215,9 +215,17 @@ static void on_dump(void *owner, const struct service_request *request, struct s
 }
 
 static const struct service_path PATHS[] = {
-    {"GET", "/healthz", on_health},   {"GET", "/readyz", on_ready}, {"GET", "/metrics", on_metrics},
-    {"GET", "/config_dump", on_dump}, {"POST", "/drain", on_drain},
+    {"GET", "/healthz", on_health, true},  {"GET", "/readyz", on_ready, true},
+    {"GET", "/metrics", on_metrics, true}, {"GET", "/config_dump", on_dump, false},
+    {"POST", "/drain", on_drain, false},
 };
+
+static void on_stranger(void *owner, uint64_t ticket, const struct message *head)
+{
+    (void)head;
+    struct admin *admin = owner;
+    service_admit(admin->service, ticket, 403, "this is answered over loopback alone");
+}
 
 static bool listen_at(struct service *service, struct text endpoint, struct handover *sockets)
 {
@@ -234,6 +242,7 @@ bool admin_open(struct admin *admin, struct loop *loop, const struct status *sta
     *admin = (struct admin){.status = status, .owner = owner, .on_drain = on_drain_asked};
     const struct options *options = status->options;
     admin->service = service_new(loop, PATHS, ARRAY_LEN(PATHS), admin);
+    service_set_guard(admin->service, on_stranger, admin);
     for (size_t i = 0; i < options->admin_count; i++) {
         if (!listen_at(admin->service, text_of(options->admin[i]), sockets)) {
             log_error("the admin port cannot be opened", log_str("address", options->admin[i]),

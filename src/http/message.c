@@ -57,6 +57,13 @@ struct text message_value(const struct message *message, enum name_id id)
     return field == NULL ? TEXT_NONE : field->value;
 }
 
+struct text message_bearer(const struct message *message)
+{
+    struct text value = message_value(message, NAME_AUTHORIZATION);
+    bool is_bearer = value.len > 7 && text_equal_nocase(text_slice(value, 0, 7), TEXT("Bearer "));
+    return is_bearer ? text_trim(text_slice(value, 7, value.len)) : TEXT_NONE;
+}
+
 static bool find_cookie(struct text pairs, struct text name, struct text *ret_value)
 {
     struct text pair;

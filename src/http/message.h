@@ -71,6 +71,8 @@ struct field *message_get(const struct message *message, enum name_id id);
 struct field *message_find(const struct message *message, struct text name);
 /* The value of the first, or an empty text. */
 struct text message_value(const struct message *message, enum name_id id);
+/* The token of "Authorization: Bearer ..." (RFC 6750 2.1), or an empty text. */
+struct text message_bearer(const struct message *message);
 /* The value of a cookie of the request (RFC 6265 5.4), the first of that name. */
 MUST_USE bool message_cookie(const struct message *message, struct text name,
                              struct text *ret_value);

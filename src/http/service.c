@@ -22,7 +22,10 @@ struct service {
     size_t listener_count;
     struct client *clients;
     size_t client_count;
-    bool closing;
+    service_guard guard; /* NULL: everybody is let in */
+    void *guard_owner;
+    struct request *waiting; /* for service_admit */
+    uint64_t tickets;        /* given out so far */
 };
 
 struct client {
@@ -33,6 +36,9 @@ struct client {
 
 struct request {
     struct service *service;
+    struct http_stream *stream; /* borrows: its end is ours */
+    struct request *next, **at; /* at NULL: it does not wait */
+    uint64_t ticket;            /* 0: the guard was not asked */
     struct builder body;
     struct service_reply reply;
     size_t sent;
@@ -99,6 +105,8 @@ static void send_reply(struct request *request, struct http_stream *stream)
     message_add(&head, &arena, TEXT("content-type"),
                 text_of(type == NULL ? "application/json" : type));
     message_add(&head, &arena, TEXT("cache-control"), TEXT("no-store"));
+    if (head.status == 401) /* RFC 9110 11.6.1, RFC 6750 3 */
+        message_add(&head, &arena, TEXT("www-authenticate"), TEXT("Bearer realm=\"nantian\""));
     bool empty = request->reply.body.len == 0 || stream->head.method == METHOD_HEAD;
     http_stream_send_head(stream, &head, empty);
     arena_fini(&arena);
@@ -106,7 +114,46 @@ static void send_reply(struct request *request, struct http_stream *stream)
         send_more(request, stream);
 }
 
-static void answer(struct request *request, struct http_stream *stream)
+/* Both ends, as the kernel says: a forwarded packet may have either one, but not both. */
+static bool is_local(const struct stream *transport)
+{
+    struct address local = stream_local(transport);
+    return local.len > 0 &&
+           (local.any.sa_family == AF_UNIX ||
+            (address_is_loopback(&local) && address_is_loopback(&transport->peer)));
+}
+
+static bool needs_guard(const struct service *service, const struct http_stream *stream)
+{
+    bool path_known = false;
+    const struct service_path *path = find(service, &stream->head, &path_known);
+    bool is_open = path != NULL && path->is_open;
+    return service->guard != NULL && !is_open && !is_local(&stream->connection->stream);
+}
+
+static void stop_waiting(struct request *request)
+{
+    if (request->at == NULL)
+        return;
+    *request->at = request->next;
+    if (request->next != NULL)
+        request->next->at = request->at;
+    request->at = NULL;
+}
+
+static void ask_guard(struct request *request, struct http_stream *stream)
+{
+    struct service *service = request->service;
+    request->ticket = ++service->tickets;
+    request->next = service->waiting;
+    request->at = &service->waiting;
+    if (request->next != NULL)
+        request->next->at = &request->next;
+    service->waiting = request;
+    service->guard(service->guard_owner, request->ticket, &stream->head);
+}
+
+static void respond(struct request *request, struct http_stream *stream)
 {
     bool path_known = false;
     const struct service_path *path = find(request->service, &stream->head, &path_known);
@@ -123,6 +170,16 @@ static void answer(struct request *request, struct http_stream *stream)
     else
         service_fail(&request->reply, 404, "there is no such path");
     send_reply(request, stream);
+}
+
+static void answer(struct request *request, struct http_stream *stream)
+{
+    if (request->ticket != 0)
+        return; /* it waits */
+    if (needs_guard(request->service, stream))
+        ask_guard(request, stream);
+    else
+        respond(request, stream);
 }
 
 static void on_readable(void *owner, struct http_stream *stream)
@@ -162,15 +219,16 @@ static void on_writable(void *owner, struct http_stream *stream)
 
 static void on_abort(void *owner, struct http_stream *stream, enum err err)
 {
-    (void)owner;
     (void)stream;
     (void)err;
+    stop_waiting(owner); /* there is nobody to answer any more */
 }
 
 static void on_stream_closed(void *owner, struct http_stream *stream)
 {
     (void)stream;
     struct request *request = owner;
+    stop_waiting(request);
     builder_fini(&request->body);
     builder_fini(&request->reply.body);
     free(request);
@@ -188,6 +246,7 @@ static void on_stream(void *owner, struct http_stream *stream)
     const struct client *client = owner;
     struct request *request = memory_new(struct request);
     request->service = client->service;
+    request->stream = stream;
     http_stream_own(stream, &events, request);
 }
 
@@ -240,6 +299,28 @@ struct service *service_new(struct loop *loop, const struct service_path *paths,
     service->path_count = count;
     service->owner = owner;
     return service;
+}
+
+void service_set_guard(struct service *service, service_guard guard, void *owner)
+{
+    service->guard = guard;
+    service->guard_owner = owner;
+}
+
+void service_admit(struct service *service, uint64_t ticket, int status, const char *why)
+{
+    struct request *request = service->waiting;
+    while (request != NULL && request->ticket != ticket)
+        request = request->next;
+    if (request == NULL)
+        return;
+    stop_waiting(request);
+    if (status == 200) {
+        respond(request, request->stream);
+        return;
+    }
+    service_fail(&request->reply, status, why);
+    send_reply(request, request->stream);
 }
 
 bool service_listen(struct service *service, const struct address *address)

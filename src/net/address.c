@@ -110,6 +110,16 @@ bool address_equal(const struct address *a, const struct address *b)
     return text_equal(path_of(a), path_of(b));
 }
 
+bool address_is_loopback(const struct address *address)
+{
+    if (address->len == 0)
+        return false;
+    if (address->any.sa_family == AF_INET)
+        return as_v4(address)->sin_addr.s_addr == htonl(INADDR_LOOPBACK);
+    return address->any.sa_family == AF_INET6 &&
+           memcmp(&as_v6(address)->sin6_addr, &in6addr_loopback, sizeof(struct in6_addr)) == 0;
+}
+
 uint16_t address_port(const struct address *address)
 {
     if (address->len == 0)

@@ -24,6 +24,9 @@ MUST_USE bool address_parse(struct text host, uint16_t port, struct address *ret
 /* "10.0.0.1:80", "[::1]:80", "unix:/run/x.sock", ":80" (every address, IPv6 dual stack off). */
 MUST_USE bool address_parse_endpoint(struct text text, struct address *ret_address);
 bool address_equal(const struct address *a, const struct address *b);
+/* 127.0.0.1 or ::1, whatever the port; not the rest of 127.0.0.0/8, by which service meshes hand on
+ * what came from elsewhere. */
+bool address_is_loopback(const struct address *address);
 uint16_t address_port(const struct address *address);
 void address_set_port(struct address *address, uint16_t port);
 /* "10.0.0.1:80"; and the host alone "10.0.0.1". Terminated; returns the text in `out`. */

@@ -66,13 +66,6 @@ static void on_end(void *owner, struct grpc_call *call, enum grpc_status status,
     free_held(owner);
 }
 
-static struct text token_of(const struct grpc_call *call)
-{
-    struct text value = message_value(&call->stream->head, NAME_AUTHORIZATION);
-    bool is_bearer = value.len > 7 && text_equal_nocase(text_slice(value, 0, 7), TEXT("Bearer "));
-    return is_bearer ? text_trim(text_slice(value, 7, value.len)) : TEXT_NONE;
-}
-
 void guard_hold(struct guard *guard, struct grpc_call *call,
                 void (*take)(void *owner, struct grpc_call *call), void *owner)
 {
@@ -90,7 +83,7 @@ void guard_hold(struct guard *guard, struct grpc_call *call,
     guard->first = held;
     call->events = &EVENTS;
     call->owner = held;
-    guard->ask(guard->owner, held->ticket, token_of(call));
+    guard->ask(guard->owner, held->ticket, message_bearer(&call->stream->head));
 }
 
 static struct held *find(const struct guard *guard, uint64_t ticket)

@@ -17,6 +17,7 @@ import urllib.request
 import audit
 from charts import Charts
 from commands import Commands
+from doors import Doors
 from fleets import Fleets
 from pages import Pages
 from register import Register
@@ -215,6 +216,9 @@ class Chaos:
     def command_line(self):
         return Commands(self.world, self.programs).ask()
 
+    def admin_ports(self):
+        return Doors(self.world).run()
+
     def shared_fleet(self):
         return Fleets(self.world).run(RATE)
 
@@ -247,7 +251,7 @@ class Chaos:
         steps = [(fault.__name__, lambda fault=fault: self.under_load(fault))
                  for fault in self.faults()]
         steps += [(step.__name__, step) for step in (
-            self.command_line, self.shared_fleet, self.registers, self.writes, self.conditions)]
+            self.command_line, self.admin_ports, self.shared_fleet, self.registers, self.writes, self.conditions)]
         # After each of these nothing more can be asked of this cluster.
         if self.is_long:
             steps.append(("etcd_restored", lambda: self.under_load(self.etcd_restored)))

@@ -22,15 +22,18 @@ def right(*resources):
 
 
 def people():
-    """viewer, who has the Role of our install; halfway, who may list pods alone; nobody."""
-    rights = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
-              "metadata": {"name": "halfway", "namespace": "nantian-system"},
-              "rules": [right("pods")]}
-    made = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": PEOPLE}}, rights]
-    for name in ("viewer", "halfway", "nobody"):
+    """viewer, who has the Role of our install; halfway, who may list pods alone; tokenless, who gets
+    no token for control planes; nobody."""
+    made = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": PEOPLE}}]
+    for name, resources in (("halfway", ["pods"]), ("tokenless", ["pods", "pods/proxy"])):
+        made.append({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+                     "metadata": {"name": name, "namespace": "nantian-system"},
+                     "rules": [right(*resources)]})
+    for name in ("viewer", "halfway", "tokenless", "nobody"):
         made.append({"apiVersion": "v1", "kind": "ServiceAccount",
                      "metadata": {"name": name, "namespace": PEOPLE}})
-    for name, role in (("viewer", "nantian-viewer"), ("halfway", "halfway")):
+    for name, role in (("viewer", "nantian-viewer"), ("halfway", "halfway"),
+                       ("tokenless", "tokenless")):
         made.append({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
                      "metadata": {"name": f"{PEOPLE}-{name}", "namespace": "nantian-system"},
                      "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role",
@@ -154,7 +157,8 @@ class Commands:
         """Who may not is told what is missing."""
         role = "the Role nantian-viewer in the namespace nantian-system"
         for name, words in (("nobody", ('cannot list resource "pods"', role)),
-                            ("halfway", ('cannot get resource "pods/proxy"', role))):
+                            ("halfway", ('cannot get resource "pods/proxy"', role)),
+                            ("tokenless", ('cannot create resource "serviceaccounts/token"', role))):
             answer = self.nantian(self.config_of(name), "status")
             self.expect(answer.code == UNREACHABLE and answer.text == "" and all(
                 each in answer.complaint for each in (*words, f"{PEOPLE}:{name}")),

@@ -25,6 +25,7 @@ class Cluster:
     def __init__(self, folder, **options):
         self.server = KubeServer(token="secret", **options)
         self.folder, self.planes, self.flags = folder, [], []
+        self.namespace = "default"  # of the control planes
         self.server.put({"kind": "GatewayClass", "metadata": {"name": "nantian"},
                          "spec": {"controllerName": CONTROLLER}})
         self.server.put({"kind": "Namespace", "metadata": {"name": "default"}})
@@ -34,7 +35,7 @@ class Cluster:
         """Its token is "secret-NUMBER": who asked what can be told."""
         number = len(self.planes)
         kubeconfig = self.server.kubeconfig(self.folder / f"kubeconfig-{number}",
-                                            token=f"secret-{number}")
+                                            token=f"secret-{number}", namespace=self.namespace)
         plane = Plane(f"nantian-control-{number}", [
             BIN / "nantian-control", "--kubeconfig", kubeconfig, "--state-dir",
             self.folder / f"state-{number}", "--xds", f"unix:{self.folder}/xds-{number}.sock",

@@ -193,7 +193,8 @@ VALUES = {
         "ServiceAccount nantian-control metadata.annotations.a": "b"}),
     "rbac.create": (False, {f"{kind} {name}": NONE for kind, name in (
         ("ClusterRole", "nantian-control"), ("ClusterRoleBinding", "nantian-control"),
-        ("Role", "nantian-control"), ("Role", "nantian-viewer"), ("RoleBinding", "nantian-control"))}),
+        ("Role", "nantian-control"), ("Role", "nantian-viewer"), ("RoleBinding", "nantian-control"),
+        ("ServiceAccount", "nantian-viewer"))}),
     "ports.xds": (20000, ports()),
     "ports.admin": (20000, {
         f"{CONTAINER}.args.3": "0.0.0.0:20000", f"{CONTAINER}.ports.1.containerPort": 20000,

@@ -22,6 +22,9 @@ SYSTEM = "nantian-system"
 SESSION = {"cookie": {}}
 
 
+VIEWER = {"kind": "ServiceAccount", "metadata": {"name": "nantian-viewer", "namespace": SYSTEM}}
+
+
 def pod(name, ready=True, **more):
     return {"kind": "Pod", "metadata": {"name": name, "namespace": SYSTEM, "labels": {
         "app.kubernetes.io/name": "nantian-control"}}, **more,
@@ -33,9 +36,12 @@ def pod(name, ready=True, **more):
 @pytest.fixture
 def cluster(start_cluster, tmp_path):  # pylint: disable=redefined-outer-name
     """One control plane, which is the pod `control-b`; `ask(*words)` runs the command line."""
-    it = start_cluster()
+    it = start_cluster(control=False)
+    it.namespace, it.port = SYSTEM, free_port()
+    it.control("--admin", f"0.0.0.0:{it.port}")
     it.server.put(pod("control-b"))
-    it.server.pods["control-b"] = tmp_path / "admin-0.sock"
+    it.server.put(VIEWER)
+    it.server.pods["control-b"] = it.port
     it.file = it.server.kubeconfig(tmp_path / "kubeconfig")
     wait_for(lambda: it.condition("Gateway", "web", "Accepted"), "the Gateway has its status")
     it.answer = it.ask  # of the control plane itself
@@ -64,6 +70,8 @@ def test_status_and_nodes_come_through_the_api_server(cluster):
     assert "HTTPRoute" in answer.stdout and "default/shop" in answer.stdout
     asked = [r for r in cluster.server.audit if r.plural == "pods"]
     assert [(r.verb, r.sub) for r in asked] == [("list", None), ("get", "proxy")]
+    made = [r for r in cluster.server.audit if r.sub == "token"]
+    assert [(r.namespace, r.name) for r in made] == [(SYSTEM, "nantian-viewer")]
     assert asked[1].path.endswith(f"/namespaces/{SYSTEM}/pods/control-b:19001/proxy/v1/status")
     assert cluster.ask("nodes").returncode == 4
     assert json.loads(cluster.ask("nodes", "-o", "json").stdout)["nodes"] == []
@@ -228,6 +236,30 @@ def test_a_missing_permission_is_named(cluster):
     cluster.server.when(refuse_pods(words), plural="pods", sub="proxy")
     answer = cluster.ask("status")
     assert answer.returncode == 3 and words in answer.stderr, answer
+
+
+def test_what_keeps_a_token_for_the_control_plane_away_is_said(cluster):
+    words = 'User "eve" cannot create resource "serviceaccounts/token" in API group ""'
+    rule_ = cluster.server.when(refuse_pods(words), plural="serviceaccounts", sub="token")
+    answer = cluster.ask("status")
+    assert answer.returncode == 3 and words in answer.stderr, answer
+    assert "asks for a token" in answer.stderr and "nantian-viewer" in answer.stderr
+    cluster.server.forget(rule_)
+    cluster.server.remove("ServiceAccount", "nantian-viewer", SYSTEM)
+    answer = cluster.ask("status")
+    assert answer.returncode == 3 and 'serviceaccounts "nantian-viewer" not found' in answer.stderr
+    # One that asks for none is served all the same.
+    cluster.server.pods["control-b"] = cluster.folder / "admin-0.sock"
+    assert cluster.ask("nodes").returncode == 4
+
+
+def test_a_token_that_cannot_be_checked_is_said(cluster):
+    refuse = lambda *_: (500, status_of(500, "InternalError"))
+    rule_ = cluster.server.when(refuse, plural="tokenreviews")
+    answer = cluster.ask("status")
+    assert answer.returncode == 3 and "the token could not be checked" in answer.stderr, answer
+    cluster.server.forget(rule_)
+    assert cluster.ask("nodes").returncode == 4
 
 
 def test_a_bad_token_is_said(cluster, tmp_path):

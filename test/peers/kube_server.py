@@ -120,7 +120,7 @@ class KubeServer:
         self.audit = []
         self.token = token
         self.reviews = {}  # token -> user, for TokenReview
-        self.pods = {}  # name of a pod -> the Unix socket that its proxy leads to
+        self.pods = {}  # name of a pod -> the port that its proxy leads to, or a Unix socket
         self.lagging = set()  # (user, plural): no event and no bookmark of these is told
         self.frozen = {}  # user -> (objects, revision): what it sees of the world
         self.watch_epoch = 0
@@ -175,7 +175,7 @@ class KubeServer:
     def url(self):
         return f"{'https' if self.context else 'http'}://127.0.0.1:{self.port}"
 
-    def kubeconfig(self, path, ca=None, **user):
+    def kubeconfig(self, path, ca=None, namespace="default", **user):
         """Writes one that leads here."""
         cluster = {"server": self.url}
         if ca:
@@ -184,7 +184,8 @@ class KubeServer:
             user.setdefault("token", self.token)
         path.write_text(json.dumps({
             "apiVersion": "v1", "kind": "Config", "current-context": "it",
-            "contexts": [{"name": "it", "context": {"cluster": "c", "user": "u"}}],
+            "contexts": [{"name": "it", "context": {
+                "cluster": "c", "user": "u", "namespace": namespace}}],
             "clusters": [{"name": "c", "cluster": cluster}],
             "users": [{"name": "u", "user": user}]}), encoding="utf-8")
         return path
@@ -386,17 +387,23 @@ class KubeServer:
         if known is None or request.plural in self.missing or not request.path.startswith(prefix):
             self.fail(handler, 404, "NotFound", "the server could not find the requested resource")
             return
-        if request.sub == "proxy":
-            self.proxy(request, handler)
+        special = {"proxy": self.proxy, "token": self.make_token}.get(request.sub)
+        if special:
+            special(request, handler)
             return
         getattr(self, f"do_{request.verb}")(request, handler)
 
     def proxy(self, request, handler):
-        """To the pod: without who asked, as the real one."""
+        """To the pod: without who asked, as the real one; from another address than loopback."""
         connection = http.client.HTTPConnection("localhost", timeout=30)
-        connection.sock = socket.socket(socket.AF_UNIX)
+        place = self.pods.get(request.name.split(":")[0], "/nowhere")
         try:
-            connection.sock.connect(str(self.pods.get(request.name.split(":")[0], "/nowhere")))
+            if isinstance(place, int):
+                connection.sock = socket.create_connection(("127.0.0.1", place), 30,
+                                                           ("127.0.0.2", 0))
+            else:
+                connection.sock = socket.socket(socket.AF_UNIX)
+                connection.sock.connect(str(place))
             fields = {name: value for name, value in handler.headers.items()
                       if name.lower() not in ("authorization", "host")}
             connection.request(request.method, handler.path.partition("/proxy")[2], headers=fields)
@@ -414,9 +421,25 @@ class KubeServer:
         handler.end_headers()
         handler.wfile.write(data)
 
+    def make_token(self, request, handler):
+        """TokenRequest: one for this account, and these audiences alone."""
+        item = json.loads(request.body)
+        if self.get("ServiceAccount", request.name, request.namespace) is None:
+            self.fail(handler, 404, "NotFound", f'serviceaccounts "{request.name}" not found')
+            return
+        token = f"made.{len(self.reviews)}.token"
+        self.reviews[token] = {
+            "username": f"system:serviceaccount:{request.namespace}:{request.name}", "groups": [],
+            "audiences": item["spec"]["audiences"]}
+        item["status"] = {"token": token}
+        self.reply(handler, 201, item)
+
     def review(self, request, handler):
         item = json.loads(request.body)
         user = self.reviews.get(item["spec"]["token"])
+        if user and not set(user.get("audiences", item["spec"].get("audiences", []))) & set(
+                item["spec"].get("audiences", [])):
+            user = None
         item["status"] = {"authenticated": user is not None}
         if user is not None:
             item["status"]["user"] = user

@@ -237,24 +237,37 @@ static void get_metrics(void *owner, const struct service_request *request,
     metrics_write(admin->source, &reply->body);
 }
 
+static void on_stranger(void *owner, uint64_t ticket, const struct message *head)
+{
+    const struct admin *admin = owner;
+    admin->source->admit(admin->source->owner, ticket, head);
+}
+
 struct admin *admin_new(struct loop *loop, const struct admin_source *source)
 {
     static const struct service_path paths[] = {
-        {"GET", "/healthz", get_live},     {"GET", "/livez", get_live},
-        {"GET", "/readyz", get_ready},     {"GET", "/metrics", get_metrics},
-        {"GET", "/v1/status", get_status}, {"GET", "/v1/nodes", get_nodes},
-        {"GET", "/v1/config", get_config}, {"GET", "/v1/resources", get_resources},
+        {"GET", "/healthz", get_live, true},      {"GET", "/livez", get_live, true},
+        {"GET", "/readyz", get_ready, true},      {"GET", "/metrics", get_metrics, true},
+        {"GET", "/v1/status", get_status, false}, {"GET", "/v1/nodes", get_nodes, false},
+        {"GET", "/v1/config", get_config, false}, {"GET", "/v1/resources", get_resources, false},
     };
     struct admin *admin = memory_new(struct admin);
     admin->source = source;
     arena_init(&admin->arena, 0);
     admin->service = service_new(loop, paths, ARRAY_LEN(paths), admin);
+    if (source->admit != NULL)
+        service_set_guard(admin->service, on_stranger, admin);
     return admin;
 }
 
 bool admin_listen(struct admin *admin, const struct address *address)
 {
     return service_listen(admin->service, address);
+}
+
+void admin_admit(struct admin *admin, uint64_t ticket, int status, const char *why)
+{
+    service_admit(admin->service, ticket, status, why);
 }
 
 void admin_free(struct admin *admin)

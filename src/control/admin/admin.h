@@ -26,8 +26,13 @@ struct admin_source {
     void (*replicas)(void *owner, struct json *json);
     /* For /metrics: cycles run, pieces translated, and the last one's time. */
     void (*work)(void *owner, uint64_t *ret_runs, uint64_t *ret_translated, uint64_t *ret_last_us);
+    /* May this request of somebody from elsewhere, who wants more than health and metrics, be
+     * answered? admin_admit follows, within the call or later. NULL: every one may. */
+    void (*admit)(void *owner, uint64_t ticket, const struct message *head);
 };
 
 struct admin *admin_new(struct loop *loop, const struct admin_source *source);  /* borrows */
 MUST_USE bool admin_listen(struct admin *admin, const struct address *address); /* false: errno */
+/* 200: the request is answered; else it fails with this status and these words. */
+void admin_admit(struct admin *admin, uint64_t ticket, int status, const char *why);
 void admin_free(struct admin *admin);

@@ -30,7 +30,7 @@ struct client_call {
     bool (*may_start)(void *guard);
     void *guard;
     const char *method, *content_type;
-    char *path, *body; /* owns */
+    char *path, *body, *viewer; /* owns; viewer may be NULL */
     size_t body_len, sent;
     struct timer deadline;
     struct http_stream *stream; /* NULL: in the queue */
@@ -84,6 +84,7 @@ static void free_call(struct client_call *call)
     builder_fini(&call->in);
     free(call->path);
     free(call->body);
+    free(call->viewer);
     free(call);
 }
 
@@ -286,6 +287,8 @@ static void add_fields(struct client_call *call, struct message *head)
     if (token.len > 0)
         message_add(head, arena, name_text(NAME_AUTHORIZATION),
                     arena_printf(arena, "Bearer " TEXT_FMT, TEXT_ARG(token)));
+    if (call->viewer != NULL)
+        message_add(head, arena, TEXT(CLIENT_VIEWER), text_of(call->viewer));
     if (call->content_type == NULL)
         return;
     message_add(head, arena, name_text(NAME_CONTENT_TYPE), text_of(call->content_type));
@@ -544,6 +547,8 @@ struct client_call *client_start(struct client *client, const struct client_requ
         call->body = memory_string(request->body);
         call->body_len = request->body.len;
     }
+    if (request->viewer.len > 0)
+        call->viewer = memory_string(request->viewer);
     call->all_next = client->all;
     call->all_at = &client->all;
     if (client->all != NULL)

@@ -25,11 +25,16 @@ struct client_events {
     void (*on_done)(void *owner, const struct client_answer *answer);
 };
 
+/* The field with a token for a control plane (viewers.h) that is asked through the API server,
+ * which keeps Authorization for itself. */
+#define CLIENT_VIEWER "nantian-token"
+
 struct client_request {
     const char *method;       /* "GET"; static, as the next */
     const char *content_type; /* NULL: no body */
     struct text path;         /* with its query */
     struct text body;
+    struct text viewer;  /* CLIENT_VIEWER, or empty */
     uint32_t timeout_ms; /* 0: none */
     /* Asked when it goes out, which may be later than now; NULL: yes. After a no it fails. */
     bool (*may_start)(void *guard);

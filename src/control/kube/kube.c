@@ -32,6 +32,7 @@ struct kube {
     struct election *election;
     struct status_writer *writer;
     struct reviews *reviews;
+    struct viewers *viewers; /* NULL: nobody asked for them */
     struct recorder *recorder;
     struct bundle *bundle;
     bool is_certified, is_bundle_known; /* what must be there before the first list */
@@ -242,8 +243,9 @@ static void on_credentials(void *owner, const struct credentials_issued *issued)
 }
 
 static void on_reviewed(void *owner, uint64_t ticket, struct text namespace, struct text account,
-                        const char *why)
+                        bool is_checked, const char *why)
 {
+    (void)is_checked;
     struct kube *kube = owner;
     struct arena arena;
     arena_init(&arena, 0);
@@ -378,7 +380,7 @@ struct kube *kube_new(const struct kube_options *options)
         .instance = self,
     });
     kube->bundle = bundle_new(kube->loop, kube->client, on_bundle, kube);
-    kube->reviews = review_new(kube->client, on_reviewed, kube);
+    kube->reviews = review_new(kube->client, REVIEW_AUDIENCE, on_reviewed, kube);
     if (options->xds_port != 0)
         expect_data_planes(kube, options);
     return kube;
@@ -391,6 +393,7 @@ void kube_free(struct kube *kube)
     provision_free(kube->provision);
     credentials_free(kube->credentials);
     review_free(kube->reviews);
+    viewers_free(kube->viewers);
     recorder_free(kube->recorder);
     bundle_free(kube->bundle);
     status_writer_free(kube->writer);
@@ -444,6 +447,16 @@ void kube_ask(struct kube *kube, uint64_t ticket, struct text token)
         kube->events->on_identity(kube->owner, ticket, TEXT_NONE, "no token was shown");
     else
         review_ask(kube->reviews, ticket, token);
+}
+
+void kube_guard(struct kube *kube, viewers_answer on_answer, void *owner)
+{
+    kube->viewers = viewers_new(kube->loop, kube->client, kube->config.namespace, on_answer, owner);
+}
+
+void kube_admit(struct kube *kube, uint64_t ticket, const struct message *head)
+{
+    viewers_ask(kube->viewers, ticket, head);
 }
 
 bool kube_is_ready(const struct kube *kube)

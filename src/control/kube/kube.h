@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "control/kube/statement.h"
+#include "control/kube/viewers.h"
 #include "control/translate/outcome.h"
 #include "event/loop.h"
 
@@ -85,6 +86,9 @@ void kube_tell(struct kube *kube, struct store_key about, bool is_warning, const
 
 /* Whose data plane shows this token? on_identity follows, at once if the token is empty. */
 void kube_ask(struct kube *kube, uint64_t ticket, struct text token);
+/* Who may ask our API is judged by a token from now on (viewers.h); called once. */
+void kube_guard(struct kube *kube, viewers_answer on_answer, void *owner);
+void kube_admit(struct kube *kube, uint64_t ticket, const struct message *head);
 /* We hold the lease. */
 bool kube_is_leader(struct kube *kube);
 /* An array with one object a watched kind: how it is doing. */

@@ -17,6 +17,7 @@ struct review {
 
 struct reviews {
     struct client *client;
+    const char *audience;
     review_answer on_answer;
     void *owner;
     struct review *first;
@@ -30,23 +31,23 @@ static void free_review(struct review *review)
     free(review);
 }
 
-static bool is_for_us(const struct value *audiences)
+static bool is_for_us(const struct value *audiences, const char *audience)
 {
     for (size_t i = 0;
          audiences != NULL && audiences->kind == VALUE_LIST && i < audiences->list.count; i++)
-        if (text_is(value_string(audiences->list.items[i]), REVIEW_AUDIENCE))
+        if (text_is(value_string(audiences->list.items[i]), audience))
             return true;
     return false;
 }
 
 /* "system:serviceaccount:NAMESPACE:NAME" */
-static bool read_account(const struct value *status, struct text *ret_namespace,
-                         struct text *ret_account)
+static bool read_account(const struct value *status, const char *audience,
+                         struct text *ret_namespace, struct text *ret_account)
 {
     static const struct text PREFIX = {"system:serviceaccount:", 22};
     struct text user = value_string(value_get(value_get(status, "user"), "username"));
     if (!value_bool(value_get(status, "authenticated"), false) ||
-        !is_for_us(value_get(status, "audiences")) || !text_starts_with(user, PREFIX))
+        !is_for_us(value_get(status, "audiences"), audience) || !text_starts_with(user, PREFIX))
         return false;
     struct text rest = text_slice(user, PREFIX.len, user.len);
     *ret_account = TEXT_NONE;
@@ -64,16 +65,18 @@ static void on_reviewed(void *owner, const struct client_answer *answer)
     struct value *document = NULL;
     struct text namespace = TEXT_NONE, account = TEXT_NONE;
     const char *why = "the token could not be checked";
+    bool is_checked = false;
     free_review(review);
     arena_init(&arena, 0);
     faults_init(&faults, &arena);
     if ((answer->status == 200 || answer->status == 201) &&
-        value_parse_json(answer->body, TEXT_NONE, &arena, &document, &faults) &&
-        !read_account(value_get(document, "status"), &namespace, &account)) {
-        namespace = TEXT_NONE;
+        value_parse_json(answer->body, TEXT_NONE, &arena, &document, &faults)) {
+        is_checked = true;
         why = "the token is no good";
+        if (!read_account(value_get(document, "status"), reviews->audience, &namespace, &account))
+        namespace = TEXT_NONE;
     }
-    reviews->on_answer(reviews->owner, ticket, namespace, account, why);
+    reviews->on_answer(reviews->owner, ticket, namespace, account, is_checked, why);
     faults_fini(&faults);
     arena_fini(&arena);
 }
@@ -90,7 +93,7 @@ void review_ask(struct reviews *reviews, uint64_t ticket, struct text token)
     json_object_begin(&json, "spec");
     json_text(&json, "token", token);
     json_array_begin(&json, "audiences");
-    json_string(&json, NULL, REVIEW_AUDIENCE);
+    json_string(&json, NULL, reviews->audience);
     json_array_end(&json);
     json_object_end(&json);
     json_object_end(&json);
@@ -112,10 +115,12 @@ void review_ask(struct reviews *reviews, uint64_t ticket, struct text token)
     review->call = client_start(reviews->client, &request, &EVENTS, review);
 }
 
-struct reviews *review_new(struct client *client, review_answer on_answer, void *owner)
+struct reviews *review_new(struct client *client, const char *audience, review_answer on_answer,
+                           void *owner)
 {
     struct reviews *reviews = memory_new(struct reviews);
     reviews->client = client;
+    reviews->audience = audience;
     reviews->on_answer = on_answer;
     reviews->owner = owner;
     return reviews;

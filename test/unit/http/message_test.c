@@ -70,6 +70,31 @@ static void a_cookie_is_found_by_its_whole_name(void **state)
     arena_fini(&arena);
 }
 
+static void a_bearer_token_is_found_whatever_the_case_of_its_scheme(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *value, *token;
+    } rows[] = {
+        {"Bearer a.b-c", "a.b-c"}, {"bearer  x ", "x"}, {"BEARER x y", "x y"},
+        {"Bearer ", ""},           {"Bearer", ""},      {"Bearerx", ""},
+        {"Basic eDp5", ""},        {"x", ""},           {"", ""},
+    };
+    struct arena arena;
+    arena_init(&arena, 0);
+    struct message message;
+    message_init(&message);
+    assert_int_equal(message_bearer(&message).len, 0);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        message_init(&message);
+        message_add(&message, &arena, TEXT("authorization"), text_of(rows[i].value));
+        if (!text_is(message_bearer(&message), rows[i].token))
+            fail_msg("\"%s\" is read as \"" TEXT_FMT "\"", rows[i].value,
+                     TEXT_ARG(message_bearer(&message)));
+    }
+    arena_fini(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -77,6 +102,7 @@ int main(void)
         cmocka_unit_test(setting_replaces_all_of_that_name_and_keeps_the_order),
         cmocka_unit_test(methods_and_reasons_are_known),
         cmocka_unit_test(a_cookie_is_found_by_its_whole_name),
+        cmocka_unit_test(a_bearer_token_is_found_whatever_the_case_of_its_scheme),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

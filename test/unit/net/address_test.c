@@ -120,6 +120,25 @@ static void clients_are_told_apart_by_address_or_by_network(void **state)
     assert_int_equal(address_client(&other).len, 0);
 }
 
+static void loopback_is_two_addresses(void **state)
+{
+    (void)state;
+    static const char *const OTHERS[] = {"127.0.0.2:1",     "127.0.0.6:1",   "0.0.0.0:1",
+                                         "10.0.0.1:1",      "[::]:1",        "[::ffff:127.0.0.1]:1",
+                                         "[2001:db8::1]:1", "unix:127.0.0.1"};
+    struct address address = {0};
+    assert_false(address_is_loopback(&address));
+    assert_true(address_parse_endpoint(TEXT("127.0.0.1:80"), &address));
+    assert_true(address_is_loopback(&address));
+    assert_true(address_parse_endpoint(TEXT("[::1]:0"), &address));
+    assert_true(address_is_loopback(&address));
+    for (size_t i = 0; i < ARRAY_LEN(OTHERS); i++) {
+        assert_true(address_parse_endpoint(text_of(OTHERS[i]), &address));
+        if (address_is_loopback(&address))
+            fail_msg("%s is taken for loopback", OTHERS[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -128,6 +147,7 @@ int main(void)
         cmocka_unit_test(a_path_longer_than_the_kernel_takes_is_refused),
         cmocka_unit_test(no_address_has_an_empty_text),
         cmocka_unit_test(clients_are_told_apart_by_address_or_by_network),
+        cmocka_unit_test(loopback_is_two_addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
