@@ -35,6 +35,7 @@ RESOURCES = {
     "backendtlspolicies": (GATEWAY, "v1", "BackendTLSPolicy", True),
     "backendlbpolicies": (GATEWAY, "v1alpha2", "BackendLBPolicy", True),
     "xbackendtrafficpolicies": (EXPERIMENTAL, "v1alpha1", "XBackendTrafficPolicy", True),
+    "xbackends": (EXPERIMENTAL, "v1alpha1", "XBackend", True),
     "services": ("", "v1", "Service", True),
     "secrets": ("", "v1", "Secret", True),
     "configmaps": ("", "v1", "ConfigMap", True),

@@ -78,7 +78,7 @@ static void check_validation(struct decode *decode, void *out, const struct valu
                         : "one of caCertificateRefs and wellKnownCACertificates is required");
 }
 
-static const struct decode_shape validation_shape = {
+const struct decode_shape kind_shape_backend_validation = {
     .size = sizeof(struct kind_backend_tls_policy),
     .fields = validation_fields,
     .count = ARRAY_LEN(validation_fields),
@@ -92,7 +92,7 @@ static const struct decode_field policy_fields[] = {
      .min = 1, .max = 16},
     {"validation", DECODE_SAME, .is_required = true,
      .second = offsetof(struct kind_backend_tls_policy, validation_place),
-     .shape = &validation_shape},
+     .shape = &kind_shape_backend_validation},
     {"options", DECODE_PAIRS, .offset = offsetof(struct kind_backend_tls_policy, options),
      .max = 16, .format = &format_option_key},
 };

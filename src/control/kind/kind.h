@@ -23,6 +23,7 @@ enum kind_id {
     KIND_BACKEND_TLS_POLICY,
     KIND_BACKEND_LB_POLICY,
     KIND_BACKEND_TRAFFIC_POLICY,
+    KIND_X_BACKEND,
     KIND_SERVICE,
     KIND_ENDPOINT_SLICE,
     KIND_SECRET,
@@ -55,6 +56,7 @@ struct kind_object {
         const struct kind_backend_tls_policy *backend_tls_policy;
         const struct kind_backend_lb_policy *backend_lb_policy;
         const struct kind_backend_traffic_policy *backend_traffic_policy;
+        const struct kind_x_backend *x_backend;
         const struct kind_service *service;
         const struct kind_endpoint_slice *endpoint_slice;
         const struct kind_secret *secret;

@@ -36,6 +36,9 @@ void kind_check_filters(struct decode *decode, const struct value *map,
 extern const struct decode_shape kind_shape_http_backend; /* backendRef and HTTPRoute filters */
 extern const struct decode_shape kind_shape_grpc_backend; /* backendRef and GRPCRoute filters */
 
+/* backend_tls_policy.c: into a struct kind_backend_tls_policy */
+extern const struct decode_shape kind_shape_backend_validation;
+
 /* gateway.c */
 extern const struct decode_shape kind_shape_listener;
 void kind_check_listeners(struct decode *decode, const struct value *map,
@@ -53,6 +56,7 @@ extern const struct decode_shape kind_shape_grpc_route, kind_shape_tls_route;
 extern const struct decode_shape kind_shape_tcp_route, kind_shape_reference_grant;
 extern const struct decode_shape kind_shape_backend_tls_policy, kind_shape_backend_lb_policy;
 extern const struct decode_shape kind_shape_service, kind_shape_backend_traffic_policy;
+extern const struct decode_shape kind_shape_x_backend;
 extern const struct decode_shape kind_shape_endpoint_slice, kind_shape_secret;
 extern const struct decode_shape kind_shape_config_map, kind_shape_route_policy;
 extern const struct decode_shape kind_shape_security_policy, kind_shape_gateway_parameters;

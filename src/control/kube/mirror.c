@@ -110,7 +110,7 @@ static void log_errors(const struct faults *faults)
 static bool names_secrets(enum kind_id kind)
 {
     return kind == KIND_GATEWAY || kind == KIND_LISTENER_SET || kind == KIND_BACKEND_TLS_POLICY ||
-           kind == KIND_SECURITY_POLICY;
+           kind == KIND_X_BACKEND || kind == KIND_SECURITY_POLICY;
 }
 
 static void on_put(struct mirror *mirror, const struct kind_object *object)

@@ -13,6 +13,7 @@
 #include "control/kind/route_policy.h"
 #include "control/kind/security_policy.h"
 #include "control/kind/service.h"
+#include "control/kind/x_backend.h"
 
 struct walk {
     references_visit visit;
@@ -172,6 +173,14 @@ static void security_policy(const struct walk *walk, const struct kind_security_
         name_backend(walk, policy->external_auth->backend);
 }
 
+static void x_backend(const struct walk *walk, const struct kind_x_backend *backend)
+{
+    name_ref(walk, backend->client_certificate);
+    if (backend->validation != NULL)
+        name_refs(walk, backend->validation->ca_certificates,
+                  backend->validation->ca_certificate_count);
+}
+
 void references_each(const struct kind_object *object, references_visit visit, void *owner)
 {
     const struct walk walk = {visit, owner, object->meta.namespace};
@@ -209,6 +218,9 @@ void references_each(const struct kind_object *object, references_visit visit, v
     case KIND_BACKEND_TRAFFIC_POLICY:
         name_targets(&walk, object->backend_traffic_policy->targets,
                      object->backend_traffic_policy->target_count);
+        return;
+    case KIND_X_BACKEND:
+        x_backend(&walk, object->x_backend);
         return;
     case KIND_ENDPOINT_SLICE:
         name(&walk, TEXT(""), TEXT("Service"), TEXT_NONE, object->endpoint_slice->service_name);

@@ -12,10 +12,10 @@ struct judgement {
     size_t ca_count;
 };
 
-static void check_cas(struct translation *t, const struct kind_object *object, struct piece *piece,
+static void check_cas(struct translation *t, const struct kind_object *object,
+                      const struct kind_backend_tls_policy *policy, struct piece *piece,
                       struct judgement *out)
 {
-    const struct kind_backend_tls_policy *policy = object->backend_tls_policy;
     out->cas = arena_array(&t->scratch, struct store_key, policy->ca_certificate_count);
     for (size_t i = 0; i < policy->ca_certificate_count; i++) {
         struct store_key key;
@@ -32,15 +32,14 @@ static void check_cas(struct translation *t, const struct kind_object *object, s
 }
 
 static struct judgement judge(struct translation *t, const struct kind_object *object,
-                              struct piece *piece)
+                              const struct kind_backend_tls_policy *policy, struct piece *piece)
 {
     struct judgement out = {0};
-    const struct kind_backend_tls_policy *policy = object->backend_tls_policy;
     if (policy->ca_certificate_count > 0)
-        check_cas(t, object, piece, &out);
+        check_cas(t, object, policy, piece, &out);
     else if (!text_is(policy->well_known_ca, "System"))
         out.accepted = (struct verdict){
-            "Invalid", TEXT("spec.validation names neither caCertificateRefs nor the well-known "
+            "Invalid", TEXT("validation names neither caCertificateRefs nor the well-known "
                             "CA certificates \"System\".")};
     if (!translation_can(t, CAPABILITY_BACKEND_TLS))
         out.accepted = (struct verdict){
@@ -49,13 +48,21 @@ static struct judgement judge(struct translation *t, const struct kind_object *o
     return out;
 }
 
+void backend_tls_judge(struct translation *t, const struct kind_object *object,
+                       const struct kind_backend_tls_policy *policy, struct piece *piece,
+                       struct verdict *ret_accepted, struct verdict *ret_resolved)
+{
+    struct judgement judgement = judge(t, object, policy, piece);
+    *ret_accepted = judgement.accepted;
+    *ret_resolved = judgement.resolved;
+}
+
 void backend_tls_apply(struct translation *t, const struct kind_object *object,
-                       struct store_key client, struct piece *piece,
-                       Nantian__Config__V1__Backend *message)
+                       const struct kind_backend_tls_policy *policy, struct store_key client,
+                       struct piece *piece, Nantian__Config__V1__Backend *message)
 {
     struct arena *arena = &t->scratch;
-    const struct kind_backend_tls_policy *policy = object->backend_tls_policy;
-    struct judgement judgement = judge(t, object, piece);
+    struct judgement judgement = judge(t, object, policy, piece);
     if (judgement.accepted.reason != NULL) {
         message->fail_status = FAIL_STATUS;
         return;
@@ -86,7 +93,7 @@ struct piece *backend_tls_piece(struct translation *t, const struct kind_object 
 {
     struct piece *piece = piece_new(piece_key_of(object));
     const struct kind_backend_tls_policy *policy = object->backend_tls_policy;
-    struct judgement judgement = judge(t, object, piece);
+    struct judgement judgement = judge(t, object, policy, piece);
     struct verdict conflict = service_policy_conflict(t, object);
     if (conflict.reason != NULL)
         judgement.accepted = conflict;

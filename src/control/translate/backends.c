@@ -4,17 +4,16 @@
 
 #include "base/memory.h"
 #include "control/kind/service.h"
+#include "control/kind/x_backend.h"
 #include "control/store/grants.h"
 #include "control/translate/endpoints.h"
 #include "control/translate/service_policy.h"
-#include "nantian/config/v1/backend.pb-c.h"
 
 static const char *const SUFFIXES[] = {"", ";h2c", ";tcp", ";udp"};
 
 struct text backends_name(struct arena *arena, struct store_key service, int32_t port)
 {
-    return arena_printf(arena, TEXT_FMT "/" TEXT_FMT ":%d", TEXT_ARG(service.namespace),
-                        TEXT_ARG(service.name), (int)port);
+    return arena_printf(arena, TEXT_FMT ":%d", TEXT_ARG(sharing_path(arena, service)), (int)port);
 }
 
 const struct kind_service_port *backends_port(const struct kind_service *service, int32_t port,
@@ -75,6 +74,13 @@ static const char *check_port(struct route_build *build, const struct kind_objec
     return NULL;
 }
 
+static const char *check_x(struct route_build *build, const struct kind_object *object,
+                           const struct route_spot *spot, enum backends_protocol *protocol)
+{
+    struct verdict verdict = x_backend_check(build->t, object, *protocol, protocol);
+    return verdict.reason == NULL ? NULL : fail(build, verdict.reason, spot, verdict.message);
+}
+
 struct text backends_client_name(struct arena *arena, struct text name, struct store_key client)
 {
     return arena_printf(arena, TEXT_FMT ";client=" TEXT_FMT "/" TEXT_FMT, TEXT_ARG(name),
@@ -111,14 +117,15 @@ const char *backends_resolve(struct route_build *build, const struct kind_backen
 {
     struct translation *t = build->t;
     struct arena *arena = &t->scratch;
-    if (kind_find(ref->group, ref->kind) != KIND_SERVICE)
+    enum kind_id kind = kind_find(ref->group, ref->kind);
+    if (kind != KIND_SERVICE && kind != KIND_X_BACKEND)
         return fail(build, "InvalidKind", spot,
                     arena_printf(arena,
                                  "the kind " TEXT_FMT " of the group \"" TEXT_FMT
-                                 "\" cannot be a backend; only Service can.",
+                                 "\" cannot be a backend; only Service and XBackend can.",
                                  TEXT_ARG(ref->kind), TEXT_ARG(ref->group)));
     struct text own = build->object->meta.namespace;
-    struct store_key key = {KIND_SERVICE, ref->namespace.len > 0 ? ref->namespace : own, ref->name};
+    struct store_key key = {kind, ref->namespace.len > 0 ? ref->namespace : own, ref->name};
     if (!text_equal(key.namespace, own))
         piece_add_foreign(build->piece, key.namespace);
     struct grants_reference reference = {build->object->id, own,           ref->group,
@@ -126,35 +133,56 @@ const char *backends_resolve(struct route_build *build, const struct kind_backen
     if (!grants_permit(t->store, &reference))
         return fail(build, "RefNotPermitted", spot,
                     arena_printf(arena,
-                                 "the Service " TEXT_FMT "/" TEXT_FMT
+                                 "the %s " TEXT_FMT "/" TEXT_FMT
                                  " is in another namespace and no ReferenceGrant permits it.",
-                                 TEXT_ARG(key.namespace), TEXT_ARG(key.name)));
-    const struct kind_object *object = store_get(t->store, KIND_SERVICE, key.namespace, key.name);
+                                 kind_name(kind), TEXT_ARG(key.namespace), TEXT_ARG(key.name)));
+    const struct kind_object *object = store_get(t->store, kind, key.namespace, key.name);
     if (object == NULL)
         return fail(build, "BackendNotFound", spot,
-                    arena_printf(arena, "the Service " TEXT_FMT "/" TEXT_FMT " does not exist.",
-                                 TEXT_ARG(key.namespace), TEXT_ARG(key.name)));
-    const char *reason = check_port(build, object, ref, protocol, spot);
-    if (reason != NULL)
+                    arena_printf(arena, "the %s " TEXT_FMT "/" TEXT_FMT " does not exist.",
+                                 kind_name(kind), TEXT_ARG(key.namespace), TEXT_ARG(key.name)));
+    const char *reason = kind == KIND_SERVICE ? check_port(build, object, ref, protocol, spot)
+                                              : check_x(build, object, spot, &protocol);
+    if (reason != NULL && kind == KIND_SERVICE)
         return reason;
-    if (protocol == BACKENDS_H2C && is_h2c(backends_port(object->service, ref->port, false)))
+    int32_t port = kind == KIND_SERVICE ? ref->port : object->x_backend->port;
+    if (kind == KIND_SERVICE && protocol == BACKENDS_H2C &&
+        is_h2c(backends_port(object->service, port, false)))
         protocol = BACKENDS_AS_HINTED;
-    *ret_name = arena_printf(arena, TEXT_FMT "%s", TEXT_ARG(backends_name(arena, key, ref->port)),
+    *ret_name = arena_printf(arena, TEXT_FMT "%s", TEXT_ARG(backends_name(arena, key, port)),
                              SUFFIXES[protocol]);
-    add_want(build, *ret_name, key, ref->port, protocol);
-    return NULL;
+    add_want(build, *ret_name, key, port, protocol); /* an XBackend says to whom it is of no use */
+    return reason;
+}
+
+/* The policies on a Service. */
+static void apply_policies(struct translation *t, const struct backend_entry *entry,
+                           const struct kind_service_port *port, struct piece *piece,
+                           Nantian__Config__V1__Backend *message)
+{
+    struct text port_name = port == NULL ? TEXT_NONE : port->name;
+    const struct kind_object *tls =
+        service_policy_choose(t, KIND_BACKEND_TLS_POLICY, entry->service, port_name);
+    if (tls != NULL && entry->protocol != BACKENDS_UDP)
+        backend_tls_apply(t, tls, tls->backend_tls_policy, entry->client, piece, message);
+    const struct kind_object *lb =
+        service_policy_choose(t, KIND_BACKEND_LB_POLICY, entry->service, port_name);
+    if (lb != NULL)
+        backend_lb_apply(t, lb, entry->name, message);
+    const struct kind_object *traffic =
+        service_policy_choose(t, KIND_BACKEND_TRAFFIC_POLICY, entry->service, port_name);
+    if (traffic != NULL)
+        backend_lb_apply_traffic(t, traffic, entry->name, message);
 }
 
 static void add_backend(struct translation *t, const struct backend_entry *entry,
-                        const struct kind_service_port *port, struct piece *piece)
+                        const struct kind_object *object, const struct kind_service_port *port,
+                        struct piece *piece)
 {
     struct arena *arena = &t->scratch;
     Nantian__Config__V1__Backend message = NANTIAN__CONFIG__V1__BACKEND__INIT;
     message.endpoints = arena_string(arena, entry->name);
-    struct text owner =
-        arena_printf(arena, "Service " TEXT_FMT "/" TEXT_FMT, TEXT_ARG(entry->service.namespace),
-                     TEXT_ARG(entry->service.name));
-    message.owner = arena_string(arena, owner);
+    message.owner = arena_string(arena, kind_describe(object, arena));
     bool is_hinted_h2c = entry->protocol == BACKENDS_AS_HINTED && is_h2c(port);
     if (is_hinted_h2c || entry->protocol == BACKENDS_H2C)
         message.protocol = NANTIAN__CONFIG__V1__BACKEND__PROTOCOL__H2C;
@@ -162,19 +190,10 @@ static void add_backend(struct translation *t, const struct backend_entry *entry
         message.protocol = NANTIAN__CONFIG__V1__BACKEND__PROTOCOL__TCP;
     else if (entry->protocol == BACKENDS_UDP)
         message.protocol = NANTIAN__CONFIG__V1__BACKEND__PROTOCOL__UDP;
-    struct text port_name = port == NULL ? TEXT_NONE : port->name;
-    const struct kind_object *tls =
-        service_policy_choose(t, KIND_BACKEND_TLS_POLICY, entry->service, port_name);
-    if (tls != NULL && entry->protocol != BACKENDS_UDP)
-        backend_tls_apply(t, tls, entry->client, piece, &message);
-    const struct kind_object *lb =
-        service_policy_choose(t, KIND_BACKEND_LB_POLICY, entry->service, port_name);
-    if (lb != NULL)
-        backend_lb_apply(t, lb, entry->name, &message);
-    const struct kind_object *traffic =
-        service_policy_choose(t, KIND_BACKEND_TRAFFIC_POLICY, entry->service, port_name);
-    if (traffic != NULL)
-        backend_lb_apply_traffic(t, traffic, entry->name, &message);
+    if (object->id == KIND_X_BACKEND)
+        x_backend_apply(t, object, piece, &message);
+    else
+        apply_policies(t, entry, port, piece, &message);
     piece_add_resource(piece, RESOURCE_BACKEND, entry->name, &message, arena);
     struct outcome_resource *resource = &piece->resources[piece->resource_count - 1];
     if (outcome_refusal(t->outcome, RESOURCE_BACKEND, entry->name, resource->digest).len == 0)
@@ -190,14 +209,20 @@ static void add_backend(struct translation *t, const struct backend_entry *entry
 
 struct piece *backends_piece(struct translation *t, const struct backend_entry *entry)
 {
-    const struct kind_object *object =
-        store_get(t->store, KIND_SERVICE, entry->service.namespace, entry->service.name);
+    struct store_key key = entry->service;
+    const struct kind_object *object = store_get(t->store, key.kind, key.namespace, key.name);
     if (object == NULL)
         return NULL;
+    struct piece *piece = piece_new(key);
+    if (key.kind == KIND_X_BACKEND) {
+        const struct kind_x_backend_host *host = object->x_backend->host;
+        add_backend(t, entry, object, NULL, piece);
+        endpoints_add_name(t, host == NULL ? TEXT_NONE : host->hostname, entry, piece);
+        return piece;
+    }
     bool is_udp = entry->protocol == BACKENDS_UDP;
     const struct kind_service_port *port = backends_port(object->service, entry->port, is_udp);
-    struct piece *piece = piece_new(entry->service);
-    add_backend(t, entry, port, piece);
+    add_backend(t, entry, object, port, piece);
     endpoints_add(t, object, port, entry, piece);
     return piece;
 }

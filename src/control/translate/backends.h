@@ -4,6 +4,7 @@
 
 #include "control/translate/outcome_internal.h"
 #include "control/translate/route.h"
+#include "nantian/config/v1/backend.pb-c.h"
 
 /* What the route speaks; part of the Backend's name unless the port's own hint says the same. */
 enum backends_protocol {
@@ -37,3 +38,13 @@ struct piece *backends_piece(struct translation *t, const struct backend_entry *
 struct text backends_name(struct arena *arena, struct store_key service, int32_t port);
 const struct kind_service_port *backends_port(const struct kind_service *service, int32_t port,
                                               bool is_udp);
+
+/* x_backend.c: what an XBackend is to routes that name it, and its status. Of its two types
+ * ExternalHostname is there; what cannot be had is said in both statuses. */
+/* Which protocol it is asked in when a route speaks `asked`; or why it cannot be. */
+struct verdict x_backend_check(struct translation *t, const struct kind_object *object,
+                               enum backends_protocol asked, enum backends_protocol *ret_protocol);
+/* Its TLS; what cannot be obeyed makes the backend fail, never plain text. */
+void x_backend_apply(struct translation *t, const struct kind_object *object, struct piece *piece,
+                     Nantian__Config__V1__Backend *message);
+struct piece *x_backend_piece(struct translation *t, const struct kind_object *object);

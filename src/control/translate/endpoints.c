@@ -213,6 +213,19 @@ static void sort_unique(struct job *job)
     job->count = kept;
 }
 
+static void commit(struct translation *t, const struct backend_entry *entry,
+                   const Nantian__Config__V1__Endpoints *message, struct piece *piece)
+{
+    piece_add_resource(piece, RESOURCE_ENDPOINTS, entry->name, message, &t->scratch);
+    const struct outcome_resource *resource = &piece->resources[piece->resource_count - 1];
+    if (outcome_refusal(t->outcome, RESOURCE_ENDPOINTS, entry->name, resource->digest).len == 0)
+        return;
+    /* A data plane refused them: none stand in, requests get 503. */
+    Nantian__Config__V1__Endpoints none = NANTIAN__CONFIG__V1__ENDPOINTS__INIT;
+    piece->resource_count--;
+    piece_add_resource(piece, RESOURCE_ENDPOINTS, entry->name, &none, &t->scratch);
+}
+
 void endpoints_add(struct translation *t, const struct kind_object *service,
                    const struct kind_service_port *port, const struct backend_entry *entry,
                    struct piece *piece)
@@ -234,13 +247,17 @@ void endpoints_add(struct translation *t, const struct kind_object *service,
     sort_unique(&job);
     message.endpoints = job.items;
     message.n_endpoints = job.count;
-    piece_add_resource(piece, RESOURCE_ENDPOINTS, entry->name, &message, &t->scratch);
+    commit(t, entry, &message, piece);
     free(job.items);
-    const struct outcome_resource *resource = &piece->resources[piece->resource_count - 1];
-    if (outcome_refusal(t->outcome, RESOURCE_ENDPOINTS, entry->name, resource->digest).len == 0)
-        return;
-    /* A data plane refused them: none stand in, requests get 503. */
-    Nantian__Config__V1__Endpoints none = NANTIAN__CONFIG__V1__ENDPOINTS__INIT;
-    piece->resource_count--;
-    piece_add_resource(piece, RESOURCE_ENDPOINTS, entry->name, &none, &t->scratch);
+}
+
+void endpoints_add_name(struct translation *t, struct text host, const struct backend_entry *entry,
+                        struct piece *piece)
+{
+    Nantian__Config__V1__Endpoints message = NANTIAN__CONFIG__V1__ENDPOINTS__INIT;
+    if (host.len > 0) {
+        message.dns_name = arena_string(&t->scratch, host);
+        message.dns_port = (uint32_t)entry->port;
+    }
+    commit(t, entry, &message, piece);
 }

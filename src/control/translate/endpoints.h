@@ -13,3 +13,6 @@ bool endpoints_any_ready(struct translation *t, const struct kind_object *servic
 void endpoints_add(struct translation *t, const struct kind_object *service,
                    const struct kind_service_port *port, const struct backend_entry *entry,
                    struct piece *piece);
+/* The same of a name that the data plane looks up, at the entry's port; empty: none. */
+void endpoints_add_name(struct translation *t, struct text host, const struct backend_entry *entry,
+                        struct piece *piece);

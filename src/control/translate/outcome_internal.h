@@ -33,8 +33,8 @@ struct backend_use {
 };
 
 struct backend_entry {
-    struct text name; /* Backend resource; owns its bytes */
-    struct store_key service;
+    struct text name;         /* Backend resource; owns its bytes */
+    struct store_key service; /* or XBackend */
     int32_t port;
     uint32_t protocol;
     struct store_key client;  /* owns its bytes; kind NONE: no certificate is shown */
@@ -55,8 +55,9 @@ struct slice_entry {
     struct slice_entry *next; /* of the same Service */
 };
 
+/* Also an XBackend, which has no slices. */
 struct service_entry {
-    struct text path; /* owns its bytes */
+    struct text path; /* see sharing_path; owns its bytes */
     struct backend_entry *backends;
     struct slice_entry *slices;
 };
@@ -141,6 +142,9 @@ void sharing_free(struct outcome *outcome);
 /* Counts what a piece needs; either may be NULL. New entries are dirty. */
 void sharing_take(struct outcome *outcome, const struct piece *piece);
 void sharing_give_back(struct outcome *outcome, const struct piece *piece);
+
+/* The path of a Service, or of an XBackend, among the services of an outcome. */
+struct text sharing_path(struct arena *arena, struct store_key key);
 
 /* Backends that appeared in this run, one after the other; NULL: no more. */
 struct backend_entry *sharing_next_new(struct outcome *outcome);

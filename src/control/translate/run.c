@@ -71,10 +71,14 @@ static void mark_backends(struct run *run, struct text namespace)
     run_mark(run, &run->backends, key);
 }
 
+static void mark_backend(struct run *run, struct store_key key)
+{
+    mark(run, &run->services, sharing_path(&run->t.run, key), key);
+}
+
 static void mark_service(struct run *run, struct text namespace, struct text name)
 {
-    struct store_key key = {KIND_SERVICE, namespace, name};
-    mark(run, &run->services, piece_path(&run->t.run, namespace, name), key);
+    mark_backend(run, (struct store_key){KIND_SERVICE, namespace, name});
 }
 
 /* The Gateway that this set names now, and the one it was with. */
@@ -125,7 +129,8 @@ static void reach_material(struct run *run, struct store_key key)
             run_mark(run, &run->gateways, keys.items[i]);
         else if (keys.items[i].kind == KIND_LISTENER_SET)
             mark_set(run, keys.items[i]);
-        else if (keys.items[i].kind == KIND_BACKEND_TLS_POLICY)
+        else if (keys.items[i].kind == KIND_BACKEND_TLS_POLICY ||
+                 keys.items[i].kind == KIND_X_BACKEND)
             mark_backends(run, keys.items[i].namespace);
     }
 }
@@ -198,6 +203,13 @@ static void reach_slice(struct run *run, struct store_key key)
     reach_behind(run, key.namespace, name);
 }
 
+static void reach_x_backend(struct run *run, struct store_key key)
+{
+    run_mark(run, &run->policies, key);
+    mark_backend(run, key);
+    run_mark_routes_of(run, key);
+}
+
 /* Pieces with a reference into this namespace. */
 static void reach_grant(struct run *run, struct text namespace)
 {
@@ -211,6 +223,8 @@ static void reach_grant(struct run *run, struct text namespace)
                 run_mark(run, &run->routes, piece->key);
             else if (piece->key.kind == KIND_GATEWAY)
                 run_mark(run, &run->gateways, piece->key);
+            else if (piece->key.kind == KIND_X_BACKEND)
+                reach_x_backend(run, piece->key);
         }
     }
 }
@@ -305,6 +319,9 @@ static void reach(struct run *run, struct store_key key)
         run_mark(run, &run->policies, key);
         mark_backends(run, key.namespace);
         break;
+    case KIND_X_BACKEND:
+        reach_x_backend(run, key);
+        break;
     case KIND_SERVICE:
         reach_service(run, key);
         break;
@@ -354,6 +371,7 @@ void run_reach_all(struct run *run)
     mark_all_of(run, &run->policies, KIND_BACKEND_TLS_POLICY);
     mark_all_of(run, &run->policies, KIND_BACKEND_LB_POLICY);
     mark_all_of(run, &run->policies, KIND_BACKEND_TRAFFIC_POLICY);
+    mark_all_of(run, &run->policies, KIND_X_BACKEND);
     mark_all_of(run, &run->policies, KIND_ROUTE_POLICY);
     mark_all_of(run, &run->policies, KIND_SECURITY_POLICY);
     struct store_list slices = store_list(run->t.store, KIND_ENDPOINT_SLICE);

@@ -31,6 +31,8 @@ static struct targets targets_of(const struct kind_object *object)
     if (object->id == KIND_BACKEND_TLS_POLICY)
         return (struct targets){object->backend_tls_policy->targets,
                                 object->backend_tls_policy->target_count};
+    if (object->id == KIND_X_BACKEND)
+        return (struct targets){NULL, 0};
     if (object->id == KIND_BACKEND_TRAFFIC_POLICY)
         return (struct targets){object->backend_traffic_policy->targets,
                                 object->backend_traffic_policy->target_count};
@@ -129,15 +131,20 @@ static int compare_texts(const void *a, const void *b)
     return text_compare(*(const struct text *)a, *(const struct text *)b);
 }
 
-/* The Gateways that send requests to what the policy targets, sorted, each once. */
+/* The Gateways that send requests to it, or to what the policy targets, sorted, each once. */
 static size_t find_ancestors(struct translation *t, const struct kind_object *object,
                              struct text *out)
 {
     struct targets targets = targets_of(object);
     size_t count = 0;
-    for (size_t i = 0; i < targets.count; i++) {
-        struct text path = piece_path(&t->scratch, object->meta.namespace, targets.items[i].name);
-        const struct service_entry *service = outcome_service(t->outcome, path);
+    bool is_itself = object->id == KIND_X_BACKEND;
+    for (size_t i = 0; i < (is_itself ? 1 : targets.count); i++) {
+        struct store_key key = {KIND_SERVICE, object->meta.namespace,
+                                is_itself ? TEXT_NONE : targets.items[i].name};
+        if (is_itself)
+            key = piece_key_of(object);
+        const struct service_entry *service =
+            outcome_service(t->outcome, sharing_path(&t->scratch, key));
         const struct backend_entry *at = service == NULL ? NULL : service->backends;
         for (; at != NULL; at = at->next) {
             for (size_t k = 0; k < at->use_count; k++) {
@@ -174,7 +181,9 @@ static void add_ancestor(struct piece *piece, struct text gateway, struct verdic
         .name = arena_text(&piece->arena, text_slice(gateway, slash + 1, gateway.len)),
     };
     set(piece, &out->conditions, "Accepted", accepted,
-        (struct verdict){"Accepted", TEXT("The policy is in force.")});
+        (struct verdict){"Accepted", piece->key.kind == KIND_X_BACKEND
+                                         ? TEXT("Routes may send requests to it.")
+                                         : TEXT("The policy is in force.")});
     set(piece, &out->conditions, "ResolvedRefs", resolved,
         (struct verdict){"ResolvedRefs", TEXT("All references are resolved.")});
 }

@@ -1,6 +1,6 @@
 /* What BackendTLSPolicy, BackendLBPolicy and XBackendTrafficPolicy share: they target Services of
  * their namespace, one of a kind counts for each, and their status names the Gateways that use the
- * Service. */
+ * Service. An XBackend is a Service and its policy in one, and has the same status. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
@@ -11,7 +11,7 @@
 static inline bool service_policy_is(enum kind_id kind)
 {
     return kind == KIND_BACKEND_TLS_POLICY || kind == KIND_BACKEND_LB_POLICY ||
-           kind == KIND_BACKEND_TRAFFIC_POLICY;
+           kind == KIND_BACKEND_TRAFFIC_POLICY || kind == KIND_X_BACKEND;
 }
 
 /* Any of these kinds in that namespace. */
@@ -39,9 +39,14 @@ Nantian__Config__V1__Session *session_message(struct translation *t,
                                               struct text scope);
 /* backend_tls.c: sets message->tls; a policy that cannot be obeyed makes the backend fail, never
  * plain text. */
+struct kind_backend_tls_policy;
 void backend_tls_apply(struct translation *t, const struct kind_object *object,
-                       struct store_key client, struct piece *piece,
-                       Nantian__Config__V1__Backend *message);
+                       const struct kind_backend_tls_policy *policy, struct store_key client,
+                       struct piece *piece, Nantian__Config__V1__Backend *message);
+/* Whether it can be obeyed; no reason: yes. `object` is the policy, or the XBackend that has it. */
+void backend_tls_judge(struct translation *t, const struct kind_object *object,
+                       const struct kind_backend_tls_policy *policy, struct piece *piece,
+                       struct verdict *ret_accepted, struct verdict *ret_resolved);
 struct piece *backend_tls_piece(struct translation *t, const struct kind_object *object);
 /* backend_lb.c: `scope` names the Backend, for its sessions. */
 void backend_lb_apply(struct translation *t, const struct kind_object *policy, struct text scope,

@@ -18,6 +18,13 @@ static void give_up(struct text text)
     free((void *)(uintptr_t)text.data);
 }
 
+struct text sharing_path(struct arena *arena, struct store_key key)
+{
+    if (key.kind == KIND_SERVICE)
+        return piece_path(arena, key.namespace, key.name);
+    return piece_key(arena, key);
+}
+
 const struct service_entry *outcome_service(const struct outcome *outcome, struct text path)
 {
     return map_get(&outcome->services, path);
@@ -99,8 +106,7 @@ static struct backend_entry *need_backend(struct outcome *outcome, const struct 
         return entry;
     struct arena arena;
     arena_init(&arena, 0);
-    struct service_entry *service =
-        need_service(outcome, piece_path(&arena, want->object.namespace, want->object.name));
+    struct service_entry *service = need_service(outcome, sharing_path(&arena, want->object));
     arena_fini(&arena);
     entry = memory_new(struct backend_entry);
     entry->name = own(want->resource);
@@ -177,8 +183,8 @@ static struct piece *drop_backend(struct outcome *outcome, struct backend_entry 
 {
     struct arena arena;
     arena_init(&arena, 0);
-    struct service_entry *service = map_get(
-        &outcome->services, piece_path(&arena, entry->service.namespace, entry->service.name));
+    struct service_entry *service =
+        map_get(&outcome->services, sharing_path(&arena, entry->service));
     arena_fini(&arena);
     struct backend_entry **at = &service->backends;
     while (*at != entry)
@@ -225,6 +231,26 @@ static void free_secret(struct secret_entry *entry)
     give_up(entry->object.name);
     piece_free(entry->piece);
     free(entry);
+}
+
+/* what data planes refused, by resource and digest */
+
+struct text outcome_refusal_key(struct arena *arena, enum resource_type type, struct text name)
+{
+    return arena_printf(arena, "%s " TEXT_FMT, types_name(type), TEXT_ARG(name));
+}
+
+struct text outcome_refusal(const struct outcome *outcome, enum resource_type type,
+                            struct text name, struct digest digest)
+{
+    if (outcome->refusals.count == 0)
+        return TEXT_NONE;
+    struct arena arena;
+    arena_init(&arena, 0);
+    const struct refusal_entry *entry =
+        map_get(&outcome->refusals, outcome_refusal_key(&arena, type, name));
+    arena_fini(&arena);
+    return entry != NULL && digest_equal(entry->digest, digest) ? entry->why : TEXT_NONE;
 }
 
 /* all of it */

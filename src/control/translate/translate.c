@@ -339,6 +339,8 @@ static struct piece *policy_piece(struct run *run, const struct kind_object *obj
         return backend_lb_piece(&run->t, object);
     case KIND_BACKEND_TRAFFIC_POLICY:
         return backend_lb_traffic_piece(&run->t, object);
+    case KIND_X_BACKEND:
+        return x_backend_piece(&run->t, object);
     default:
         return policies_piece(&run->t, object);
     }
