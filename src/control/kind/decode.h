@@ -40,6 +40,9 @@ struct decode_format {
     const char *what; /* "must be ..." without these words */
     bool (*matches)(struct text text);
     uint32_t min, max; /* characters; max 0: any */
+    /* Wider than `matches`: what an API server of another release or channel lets through; when
+     * serving, a warning. NULL: nothing. */
+    bool (*serves)(struct text text);
 };
 
 struct decode_shape;

@@ -122,9 +122,15 @@ void decode_check_format(struct decode *decode, const struct decode_format *form
     else if (format->max != 0 && len > format->max)
         decode_add(decode, &(struct decode_fault){.code = "TooLong", .at = where},
                    "has %zu characters, at most %u are allowed", len, format->max);
-    else if (format->matches != NULL && !format->matches(text))
-        decode_add(decode, &(struct decode_fault){.code = "BadFormat", .at = where},
+    else if (format->matches != NULL && !format->matches(text)) {
+        bool is_served =
+            decode->mode == KIND_LENIENT && format->serves != NULL && format->serves(text);
+        decode_add(decode,
+                   &(struct decode_fault){.code = "BadFormat",
+                                          .at = where,
+                                          .level = is_served ? FAULT_WARNING : FAULT_ERROR},
                    "\"" TEXT_FMT "\" must be %s", TEXT_ARG(text_slice(text, 0, 100)), format->what);
+    }
 }
 
 static void decode_text(struct decode *decode, const struct decode_field *field,

@@ -44,11 +44,6 @@ static bool is_label(struct text text)
     return true;
 }
 
-static bool is_service_name(struct text text)
-{
-    return is_label(text) && !is_digit(text.data[0]);
-}
-
 static bool is_subdomain(struct text text)
 {
     struct text label;
@@ -103,6 +98,17 @@ static bool is_field_value(struct text text)
     return blank_allowed;
 }
 
+/* Of RFC 9110 5.5, all but what could end the field: the standard channel's schema says nothing. */
+static bool is_field_content(struct text text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char byte = (unsigned char)text.data[i];
+        if ((byte < 0x20 && byte != '\t') || byte == 0x7f)
+            return false;
+    }
+    return true;
+}
+
 static bool is_hex(char byte)
 {
     return is_digit(byte) || (byte >= 'a' && byte <= 'f') || (byte >= 'A' && byte <= 'F');
@@ -147,6 +153,18 @@ static bool is_label_key(struct text text)
         return is_qualified_name(text);
     return is_subdomain(text_slice(text, 0, slash)) &&
            is_qualified_name(text_slice(text, slash + 1, text.len));
+}
+
+/* Kubernetes looks at annotations' keys in lower case. */
+static bool is_annotation_key(struct text text)
+{
+    char lower[317];
+    if (text.len > sizeof(lower))
+        return false;
+    for (size_t i = 0; i < text.len; i++)
+        lower[i] = (char)(text.data[i] >= 'A' && text.data[i] <= 'Z' ? text.data[i] + ('a' - 'A')
+                                                                     : text.data[i]);
+    return is_label_key(text_from(lower, text.len));
 }
 
 static bool is_data_key(struct text text)
@@ -275,57 +293,62 @@ static bool is_service_type(struct text text)
 }
 
 const struct decode_format format_label = {"lower-case letters, digits and '-', as in my-name",
-                                           is_label, 1, 63};
+                                           is_label, 1, 63, NULL};
 const struct decode_format format_subdomain = {
-    "lower-case letters, digits, '-' and '.', as in my-name", is_subdomain, 1, 253};
-const struct decode_format format_service_name = {
-    "lower-case letters, digits and '-', beginning with a letter", is_service_name, 1, 63};
-const struct decode_format format_object_name = {"a name", NULL, 1, 253};
+    "lower-case letters, digits, '-' and '.', as in my-name", is_subdomain, 1, 253, NULL};
+const struct decode_format format_object_name = {"a name", NULL, 1, 253, NULL};
 const struct decode_format format_group = {"a domain name, or empty for the core group", is_group,
-                                           0, 253};
-const struct decode_format format_kind = {"a kind like HTTPRoute", is_kind, 1, 63};
+                                           0, 253, NULL};
+const struct decode_format format_kind = {"a kind like HTTPRoute", is_kind, 1, 63, NULL};
 const struct decode_format format_hostname = {
-    "a DNS name in lower case like shop.example.com or *.example.com", is_hostname, 1, 253};
+    "a DNS name in lower case like shop.example.com or *.example.com", is_hostname, 1, 253, NULL};
 const struct decode_format format_precise_hostname = {
-    "a DNS name in lower case like shop.example.com", is_subdomain, 1, 253};
+    "a DNS name in lower case like shop.example.com", is_subdomain, 1, 253, NULL};
 const struct decode_format format_section = {"lower-case letters, digits, '-' and '.'",
-                                             is_subdomain, 1, 253};
+                                             is_subdomain, 1, 253, NULL};
 const struct decode_format format_controller = {"a domain and a path like example.com/gateway",
-                                                is_domain_path, 1, 253};
-const struct decode_format format_header_name = {"a header name (RFC 9110 token)", is_token, 1,
-                                                 256};
+                                                is_domain_path, 1, 253, NULL};
+const struct decode_format format_header_name = {"a header name (RFC 9110 token)", is_token, 1, 256,
+                                                 NULL};
 const struct decode_format format_header_value = {
-    "visible ASCII characters with single blanks between", is_field_value, 1, 4096};
-const struct decode_format format_match_value = {"a value", NULL, 1, 4096};
+    "visible ASCII characters with single blanks between", is_field_value, 1, 4096,
+    is_field_content};
+const struct decode_format format_match_value = {"a value", NULL, 1, 4096, NULL};
 const struct decode_format format_method = {
-    "GET, HEAD, POST, PUT, DELETE, CONNECT, OPTIONS, TRACE or PATCH", format_is_method, 1, 16};
+    "GET, HEAD, POST, PUT, DELETE, CONNECT, OPTIONS, TRACE or PATCH", format_is_method, 1, 16,
+    NULL};
 const struct decode_format format_cors_method = {
-    "GET, HEAD, POST, PUT, DELETE, CONNECT, OPTIONS, TRACE, PATCH or *", is_method_or_star, 1, 16};
-const struct decode_format format_query_value = {"a value", NULL, 1, 1024};
-const struct decode_format format_path = {"a path", NULL, 0, 1024};
-const struct decode_format format_clean_path = {"a path of URI characters", is_clean_path, 0, 1024};
-const struct decode_format format_grpc_name = {"a name", NULL, 0, 1024};
+    "GET, HEAD, POST, PUT, DELETE, CONNECT, OPTIONS, TRACE, PATCH or *", is_method_or_star, 1, 16,
+    NULL};
+const struct decode_format format_query_value = {"a value", NULL, 1, 1024, NULL};
+const struct decode_format format_path = {"a path", NULL, 0, 1024, NULL};
+const struct decode_format format_clean_path = {"a path of URI characters", is_clean_path, 0, 1024,
+                                                NULL};
+const struct decode_format format_grpc_name = {"a name", NULL, 0, 1024, NULL};
 const struct decode_format format_protocol = {"HTTP, HTTPS, TLS, TCP, UDP or like example.com/name",
-                                              is_protocol, 1, 255};
+                                              is_protocol, 1, 255, NULL};
 const struct decode_format format_address_type = {
-    "IPAddress, Hostname, NamedAddress or like example.com/name", is_address_type, 1, 253};
-const struct decode_format format_address = {"an address", NULL, 0, 253};
-const struct decode_format format_option_key = {"a key like example.com/name", is_label_key, 1,
-                                                253};
-const struct decode_format format_label_key = {"a key like example.com/name", is_label_key, 1, 317};
+    "IPAddress, Hostname, NamedAddress or like example.com/name", is_address_type, 1, 253, NULL};
+const struct decode_format format_address = {"an address", NULL, 0, 253, NULL};
+const struct decode_format format_option_key = {"a key like example.com/name", is_label_key, 1, 253,
+                                                NULL};
+const struct decode_format format_label_key = {"a key like example.com/name", is_label_key, 1, 317,
+                                               NULL};
+const struct decode_format format_annotation_key = {"a key like example.com/name",
+                                                    is_annotation_key, 1, 317, NULL};
 const struct decode_format format_data_key = {"letters, digits, '-', '_' and '.'", is_data_key, 1,
-                                              253};
+                                              253, NULL};
 const struct decode_format format_origin = {"* or an origin like https://shop.example.com:8443",
-                                            is_origin, 1, 253};
+                                            is_origin, 1, 253, NULL};
 const struct decode_format format_uri = {"an absolute URI like spiffe://example.com/app", is_uri, 1,
-                                         253};
+                                         253, NULL};
 const struct decode_format format_well_known_ca = {"System, or like example.com/name",
-                                                   is_well_known_ca, 1, 253};
-const struct decode_format format_description = {"a description", NULL, 0, 64};
-const struct decode_format format_ip = {"an IP address", format_is_ip, 1, 253};
-const struct decode_format format_cidr = {"an address range like 10.0.0.0/8", is_cidr, 1, 64};
+                                                   is_well_known_ca, 1, 253, NULL};
+const struct decode_format format_description = {"a description", NULL, 0, 64, NULL};
+const struct decode_format format_ip = {"an IP address", format_is_ip, 1, 253, NULL};
+const struct decode_format format_cidr = {"an address range like 10.0.0.0/8", is_cidr, 1, 64, NULL};
 const struct decode_format format_port_name = {"lower-case letters, digits and '-'", is_label, 0,
-                                               63};
-const struct decode_format format_transport = {"TCP, UDP or SCTP", is_transport, 0, 63};
+                                               63, NULL};
+const struct decode_format format_transport = {"TCP, UDP or SCTP", is_transport, 0, 63, NULL};
 const struct decode_format format_service_type = {
-    "ClusterIP, NodePort, LoadBalancer or ExternalName", is_service_type, 0, 63};
+    "ClusterIP, NodePort, LoadBalancer or ExternalName", is_service_type, 0, 63, NULL};

@@ -4,11 +4,10 @@
 
 #include "control/kind/decode.h"
 
-extern const struct decode_format format_label;        /* RFC 1123 label: namespaces */
-extern const struct decode_format format_subdomain;    /* RFC 1123 subdomain: most names */
-extern const struct decode_format format_service_name; /* RFC 1035 label */
-extern const struct decode_format format_object_name;  /* 1 to 253 characters */
-extern const struct decode_format format_group;        /* a subdomain, or empty */
+extern const struct decode_format format_label;       /* RFC 1123 label: namespaces */
+extern const struct decode_format format_subdomain;   /* RFC 1123 subdomain: most names */
+extern const struct decode_format format_object_name; /* 1 to 253 characters */
+extern const struct decode_format format_group;       /* a subdomain, or empty */
 extern const struct decode_format format_kind;
 extern const struct decode_format format_hostname; /* a wildcard may be the first label */
 extern const struct decode_format format_precise_hostname;
@@ -28,6 +27,7 @@ extern const struct decode_format format_address_type;
 extern const struct decode_format format_address;
 extern const struct decode_format format_option_key;
 extern const struct decode_format format_label_key;
+extern const struct decode_format format_annotation_key;
 extern const struct decode_format format_data_key;
 extern const struct decode_format format_origin;
 extern const struct decode_format format_uri;

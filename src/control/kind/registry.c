@@ -144,7 +144,7 @@ static const struct registry_kind kinds[] = {
      true,
      true,
      &kind_shape_service,
-     &format_service_name,
+     &format_label,
      NULL},
     {KIND_ENDPOINT_SLICE,
      "discovery.k8s.io",

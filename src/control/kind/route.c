@@ -22,11 +22,16 @@ void kind_check_parents(struct decode *decode, const struct value *spec,
                               (one->port == 0) == (other->port == 0);
             if (!same_part && said_alike)
                 continue;
+            /* The standard channel's schema looks at no port. */
+            bool is_served = decode->mode == KIND_LENIENT && one->section_name.len > 0 &&
+                             other->section_name.len > 0 &&
+                             !text_equal(one->section_name, other->section_name);
             decode_add(decode,
                        &(struct decode_fault){.code = "Duplicate",
                                               .at = value_get(spec, "parentRefs")->list.items[i],
                                               .child = decode_child(decode, "parentRefs[%zu]", i),
-                                              .hint = "give each a different sectionName or port"},
+                                              .hint = "give each a different sectionName or port",
+                                              .level = is_served ? FAULT_WARNING : FAULT_ERROR},
                        "parentRefs[%zu] names the same parent", k);
             break;
         }

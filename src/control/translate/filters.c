@@ -30,7 +30,7 @@ static Nantian__Config__V1__Header **headers(struct arena *arena, const struct k
         out[i] = arena_new(arena, Nantian__Config__V1__Header);
         nantian__config__v1__header__init(out[i]);
         out[i]->name = arena_string(arena, items[i].name);
-        out[i]->value = arena_string(arena, items[i].value);
+        out[i]->value = arena_string(arena, text_trim(items[i].value)); /* RFC 9113 8.2.1 */
     }
     return out;
 }

@@ -1,5 +1,6 @@
 /* What documents mean: every kind's fields, defaults and digests. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/builder.h"
 #include "control/kind/backend_lb_policy.h"
 #include "control/kind/backend_tls_policy.h"
 #include "control/kind/gateway_class.h"
@@ -38,6 +39,66 @@ static void metadata_is_read(void **state)
     assert_text(kind_pairs_get(&object->meta.labels, "b"), "c");
     assert_text(kind_pairs_get(&object->meta.annotations, "example.com/x"), "y: z");
     assert_null(kind_pairs_get(&object->meta.labels, "c").data);
+    read_fini(&read);
+}
+
+/* No errors when serving; as many warnings. */
+static const struct kind_object *read_served(struct read *read, const char *text, size_t warnings)
+{
+    read_text(read, text_of(text), KIND_LENIENT);
+    assert_int_equal(read->objects.count, 1);
+    assert_int_equal(read->objects.items[0]->error_count, 0);
+    assert_int_equal(read->faults.count, warnings);
+    for (size_t i = 0; i < warnings; i++)
+        assert_int_equal(read->faults.items[i].level, FAULT_WARNING);
+    return read->objects.items[0];
+}
+
+static void what_every_api_server_takes_is_no_error(void **state)
+{
+    (void)state;
+    struct read read;
+    const struct kind_object *object =
+        read_one(&read, "apiVersion: v1\nkind: Service\n"
+                        "metadata: {name: 1st, annotations: {Example.COM/Note: b}}\n"
+                        "spec: {ports: [{port: 80}]}\n");
+    assert_text(kind_pairs_get(&object->meta.annotations, "Example.COM/Note"), "b");
+    read_fini(&read);
+
+    struct builder slice CLEANUP(builder_fini) = {0};
+    builder_add_string(&slice, "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n"
+                               "metadata: {name: a}\naddressType: IPv4\nendpoints: []\nports:\n");
+    for (int i = 1; i <= 101; i++)
+        builder_printf(&slice, "- {name: p%d, port: %d}\n", i, i);
+    object = read_one(&read, slice.data);
+    assert_int_equal(object->endpoint_slice->port_count, 101);
+    read_fini(&read);
+}
+
+static void what_only_the_standard_channel_takes_is_served_with_a_warning(void **state)
+{
+    (void)state;
+    struct read read;
+    const struct kind_object *object = read_served(
+        &read,
+        GATEWAY_V1 "kind: HTTPRoute\nmetadata: {name: a}\nspec:\n  rules:\n"
+                   "  - matches: [{headers: [{name: a, value: 'b  c'}]}]\n"
+                   "    filters:\n    - type: ResponseHeaderModifier\n"
+                   "      responseHeaderModifier: {set: [{name: x, value: \"caf\u00e9; \"}]}\n",
+        2);
+    assert_text(object->http_route->rules[0].matches[0].headers[0].value, "b  c");
+    read_fini(&read);
+    (void)read_served(&read,
+                      GATEWAY_V1 "kind: HTTPRoute\nmetadata: {name: a}\nspec:\n  parentRefs:\n"
+                                 "  - {name: g, sectionName: a}\n"
+                                 "  - {name: g, sectionName: b, port: 80}\n  rules: [{}]\n",
+                      1);
+    read_fini(&read);
+    read_text(&read,
+              TEXT(GATEWAY_V1 "kind: HTTPRoute\nmetadata: {name: a}\nspec:\n  rules:\n"
+                              "  - matches: [{headers: [{name: a, value: \"b\\nc\"}]}]\n"),
+              KIND_LENIENT);
+    assert_int_equal(read.objects.items[0]->error_count, 1);
     read_fini(&read);
 }
 
@@ -458,6 +519,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(metadata_is_read),
+        cmocka_unit_test(what_every_api_server_takes_is_no_error),
+        cmocka_unit_test(what_only_the_standard_channel_takes_is_served_with_a_warning),
         cmocka_unit_test(a_gateway_is_read_whole),
         cmocka_unit_test(a_gateway_without_allowed_listeners_takes_none),
         cmocka_unit_test(an_http_route_gets_its_defaults),
