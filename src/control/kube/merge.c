@@ -8,11 +8,9 @@
 /* The types that we ever write: of these, one that is not wanted is a leftover of ours, or the
  * "Pending" that the schema filled in. */
 static const char *const OUR_TYPES[] = {
-    "Accepted",         "AddressesAssigned",
-    "Conflicted",       "InsecureFrontendValidationMode",
-    "Programmed",       "OverlappingTLSConfig",
-    "PartiallyInvalid", "ResolvedRefs",
-    "SupportedVersion",
+    "Accepted",     "Conflicted",           "InsecureFrontendValidationMode",
+    "Programmed",   "OverlappingTLSConfig", "PartiallyInvalid",
+    "ResolvedRefs", "SupportedVersion",
 };
 
 struct merge {

@@ -109,11 +109,11 @@ static void addresses_stay_until_a_data_plane_confirms_others(void **state)
 static void conditions_of_others_stay_and_leftovers_of_ours_go(void **state)
 {
     (void)state;
-    expect("{\"conditions\":[{\"type\":\"Theirs\",\"x\":1},"
+    expect("{\"conditions\":[{\"type\":\"AddressesAssigned\",\"x\":1},"
            "{\"type\":\"OverlappingTLSConfig\",\"status\":\"True\"," OLD "},"
            "{\"type\":\"Accepted\",\"status\":\"Unknown\"," OLD "}]}",
            "{\"conditions\":[{\"type\":\"Accepted\",\"status\":\"True\"}]}",
-           "{\"conditions\":[{\"type\":\"Theirs\",\"x\":1},{\"type\":\"Accepted\","
+           "{\"conditions\":[{\"type\":\"AddressesAssigned\",\"x\":1},{\"type\":\"Accepted\","
            "\"status\":\"True\",\"lastTransitionTime\":\"" NOW "\"}]}");
 }
 
