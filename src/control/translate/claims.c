@@ -1,23 +1,148 @@
-/* Gateways on one address, or with the same data planes: each listener claims its address and port,
- * oldest Gateway first. */
+/* Who has a port of an address: of one Gateway's listeners the older object first, and of Gateways
+ * on one address, or with the same data planes, the oldest. Claims are kept by address, port and
+ * hostname; who was first on a port stands there without one: its protocol is that of all others.
+ */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 
 #include "base/memory.h"
-#include "control/translate/listeners.h"
 #include "control/translate/outcome_internal.h"
 #include "control/translate/view.h"
 
-/* A listener that holds an address and port; several that do not conflict may. */
-struct claim {
-    const struct gateway_view *view;
-    const struct listener_view *listener;
-    struct claim *next;
-};
+/* What shares a port: cleartext HTTP; everything with a server name; TCP alone; UDP apart. */
+static int family_of(const struct listener_view *listener)
+{
+    switch (listener->protocol) {
+    case KIND_PROTOCOL_HTTP:
+        return 1;
+    case KIND_PROTOCOL_HTTPS:
+    case KIND_PROTOCOL_TLS:
+        return 2;
+    case KIND_PROTOCOL_TCP:
+        return 3;
+    case KIND_PROTOCOL_UDP:
+        return 4;
+    case KIND_PROTOCOL_UNKNOWN:
+        break;
+    }
+    return 0;
+}
 
-struct claims {
-    struct claim *first;
-};
+const char *claims_conflict(const struct listener_view *a, const struct listener_view *b)
+{
+    int family = family_of(a), other = family_of(b);
+    if (a->port != b->port || family == 0 || other == 0)
+        return NULL;
+    if (family != other)
+        return family == 4 || other == 4 ? NULL : "ProtocolConflict";
+    if (family >= 3 || a->is_proxied != b->is_proxied)
+        return "ProtocolConflict";
+    return text_equal(a->hostname, b->hostname) ? "HostnameConflict" : NULL;
+}
+
+void claims_init(struct claims *claims, struct arena *arena)
+{
+    claims->arena = arena;
+    map_init(&claims->holders);
+}
+
+void claims_fini(struct claims *claims)
+{
+    map_fini(&claims->holders);
+}
+
+static struct text first_key(const struct claims *claims, struct text address,
+                             const struct listener_view *listener)
+{
+    const char *transport = family_of(listener) == 4 ? "udp" : "tcp";
+    return arena_printf(claims->arena, TEXT_FMT "|%d|%s", TEXT_ARG(address), (int)listener->port,
+                        transport);
+}
+
+static struct text host_key(const struct claims *claims, struct text address, int32_t port,
+                            struct text hostname)
+{
+    return arena_printf(claims->arena, TEXT_FMT "|%d|=" TEXT_FMT, TEXT_ARG(address), (int)port,
+                        TEXT_ARG(hostname));
+}
+
+const struct claim *claims_blocker(const struct claims *claims, struct text address,
+                                   const struct listener_view *listener)
+{
+    const struct claim *first = map_get(&claims->holders, first_key(claims, address, listener));
+    if (first == NULL || claims_conflict(first->listener, listener) != NULL)
+        return first;
+    const struct claim *same =
+        map_get(&claims->holders, host_key(claims, address, listener->port, listener->hostname));
+    return same != NULL && claims_conflict(same->listener, listener) != NULL ? same : NULL;
+}
+
+void claims_take(struct claims *claims, struct text address, struct claim holder)
+{
+    const struct listener_view *listener = holder.listener;
+    if (family_of(listener) == 0)
+        return;
+    struct claim *own = arena_new(claims->arena, struct claim);
+    *own = holder;
+    struct text first = first_key(claims, address, listener);
+    if (map_get(&claims->holders, first) == NULL)
+        map_put(&claims->holders, first, own);
+    if (family_of(listener) <= 2)
+        map_put(&claims->holders, host_key(claims, address, listener->port, listener->hostname),
+                own);
+}
+
+/* ---- overlaps ---- */
+
+static bool may_overlap(const struct listener_view *listener)
+{
+    return family_of(listener) == 2 && listener->conflict.reason == NULL;
+}
+
+static void mark_both(const struct claims *claims, struct listener_view *listener,
+                      struct text hostname)
+{
+    struct listener_view *other =
+        map_get(&claims->holders, host_key(claims, TEXT(""), listener->port, hostname));
+    if (other != NULL)
+        listener->is_overlapping = other->is_overlapping = true;
+}
+
+/* With those that hold its hostname: any host, and the wildcards above it. */
+static void find_above(const struct claims *claims, struct listener_view *listener)
+{
+    struct text name = listener->hostname;
+    if (name.len == 0)
+        return;
+    mark_both(claims, listener, TEXT(""));
+    for (size_t dot = text_find(name, '.', 0); dot < name.len;
+         dot = text_find(name, '.', dot + 1)) {
+        struct text above =
+            arena_printf(claims->arena, "*" TEXT_FMT, TEXT_ARG(text_slice(name, dot, name.len)));
+        if (!text_equal(above, name))
+            mark_both(claims, listener, above);
+    }
+}
+
+void claims_find_overlaps(struct gateway_view *view, struct arena *arena)
+{
+    struct claims claims;
+    claims_init(&claims, arena);
+    for (size_t i = 0; i < view->listener_count; i++) {
+        struct listener_view *listener = &view->listeners[i];
+        if (!may_overlap(listener))
+            continue;
+        mark_both(&claims, listener, listener->hostname);
+        map_put(&claims.holders, host_key(&claims, TEXT(""), listener->port, listener->hostname),
+                listener);
+    }
+    for (size_t i = 0; i < view->listener_count; i++)
+        if (may_overlap(&view->listeners[i]))
+            find_above(&claims, &view->listeners[i]);
+    claims_fini(&claims);
+}
+
+/* ---- Gateways on one address ---- */
 
 static int by_age(const void *a, const void *b)
 {
@@ -29,27 +154,16 @@ static int by_age(const void *a, const void *b)
 }
 
 /* Who stands in the way at this address, or NULL after the claim was put down. */
-static const struct claim *claim(struct arena *arena, struct map *all,
-                                 const struct gateway_view *view,
+static const struct claim *claim(struct claims *claims, const struct gateway_view *view,
                                  const struct listener_view *listener, struct text address)
 {
-    struct text key = arena_printf(arena, TEXT_FMT "|%d", TEXT_ARG(address), (int)listener->port);
-    struct claims *claims = map_get(all, key);
-    if (claims == NULL) {
-        claims = arena_new(arena, struct claims);
-        map_put(all, key, claims);
-    }
-    for (const struct claim *at = claims->first; at != NULL; at = at->next) {
-        if (at->view != view && listeners_conflict(listener, at->listener) != NULL)
-            return at;
-    }
-    struct claim *new = arena_new(arena, struct claim);
-    *new = (struct claim){view, listener, claims->first};
-    claims->first = new;
-    return NULL;
+    const struct claim *holder = claims_blocker(claims, address, listener);
+    if (holder == NULL)
+        claims_take(claims, address, (struct claim){view, listener});
+    return holder;
 }
 
-static void settle_listener(struct arena *arena, struct map *all, struct gateway_view *view,
+static void settle_listener(struct claims *all, struct gateway_view *view,
                             struct listener_view *listener)
 {
     const struct claim *winner = NULL;
@@ -57,16 +171,16 @@ static void settle_listener(struct arena *arena, struct map *all, struct gateway
     if (!view_is_usable(listener) || listener->is_withheld) {
         winner = NULL;
     } else if (is_shared) {
-        winner = claim(arena, all, view, listener, view->fleet);
+        winner = claim(all, view, listener, view->fleet);
     } else {
         for (size_t i = 0; i < view->address_count && winner == NULL; i++)
-            winner = claim(arena, all, view, listener, view->addresses[i].value);
+            winner = claim(all, view, listener, view->addresses[i].value);
         if (view->address_count == 0)
-            winner = claim(arena, all, view, listener, TEXT(""));
+            winner = claim(all, view, listener, TEXT(""));
     }
     struct text by = winner == NULL ? TEXT_NONE : winner->view->path;
     const char *why =
-        winner == NULL || !is_shared ? NULL : listeners_conflict(listener, winner->listener);
+        winner == NULL || !is_shared ? NULL : claims_conflict(listener, winner->listener);
     if (text_equal(by, listener->blocked_by) && why == listener->blocked_why)
         return;
     listener->blocked_by = arena_text(&view->arena, by);
@@ -88,14 +202,14 @@ void claims_settle(struct translation *t)
     }
     if (count > 1)
         qsort(entries, count, sizeof(*entries), by_age);
-    struct map all;
-    map_init(&all);
+    struct claims all;
+    claims_init(&all, &t->scratch);
     for (size_t i = 0; i < count; i++) {
         struct gateway_view *view = entries[i]->view;
         for (size_t k = 0; k < view->listener_count; k++)
-            settle_listener(&t->scratch, &all, view, &view->listeners[k]);
+            settle_listener(&all, view, &view->listeners[k]);
     }
-    map_fini(&all);
+    claims_fini(&all);
     free(entries);
     arena_reset(&t->scratch);
 }

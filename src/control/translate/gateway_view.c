@@ -81,7 +81,7 @@ static void check_annotations(struct gateway_view *view, const struct kind_objec
 
 static void judge_set(struct translation *t, struct gateway_view *view,
                       const struct kind_object *gateway, const struct kind_object *object,
-                      struct set_view *ret_set)
+                      struct claims *claims, struct set_view *ret_set)
 {
     const struct kind_listener_set *set = object->listener_set;
     *ret_set = (struct set_view){.key = piece_key_copy(&view->arena, piece_key_of(object)),
@@ -112,7 +112,7 @@ static void judge_set(struct translation *t, struct gateway_view *view,
         listeners_evaluate(t, view, &owner, &set->listeners[i],
                            &view->listeners[view->listener_count++]);
     ret_set->count = set->listener_count;
-    listeners_find_conflicts(view, ret_set->first, ret_set->count);
+    listeners_find_conflicts(view, claims, ret_set->first, ret_set->count);
 }
 
 static void add_listeners(struct translation *t, struct gateway_view *view,
@@ -129,11 +129,14 @@ static void add_listeners(struct translation *t, struct gateway_view *view,
         listeners_evaluate(t, view, &owner, &object->gateway->listeners[i],
                            &view->listeners[view->listener_count++]);
     view->own_count = view->listener_count;
-    listeners_find_conflicts(view, 0, view->own_count);
+    struct claims claims;
+    claims_init(&claims, &t->scratch);
+    listeners_find_conflicts(view, &claims, 0, view->own_count);
     view->sets = arena_array(&view->arena, struct set_view, set_count);
     for (size_t i = 0; i < set_count; i++)
-        judge_set(t, view, object, sets[i], &view->sets[view->set_count++]);
-    listeners_find_overlaps(view);
+        judge_set(t, view, object, sets[i], &claims, &view->sets[view->set_count++]);
+    claims_fini(&claims);
+    claims_find_overlaps(view, &t->scratch);
 }
 
 /* Says each conflict once it is known who won. */

@@ -73,9 +73,11 @@ static void check_kinds(struct job *job)
 static void check_name(struct job *job)
 {
     bool is_usable = job->out->name.len > 0;
-    for (size_t i = 0; i < job->view->listener_count && is_usable; i++) {
-        const struct listener_view *other = &job->view->listeners[i];
-        is_usable = other == job->out || !text_equal(other->resource, job->out->resource);
+    for (const struct listener_view *other = job->out; is_usable && other > job->view->listeners;) {
+        other--;
+        if (!piece_keys_equal(other->owner, job->out->owner))
+            break;
+        is_usable = !text_equal(other->resource, job->out->resource);
     }
     if (!is_usable)
         complain(job, &job->out->accepted, "UnsupportedValue", job->listener->place,
@@ -270,14 +272,6 @@ void listeners_evaluate(struct translation *t, struct gateway_view *view,
     check_tls(&job);
 }
 
-bool view_is_usable(const struct listener_view *listener)
-{
-    if (listener->accepted.reason != NULL || listener->conflict.reason != NULL ||
-        listener->kinds == 0)
-        return false;
-    return !listener->is_terminated || listener->has_certificate;
-}
-
 void view_reject(struct gateway_view *view, const struct kind_object *object,
                  struct kind_place place, const char *field, struct verdict verdict)
 {
@@ -294,37 +288,6 @@ size_t view_count_valid(const struct gateway_view *view, const struct set_view *
     for (size_t i = set->first; i < set->first + set->count; i++)
         valid += view_is_usable(&view->listeners[i]);
     return valid;
-}
-
-/* What shares a port: cleartext HTTP; everything with a server name; TCP alone; UDP apart. */
-static int port_family(enum kind_protocol protocol)
-{
-    switch (protocol) {
-    case KIND_PROTOCOL_HTTP:
-        return 1;
-    case KIND_PROTOCOL_HTTPS:
-    case KIND_PROTOCOL_TLS:
-        return 2;
-    case KIND_PROTOCOL_TCP:
-        return 3;
-    case KIND_PROTOCOL_UDP:
-        return 4;
-    case KIND_PROTOCOL_UNKNOWN:
-        break;
-    }
-    return 0;
-}
-
-const char *listeners_conflict(const struct listener_view *a, const struct listener_view *b)
-{
-    int family = port_family(a->protocol), other = port_family(b->protocol);
-    if (a->port != b->port || family == 0 || other == 0)
-        return NULL;
-    if (family != other)
-        return family == 4 || other == 4 ? NULL : "ProtocolConflict";
-    if (family >= 3 || a->is_proxied != b->is_proxied)
-        return "ProtocolConflict";
-    return text_equal(a->hostname, b->hostname) ? "HostnameConflict" : NULL;
 }
 
 static void mark_conflict(struct gateway_view *view, struct listener_view *loser,
@@ -349,47 +312,38 @@ static bool is_unsupported(const struct listener_view *listener)
            strcmp(listener->accepted.reason, "UnsupportedProtocol") == 0;
 }
 
-/* The first of [from, to) that stands in the way of a listener marks it. */
-static void find_conflict(struct gateway_view *view, struct listener_view *listener, size_t from,
-                          size_t to, const bool *lost)
+/* Among listeners of one object nobody wins. */
+static void find_among(struct gateway_view *view, size_t first, size_t count, const bool *lost)
 {
-    for (size_t k = from; k < to; k++) {
-        const struct listener_view *other = &view->listeners[k];
-        if (other == listener || lost[k] || is_unsupported(other))
-            continue;
-        const char *reason = listeners_conflict(listener, other);
-        if (reason != NULL)
-            mark_conflict(view, listener, other, reason);
-    }
-}
-
-/* Against objects before it, they win; who lost already, and one of a protocol that is not
- * supported, stands in nobody's way. Then, among listeners of one object, nobody wins. */
-void listeners_find_conflicts(struct gateway_view *view, size_t first, size_t count)
-{
-    bool *lost = arena_array(&view->arena, bool, first + count);
-    for (size_t k = 0; k < first; k++)
-        lost[k] = view->listeners[k].conflict.reason != NULL;
     for (size_t i = first; i < first + count; i++) {
-        find_conflict(view, &view->listeners[i], 0, first, lost);
-        lost[i] = view->listeners[i].conflict.reason != NULL;
+        for (size_t k = first; k < first + count; k++) {
+            const struct listener_view *other = &view->listeners[k];
+            if (i == k || lost[k - first] || is_unsupported(other))
+                continue;
+            const char *reason = claims_conflict(&view->listeners[i], other);
+            if (reason != NULL)
+                mark_conflict(view, &view->listeners[i], other, reason);
+        }
     }
-    for (size_t i = first; i < first + count; i++)
-        find_conflict(view, &view->listeners[i], first, first + count, lost);
 }
 
-void listeners_find_overlaps(struct gateway_view *view)
+/* Who lost already, and one of a protocol that is not supported, stands in nobody's way. */
+void listeners_find_conflicts(struct gateway_view *view, struct claims *claims, size_t first,
+                              size_t count)
 {
-    for (size_t i = 0; i < view->listener_count; i++) {
-        struct listener_view *a = &view->listeners[i];
-        for (size_t k = i + 1; k < view->listener_count; k++) {
-            struct listener_view *b = &view->listeners[k];
-            if (a->port != b->port || port_family(a->protocol) != 2 ||
-                port_family(b->protocol) != 2 || a->conflict.reason != NULL ||
-                b->conflict.reason != NULL)
-                continue;
-            if (hostname_intersects(a->hostname, b->hostname))
-                a->is_overlapping = b->is_overlapping = true;
-        }
+    bool *lost = arena_array(claims->arena, bool, count);
+    for (size_t i = 0; i < count; i++) {
+        struct listener_view *listener = &view->listeners[first + i];
+        const struct claim *winner = claims_blocker(claims, TEXT(""), listener);
+        if (winner != NULL)
+            mark_conflict(view, listener, winner->listener,
+                          claims_conflict(listener, winner->listener));
+        lost[i] = winner != NULL;
+    }
+    find_among(view, first, count, lost);
+    for (size_t i = first; i < first + count; i++) {
+        const struct listener_view *listener = &view->listeners[i];
+        if (listener->conflict.reason == NULL && !is_unsupported(listener))
+            claims_take(claims, TEXT(""), (struct claim){view, listener});
     }
 }

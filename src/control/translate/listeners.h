@@ -16,12 +16,9 @@ void listeners_evaluate(struct translation *t, struct gateway_view *view,
                         const struct listeners_owner *owner, const struct kind_listener *listener,
                         struct listener_view *ret_view);
 /* Conflicts of [first, first + count), which are of one object, with one another and with those
- * before them, which have precedence. */
-void listeners_find_conflicts(struct gateway_view *view, size_t first, size_t count);
-/* The reason why both cannot be on one address, or NULL. Static. */
-const char *listeners_conflict(const struct listener_view *a, const struct listener_view *b);
-/* Marks HTTPS and TLS listeners of one port whose hostnames overlap. */
-void listeners_find_overlaps(struct gateway_view *view);
+ * that have `claims`, which have precedence; who has none takes his. */
+void listeners_find_conflicts(struct gateway_view *view, struct claims *claims, size_t first,
+                              size_t count);
 /* One bit for each route kind that the protocol can carry. */
 uint32_t listeners_kinds_of(const struct translation *t, enum kind_protocol protocol,
                             bool is_terminated);

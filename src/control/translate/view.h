@@ -3,6 +3,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "base/map.h"
 #include "control/kind/gateway.h"
 #include "control/translate/translation.h"
 
@@ -77,7 +78,11 @@ struct gateway_view *view_new(struct translation *t, const struct kind_object *o
 void view_free(struct gateway_view *view);
 
 /* Both accepted and with what it refers to: the data plane gets it unless blocked. */
-bool view_is_usable(const struct listener_view *listener);
+static inline bool view_is_usable(const struct listener_view *listener)
+{
+    return listener->accepted.reason == NULL && listener->conflict.reason == NULL &&
+           listener->kinds != 0 && (!listener->is_terminated || listener->has_certificate);
+}
 static inline bool view_is_served(const struct listener_view *listener)
 {
     return view_is_usable(listener) && listener->blocked_by.len == 0 && !listener->is_withheld &&
@@ -95,6 +100,31 @@ void view_reject(struct gateway_view *view, const struct kind_object *object,
 /* How many listeners of a ListenerSet are usable; 0: it is not attached. */
 size_t view_count_valid(const struct gateway_view *view, const struct set_view *set);
 const struct set_view *view_find_set(const struct gateway_view *view, struct store_key key);
+
+/* What stands on a port does not conflict with one another, so that a look-up tells who stands in
+ * the way, however many listeners share the port. */
+struct claim {
+    const struct gateway_view *view;
+    const struct listener_view *listener;
+};
+
+/* Both outlive it. */
+struct claims {
+    struct arena *arena; /* borrows; for keys and holders */
+    struct map holders;
+};
+
+void claims_init(struct claims *claims, struct arena *arena);
+void claims_fini(struct claims *claims);
+/* The reason why both cannot be on one address, or NULL. Static. */
+const char *claims_conflict(const struct listener_view *a, const struct listener_view *b);
+/* The oldest that conflicts with it; NULL: it can be put down. `address` may be empty. */
+const struct claim *claims_blocker(const struct claims *claims, struct text address,
+                                   const struct listener_view *listener);
+/* Must not conflict with what stands there. */
+void claims_take(struct claims *claims, struct text address, struct claim holder);
+/* Marks HTTPS and TLS listeners of one port whose hostnames overlap. */
+void claims_find_overlaps(struct gateway_view *view, struct arena *arena);
 
 /* Which Gateway has an address and port, or a port of data planes that several share: settles it
  * among all Gateways of the outcome, the older one first; views whose standing changed become
