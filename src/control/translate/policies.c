@@ -87,8 +87,8 @@ static bool targets(const struct kind_target_ref *items, size_t count,
     for (size_t i = 0; i < count; i++) {
         struct text namespace =
             items[i].namespace.len > 0 ? items[i].namespace : policy->meta.namespace;
-        if (kind_find(items[i].group, items[i].kind) == key.kind &&
-            text_equal(items[i].name, key.name) && text_equal(namespace, key.namespace))
+        if (text_equal(items[i].name, key.name) && text_equal(namespace, key.namespace) &&
+            kind_find(items[i].group, items[i].kind) == key.kind)
             return true;
     }
     return false;

@@ -54,8 +54,8 @@ static int rank_of(const struct kind_object *object, struct text service, struct
     struct targets targets = targets_of(object);
     for (size_t i = 0; i < targets.count; i++) {
         const struct kind_target_ref *target = &targets.items[i];
-        if (kind_find(target->group, target->kind) != KIND_SERVICE ||
-            !text_equal(target->name, service))
+        if (!text_equal(target->name, service) ||
+            kind_find(target->group, target->kind) != KIND_SERVICE)
             continue;
         if (target->section_name.len == 0)
             rank = MAX(rank, 1);
@@ -102,7 +102,7 @@ struct verdict service_policy_conflict(struct translation *t, const struct kind_
         bool is_lost = false;
         for (size_t k = 0; k < list.count && !is_lost; k++) {
             is_lost =
-                is_older(list.items[k], object) && has_target(list.items[k], &targets.items[i]);
+                has_target(list.items[k], &targets.items[i]) && is_older(list.items[k], object);
             if (is_lost)
                 winner = list.items[k];
         }
