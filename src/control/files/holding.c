@@ -10,8 +10,8 @@
 #include "base/memory.h"
 
 struct spot {
-    char *key;             /* owns */
-    struct holding *first; /* NULL: nobody holdings it any more */
+    char *key;                    /* owns */
+    struct holding *first, *last; /* NULL: nobody holds it any more */
     enum kind_id kind;
     struct text namespace, name; /* views into key */
     bool touched;
@@ -62,16 +62,21 @@ static void touch(struct holdings *holdings, struct spot *spot)
 }
 
 /* "<kind>\0<namespace>\0<name>": names never hold a NUL, so two objects never share a key. */
+static void add_key(struct builder *key, const struct kind_object *object)
+{
+    builder_add_u64(key, object->id);
+    builder_add_char(key, '\0');
+    builder_add(key, object->meta.namespace);
+    builder_add_char(key, '\0');
+    builder_add(key, object->meta.name);
+}
+
 static struct spot *spot_of(struct holdings *holdings, const struct kind_object *object)
 {
     struct builder key = {0};
-    builder_add_u64(&key, object->id);
-    builder_add_char(&key, '\0');
-    size_t namespace_at = key.len;
-    builder_add(&key, object->meta.namespace);
-    builder_add_char(&key, '\0');
-    size_t name_at = key.len;
-    builder_add(&key, object->meta.name);
+    add_key(&key, object);
+    size_t name_at = key.len - object->meta.name.len;
+    size_t namespace_at = name_at - 1 - object->meta.namespace.len;
     struct spot *spot = map_get(&holdings->spots, builder_text(&key));
     if (spot != NULL) {
         builder_fini(&key);
@@ -97,27 +102,48 @@ struct holding *holdings_make(struct holdings *holdings, struct text file,
     return holding;
 }
 
+static bool goes_before(const struct holding *first, const struct holding *second)
+{
+    return text_compare(text_of(first->file), text_of(second->file)) < 0;
+}
+
 bool holdings_enter(struct holdings *holdings, struct holding *holding)
 {
     struct spot *spot = map_get(&holdings->spots, holding->key);
-    struct holding **at = &spot->first;
-    while (*at != NULL && text_compare(text_of((*at)->file), text_of(holding->file)) <= 0)
+    struct holding **at = spot->last == NULL ? &spot->first : &spot->last->next;
+    if (spot->last != NULL && goes_before(holding, spot->last))
+        at = &spot->first;
+    while (*at != NULL && !goes_before(holding, *at))
         at = &(*at)->next;
     holding->next = *at;
     *at = holding;
+    if (holding->next == NULL)
+        spot->last = holding;
     touch(holdings, spot);
     return spot->first == holding;
+}
+
+struct holding *holdings_find(const struct holdings *holdings, const char *file,
+                              const struct kind_object *object)
+{
+    struct builder key CLEANUP(builder_fini) = {0};
+    add_key(&key, object);
+    const struct spot *spot = map_get(&holdings->spots, builder_text(&key));
+    struct holding *at = spot == NULL ? NULL : spot->first;
+    while (at != NULL && strcmp(at->file, file) != 0)
+        at = at->next;
+    return at;
 }
 
 void holdings_withdraw(struct holdings *holdings, struct holding *holding)
 {
     struct spot *spot = map_get(&holdings->spots, holding->key);
-    for (struct holding **at = &spot->first; *at != NULL; at = &(*at)->next) {
-        if (*at == holding) {
-            *at = holding->next;
-            break;
-        }
-    }
+    struct holding *before = NULL;
+    for (struct holding *at = spot->first; at != holding; at = at->next)
+        before = at;
+    *(before == NULL ? &spot->first : &before->next) = holding->next;
+    if (spot->last == holding)
+        spot->last = before;
     touch(holdings, spot);
     free_holding(holding);
 }

@@ -22,6 +22,9 @@ struct holding *holdings_make(struct holdings *holdings, struct text file,
                               struct kind_object *object);
 /* Counts from now on. False: another file's holding goes before it. */
 bool holdings_enter(struct holdings *holdings, struct holding *holding);
+/* The first of this object that this file has entered, or NULL. */
+struct holding *holdings_find(const struct holdings *holdings, const char *file,
+                              const struct kind_object *object);
 /* Ends and frees it. */
 void holdings_withdraw(struct holdings *holdings, struct holding *holding);
 /* The file that provides this holding's object now. */

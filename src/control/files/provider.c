@@ -65,18 +65,6 @@ void provider_parse(struct provider *provider, enum kind_mode mode,
         parse(provider, mode, content->text, content->path, &content->objects, &provider->faults);
 }
 
-/* What this file holds of an object now, in its last good form. */
-static struct holding *last_good(const struct provider *provider, const struct kind_object *bad)
-{
-    for (size_t i = 0; i < provider->holding_count; i++) {
-        const struct kind_object *old = provider->holdings[i]->object;
-        if (old->id == bad->id && text_equal(old->meta.name, bad->meta.name) &&
-            text_equal(old->meta.namespace, bad->meta.namespace))
-            return provider->holdings[i];
-    }
-    return NULL;
-}
-
 static void tell_duplicate(struct provider *provider, const struct providers *providers,
                            const struct holding *holding)
 {
@@ -106,7 +94,7 @@ static void take_objects(struct provider *provider, struct providers *providers,
         struct kind_object *object = objects->items[i];
         const struct holding *good = NULL;
         bool is_bad = object->error_count > 0 && providers->mode == KIND_LENIENT;
-        if (is_bad && (good = last_good(provider, object)) == NULL)
+        if (is_bad && (good = holdings_find(providers->holdings, provider->name, object)) == NULL)
             continue; /* a check takes it: it wants to see what else is wrong */
         struct holding *holding = holdings_make(providers->holdings, text_of(provider->name),
                                                 is_bad ? good->object : object);

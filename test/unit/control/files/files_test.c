@@ -15,6 +15,35 @@ static void wait_version(struct world *world, const char *name, const char *want
 
 /* ---- reading ---- */
 
+/* A file is replaced as an editor does it: another inode, so that it is seen to differ. */
+static void put_anew(struct world *world, const char *name, const char *content)
+{
+    put_file(world, ".new", content);
+    assert_int_equal(rename(path_of(world, ".new"), path_of(world, name)), 0);
+    load(world);
+}
+
+static void an_object_that_stands_often_comes_from_the_first_file_and_place(void **state)
+{
+    struct world *world = *state;
+    put_anew(world, "b.yaml", two(world, service(world, "s", "3"), service(world, "s", "4")));
+    put_anew(world, "c.yaml", service(world, "s", "5"));
+    assert_string_equal(version_of(world, "s"), "3");
+    put_anew(world, "a.yaml", two(world, service(world, "s", "1"), service(world, "s", "2")));
+    assert_string_equal(version_of(world, "s"), "1");
+    put_anew(world, "c.yaml", service(world, "t", "6"));
+    put_anew(world, "a.yaml", service(world, "t", "0"));
+    assert_string_equal(version_of(world, "s"), "3");
+    put_anew(world, "c.yaml", service(world, "s", "7"));
+    put_anew(world, "b.yaml", service(world, "s", "8"));
+    assert_string_equal(version_of(world, "s"), "8");
+    put_anew(world, "b.yaml", "");
+    assert_string_equal(version_of(world, "s"), "7");
+    put_anew(world, "c.yaml", "");
+    assert_string_equal(version_of(world, "s"), "-");
+    assert_string_equal(version_of(world, "t"), "0");
+}
+
 static void only_files_that_count_are_read(void **state)
 {
     struct world *world = *state;
@@ -354,6 +383,7 @@ static void a_reload_reads_what_changed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        IN_WORLD(an_object_that_stands_often_comes_from_the_first_file_and_place),
         IN_WORLD(only_files_that_count_are_read),
         IN_WORLD(a_directory_that_is_not_there_is_said),
         IN_WORLD(the_first_file_by_name_wins_an_object),
