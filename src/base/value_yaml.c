@@ -31,7 +31,7 @@ struct frame {
 
 struct reader {
     yaml_parser_t parser;
-    struct text file;
+    struct text input, file;
     struct arena *arena;
     struct faults *faults;
     struct frame *frames; /* owns; at most LIMIT_YAML_DEPTH */
@@ -338,6 +338,18 @@ static bool on_event(struct reader *reader, const yaml_event_t *event,
     }
 }
 
+/* libyaml gives no mark for bytes that are no text, only how many stand before them. */
+static yaml_mark_t mark_of(struct text input, size_t offset)
+{
+    yaml_mark_t mark = {.index = offset};
+    for (size_t i = 0; i < MIN(offset, input.len); i++) {
+        bool is_end = input.data[i] == '\n';
+        mark.column = is_end ? 0 : mark.column + (((unsigned char)input.data[i] & 0xc0) != 0x80);
+        mark.line += is_end;
+    }
+    return mark;
+}
+
 static bool syntax_fault(struct reader *reader)
 {
     const yaml_parser_t *parser = &reader->parser;
@@ -345,10 +357,12 @@ static bool syntax_fault(struct reader *reader)
     struct text what = parser->context == NULL
                            ? text_of(problem)
                            : arena_printf(reader->arena, "%s: %s", parser->context, problem);
-    if (parser->error == YAML_READER_ERROR)
+    yaml_mark_t mark = parser->problem_mark;
+    if (parser->error == YAML_READER_ERROR) {
         what = arena_printf(reader->arena, "%s (byte %zu)", problem, parser->problem_offset);
-    return refuse(reader, parser->error == YAML_READER_ERROR ? parser->mark : parser->problem_mark,
-                  "YamlSyntax", what.data);
+        mark = mark_of(reader->input, parser->problem_offset);
+    }
+    return refuse(reader, mark, "YamlSyntax", what.data);
 }
 
 static bool read_all(struct reader *reader, struct value_build *documents)
@@ -376,6 +390,7 @@ bool value_parse_yaml(struct text input, struct text file, struct arena *arena,
     if (input.len > LIMIT_FILE_BYTES)
         return refuse(&reader, (yaml_mark_t){0}, "DocumentTooLarge", "the file is too large");
     CHECK(yaml_parser_initialize(&reader.parser) != 0); /* fails only without memory */
+    reader.input = input;
     yaml_parser_set_encoding(&reader.parser, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&reader.parser, (const unsigned char *)input.data, input.len);
     reader.frames = memory_alloc(sizeof(struct frame) * LIMIT_YAML_DEPTH);

@@ -252,6 +252,10 @@ static void odd_bytes_are_refused_or_read(void **state)
 {
     (void)state;
     struct parsed parsed;
+    parse(&parsed, TEXT("a: b\nd: \xc3\xa9\xff\n"));
+    assert_int_equal(parsed.faults.items[0].line, 2);
+    assert_int_equal(parsed.faults.items[0].column, 5); /* in characters */
+    done(&parsed);
     expect_refusal(TEXT("a: \xff\xfe\n"), "YamlSyntax");
     expect_refusal(TEXT("a: b\0c\n"), "YamlSyntax");
     assert_non_null(parse(&parsed, TEXT("\xef\xbb\xbf"
