@@ -434,7 +434,8 @@ def test_parameters_are_laid_over_the_objects_the_gateways_over_the_classes(prov
     parameters(server, "own", horizontalPodAutoscaler={"spec": {"minReplicas": 3}},
                podDisruptionBudget={"$patch": "delete"},
                deployment={"spec": {"template": {"spec": {"priorityClassName": "higher"}}}})
-    wait_for(lambda: server.get("PodDisruptionBudget", "web-nantian"), "there is a budget")
+    for name in ("web-nantian", "other-nantian"):
+        wait_for(lambda name=name: server.get("PodDisruptionBudget", name), "there is a budget")
     theirs = {"kind": "PodDisruptionBudget", "metadata": {"name": "theirs"}, "spec": {}}
     server.put(theirs)
     item = server.get("GatewayClass", "nantian")
