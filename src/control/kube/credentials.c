@@ -85,6 +85,7 @@ static void issue(void *owner)
 
 static void take(struct credentials *credentials, const struct client_answer *answer)
 {
+    arena_reset(&credentials->arena); /* of a Secret that could not be used; it may long be so */
     if (read_secret(answer->body, &credentials->arena, &credentials->found.chain,
                     &credentials->found.key))
         issue(credentials);
