@@ -35,6 +35,7 @@ static void raise_to(struct snapshot_version *claim, const struct snapshot_versi
 static void drop_claim(struct versions *versions)
 {
     versions->has_claim = false;
+    versions->is_refused = false;
     loop_disarm(versions->loop, &versions->again);
 }
 
@@ -46,13 +47,12 @@ static bool meets(struct versions *versions, bool asks)
     bool is_met = versions->claim.epoch == versions->epoch &&
                   mirror_covers(versions->mirror, &versions->claim, asks);
     bool is_past = versions->claim.epoch < versions->epoch; /* it takes what we have now */
+    bool is_refused = versions->is_refused;
     if (is_met || is_past)
         drop_claim(versions);
     /* Not of what we are called already: replicas repeat what they were told long ago. */
-    if (is_met && (mirror_raise(versions->mirror, &versions->claim) || versions->is_refused)) {
-        versions->is_refused = false;
+    if (is_met && (mirror_raise(versions->mirror, &versions->claim) || is_refused))
         versions->events->on_raised(versions->owner);
-    }
     return is_met || is_past;
 }
 
@@ -104,10 +104,11 @@ void versions_epoch(struct versions *versions, uint64_t epoch)
     mirror_relist(versions->mirror);
 }
 
-void versions_claimed(struct versions *versions, const struct snapshot_version *held)
+static void claim(struct versions *versions, const struct snapshot_version *held, bool is_refused)
 {
     if (versions->epoch == 0 || held->epoch < versions->epoch)
         return;
+    versions->is_refused |= is_refused;
     if (!versions->has_claim || held->epoch > versions->claim.epoch) {
         if (!versions->has_claim)
             versions->claimed_ms = loop_now_ms(versions->loop);
@@ -120,10 +121,14 @@ void versions_claimed(struct versions *versions, const struct snapshot_version *
         look(versions);
 }
 
+void versions_claimed(struct versions *versions, const struct snapshot_version *held)
+{
+    claim(versions, held, false);
+}
+
 void versions_refused(struct versions *versions, const struct snapshot_version *held)
 {
-    versions->is_refused = true;
-    versions_claimed(versions, held);
+    claim(versions, held, true);
 }
 
 void versions_listed(struct versions *versions)

@@ -103,10 +103,29 @@ static void a_later_epoch_sets_all_of_it_back_and_counts_only_after_new_lists(vo
     end(world);
 }
 
+static void a_refusal_in_the_name_of_an_earlier_epoch_is_no_news(void **unused)
+{
+    (void)unused;
+    struct world *world = begin();
+    struct snapshot_version held = {.epoch = 6}, ours = {.epoch = 7};
+    versions_refused(world->versions, &ours); /* nothing has a name yet */
+    versions_epoch(world->versions, 7);
+    versions_refused(world->versions, &held); /* who holds that takes what we have */
+    assert_int_equal(world->raised, 1);
+    versions_claimed(world->versions, &ours);
+    assert_int_equal(world->raised, 1);
+    versions_refused(world->versions, &ours);
+    assert_int_equal(world->raised, 2);
+    versions_claimed(world->versions, &ours);
+    assert_int_equal(world->raised, 2);
+    end(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_claim_that_we_are_up_to_already_is_no_news),
+        cmocka_unit_test(a_refusal_in_the_name_of_an_earlier_epoch_is_no_news),
         cmocka_unit_test(a_later_epoch_sets_all_of_it_back_and_counts_only_after_new_lists),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
