@@ -1,5 +1,8 @@
 """Hostile HTTP/2 over real sockets: each row's verdict, and floods beside honest traffic."""
 # SPDX-License-Identifier: Apache-2.0
+import contextlib
+import os
+import pathlib
 import threading
 import time
 
@@ -12,6 +15,7 @@ from harness import (DEADLINE, free_port, gateway_of, listener, route, rule, san
                      simple, wait_for)
 from http_backend import Backend
 from http_client import Client, request
+from judge import Judge, verdict
 
 pytestmark = pytest.mark.sanitized
 ROWS = 70
@@ -141,6 +145,11 @@ class Attack:
             thread.join()
 
 
+def processor_seconds(pid):
+    words = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def honest(port, seconds):
     """Requests of both versions for a while, each on connections that stay; their number."""
     count, until = 0, time.monotonic() + seconds
@@ -175,3 +184,36 @@ def test_a_flood_does_not_harm_honest_traffic(start_gateway, start_backend, app,
     reached = len(target.requests)
     assert reached <= REACH * (attack.ended + len(attack.threads)), (reached, attack.ended)
     assert request(port).status == 200
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("count", (1, 50))
+@pytest.mark.parametrize("flood", FLOODS)
+def test_a_long_flood_beside_honest_requests(start_gateway, start_backend, flood, count):
+    """T04 at its counts, 500 a second. The p99 that it prints (-s) needs a processor to itself."""
+    port, target, judge = free_port(), start_backend(quick, record=False), Judge()
+    with contextlib.closing(judge):
+        gateway = start_gateway(
+            gateway_of(listener("http", port)),
+            route("all", rule("app"),
+                  rule("target", matches=[{"path": {"type": "Exact", "value": h2_rows.PATH}}])),
+            service("app", judge.port), service("target", target.port))
+        load = {"port": port, "kinds": "h1,h2", "rate": 500, "late": 60000, "end": 60000}
+        with judge.load(**load, requests=1500) as alone:
+            pass
+        before, used = gateway.proxy.rss(), processor_seconds(gateway.proxy.pid)
+        theirs = processor_seconds(os.getpid())
+        with Attack(port, FLOODS[flood], count) as attack:
+            with judge.load(**load, requests=5000) as beside:
+                pass
+        used = processor_seconds(gateway.proxy.pid) - used
+        theirs = processor_seconds(os.getpid()) - theirs
+        beside["doubled"] -= alone["sent"]  # both loads begin at number 0
+        assert verdict(alone) == verdict(beside) == {}
+        assert attack.ended > 0
+        time.sleep(5)
+        kept = gateway.proxy.rss() - before
+        print(f"\n{flood}, {count}: p99 {alone['p99_ms']} ms alone, {beside['p99_ms']} ms beside; "
+              f"{attack.ended} connections ended; {used / max(theirs, 0.01):.2f} x their "
+              f"processor; {kept >> 10} KiB kept")
+        assert used <= 10 * theirs and kept < 96 << 20
