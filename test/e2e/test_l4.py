@@ -563,6 +563,24 @@ def test_empty_and_large_datagrams_pass(start_gateway, start_udp):
         assert ask(port, data) == b"app " + data
 
 
+def test_flows_leave_descriptors_for_the_rest_of_us(start_gateway, start_udp):
+    port = free_port()
+    gateway = start_gateway(
+        gateway_of(listener("udp", port, "UDP")), l4_route("UDPRoute", "r", "app"),
+        udp_service("app", start_udp("app").port), descriptors=256)
+    with contextlib.ExitStack() as opened:
+        clients = [opened.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+                   for _ in range(400)]
+
+        def strangers():
+            for client in clients:
+                client.sendto(b"x", ("127.0.0.1", port))
+            return metric_sum(gateway.metrics(), "nantian_requests_refused_total",
+                              reason="udp_flow_limit")
+        wait_for(lambda: strangers() >= 100, "strangers are dropped")
+        assert gateway.ask("/healthz")[0] == 200
+
+
 def test_a_change_moves_flows_and_a_bad_route_answers_nothing(start_gateway, start_udp):
     port = free_port()
     one, two = start_udp("one"), start_udp("two")

@@ -169,6 +169,13 @@ static bool connect_endpoint(struct udp_flow *flow, struct backend *backend)
     flow->x.upstream_started_ns = loop_now_ns(proxy->loop);
     flow->x.upstream_address = address_format(&flow->endpoint->address, flow->endpoint_text);
     int fd = datagram_connect(&flow->endpoint->address);
+    if (fd >= proxy->fd_max) { /* what is above is not for clients */
+        close(fd);
+        metrics_door_refused(flow->udp->door.metrics, "udp_flow_limit");
+        flow->x.flag = FLAG_UO;
+        flow->x.details = "upstream_overflow";
+        return false;
+    }
     flow->watch = (struct watch){.fd = fd, .owner = flow, .on_ready = on_answer};
     if (fd >= 0 && loop_watch_level(proxy->loop, &flow->watch))
         return true;
@@ -277,13 +284,15 @@ static void take(struct udp_door *udp, const struct datagram_from *from, struct 
         flow = flow_new(udp, from);
     if (flow == NULL)
         return;
-    if (send(flow->watch.fd, data.data, data.len, MSG_NOSIGNAL) < 0 && errno == ECONNREFUSED) {
+    bool is_sent = send(flow->watch.fd, data.data, data.len, MSG_NOSIGNAL) >= 0;
+    if (!is_sent && errno == ECONNREFUSED) {
         flow->x.flag = FLAG_UF;
         flow->x.details = "upstream_connect_failure";
         end_flow(flow, NULL);
         return;
     }
-    flow->x.request_bytes += data.len;
+    flow->x.request_bytes +=
+        is_sent ? data.len : 0; /* a full queue, or none to there: it is lost */
     touch(flow);
 }
 
