@@ -28,6 +28,7 @@ struct guard {
     void *owner;
     struct held *first;
     uint64_t last_ticket;
+    size_t bytes; /* of all that is held: anybody may speak who has not been judged yet */
 };
 
 static void free_held(struct held *held)
@@ -35,6 +36,7 @@ static void free_held(struct held *held)
     *held->at = held->next;
     if (held->next != NULL)
         held->next->at = held->at;
+    held->guard->bytes -= held->bytes.len;
     builder_fini(&held->bytes);
     free(held);
 }
@@ -54,7 +56,12 @@ static void on_message(void *owner, struct grpc_call *call, struct text message)
         refuse(held, GRPC_RESOURCE_EXHAUSTED, "too much before the token was judged");
         return;
     }
+    if (held->guard->bytes + message.len > LIMIT_GRPC_RECEIVE) {
+        refuse(held, GRPC_UNAVAILABLE, "too many wait for a judgement: try again");
+        return;
+    }
     builder_add(&held->bytes, message);
+    held->guard->bytes += message.len;
     held->ends[held->count++] = held->bytes.len;
 }
 
@@ -107,6 +114,7 @@ void guard_answer(struct guard *guard, uint64_t ticket, struct text identity, co
     struct builder bytes = held->bytes;
     size_t ends[MESSAGES_MAX], count = held->count, from = 0;
     memcpy(ends, held->ends, sizeof(ends));
+    guard->bytes -= bytes.len;
     held->bytes = (struct builder){0};
     void (*take)(void *owner, struct grpc_call *call) = held->take;
     void *owner = held->owner;

@@ -1,5 +1,6 @@
 /* Calls that are held until their token was judged. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/limits.h"
 #include "raw.h"
 #include "xds/guard.h"
 
@@ -142,6 +143,28 @@ static void what_leaves_before_the_judgement_is_forgotten(void **state)
     assert_null(world->taken.call);
 }
 
+/* Two callers say a little more together than one alone may. */
+static void what_is_held_has_a_bound_for_all_together(void **state)
+{
+    struct world *world = *state;
+    struct raw other = {0};
+    size_t len = 3u << 20;
+    char *much = memory_alloc(len);
+    other.call = grpc_start(world->channel, METHOD, raw_events(), &other);
+    assert_non_null(other.call);
+    for (size_t sent = 0; sent <= LIMIT_GRPC_RECEIVE; sent += 2 * len) {
+        assert_int_equal(grpc_send(world->raw.call, text_from(much, len), 0), ERR_NONE);
+        assert_int_equal(grpc_send(other.call, text_from(much, len), 0), ERR_NONE);
+    }
+    free(much);
+    WAIT_FOR(world->loop, world->raw.ends + other.ends == 1);
+    struct raw *refused = other.ends == 1 ? &other : &world->raw;
+    assert_int_equal(refused->status, GRPC_UNAVAILABLE);
+    if (other.call != NULL)
+        grpc_cancel(other.call);
+    settle(world->loop);
+}
+
 #define WORLD(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -151,6 +174,7 @@ int main(void)
         WORLD(who_is_not_admitted_hears_why),
         WORLD(who_is_admitted_where_there_is_no_room_hears_so),
         WORLD(what_leaves_before_the_judgement_is_forgotten),
+        WORLD(what_is_held_has_a_bound_for_all_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
