@@ -40,6 +40,7 @@ RESOURCES = {
     "secrets": ("", "v1", "Secret", True),
     "configmaps": ("", "v1", "ConfigMap", True),
     "pods": ("", "v1", "Pod", True),
+    "clustertrustbundles": ("certificates.k8s.io", "v1beta1", "ClusterTrustBundle", False),
     "namespaces": ("", "v1", "Namespace", False),
     "serviceaccounts": ("", "v1", "ServiceAccount", True),
     "events": ("events.k8s.io", "v1", "Event", True),

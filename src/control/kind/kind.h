@@ -28,6 +28,7 @@ enum kind_id {
     KIND_ENDPOINT_SLICE,
     KIND_SECRET,
     KIND_CONFIG_MAP,
+    KIND_CLUSTER_TRUST_BUNDLE,
     KIND_NAMESPACE,
     KIND_ROUTE_POLICY,
     KIND_SECURITY_POLICY,
@@ -61,6 +62,7 @@ struct kind_object {
         const struct kind_endpoint_slice *endpoint_slice;
         const struct kind_secret *secret;
         const struct kind_config_map *config_map;
+        const struct kind_cluster_trust_bundle *cluster_trust_bundle;
         const struct kind_route_policy *route_policy;
         const struct kind_security_policy *security_policy;
         const struct kind_gateway_parameters *gateway_parameters;

@@ -1,4 +1,4 @@
-/* Secret and ConfigMap. */
+/* Secret, ConfigMap and ClusterTrustBundle. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/kind/secret.h"
 
@@ -74,4 +74,16 @@ const struct decode_shape kind_shape_config_map = {
     .size = sizeof(struct kind_config_map),
     .fields = config_map_fields,
     .count = ARRAY_LEN(config_map_fields),
+};
+
+static const struct decode_field bundle_fields[] = {
+    {"signerName", DECODE_TEXT, .offset = offsetof(struct kind_cluster_trust_bundle, signer_name)},
+    {"trustBundle", DECODE_TEXT, .is_required = true,
+     .offset = offsetof(struct kind_cluster_trust_bundle, trust_bundle)},
+};
+
+const struct decode_shape kind_shape_cluster_trust_bundle = {
+    .size = sizeof(struct kind_cluster_trust_bundle),
+    .fields = bundle_fields,
+    .count = ARRAY_LEN(bundle_fields),
 };

@@ -1,4 +1,4 @@
-/* Secret and ConfigMap: named bytes. */
+/* Secret and ConfigMap: named bytes; ClusterTrustBundle: those of authorities. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
@@ -23,6 +23,13 @@ struct kind_config_map {
     struct kind_place place;
     struct kind_entry *entries; /* data and binaryData */
     size_t entry_count;
+};
+
+/* Of certificates.k8s.io, without a namespace. */
+struct kind_cluster_trust_bundle {
+    struct kind_place place;  /* of spec */
+    struct text signer_name;  /* empty: anybody's */
+    struct text trust_bundle; /* PEM certificates */
 };
 
 /* NULL: no such key. */

@@ -56,7 +56,7 @@ extern const struct decode_shape kind_shape_grpc_route, kind_shape_tls_route;
 extern const struct decode_shape kind_shape_tcp_route, kind_shape_reference_grant;
 extern const struct decode_shape kind_shape_backend_tls_policy, kind_shape_backend_lb_policy;
 extern const struct decode_shape kind_shape_service, kind_shape_backend_traffic_policy;
-extern const struct decode_shape kind_shape_x_backend;
+extern const struct decode_shape kind_shape_x_backend, kind_shape_cluster_trust_bundle;
 extern const struct decode_shape kind_shape_endpoint_slice, kind_shape_secret;
 extern const struct decode_shape kind_shape_config_map, kind_shape_route_policy;
 extern const struct decode_shape kind_shape_security_policy, kind_shape_gateway_parameters;

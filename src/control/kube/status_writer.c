@@ -54,6 +54,7 @@ static bool has_status(enum kind_id kind)
     case KIND_ENDPOINT_SLICE:
     case KIND_SECRET:
     case KIND_CONFIG_MAP:
+    case KIND_CLUSTER_TRUST_BUNDLE:
     case KIND_NAMESPACE:
     case KIND_REFERENCE_GRANT:
     case KIND_GATEWAY_PARAMETERS:

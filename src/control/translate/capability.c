@@ -43,6 +43,7 @@ static const struct {
 } FEATURES[] = {
     {"BackendTLSPolicy", CAPABILITY_BACKEND_TLS},
     {"BackendTLSPolicySANValidation", CAPABILITY_BACKEND_TLS},
+    {"ClusterTrustBundle", CAPABILITY_CLIENT_VALIDATION},
     {"GRPCRoute", CAPABILITY_GRPC_ROUTE},
     {"GRPCRouteNamedRouteRule", CAPABILITY_GRPC_ROUTE},
     {"GRPCRouteRequestHeaderModifier", CAPABILITY_GRPC_ROUTE},

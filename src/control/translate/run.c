@@ -119,7 +119,7 @@ static void mark_policies(struct run *run, struct text namespace)
     }
 }
 
-/* Secrets and ConfigMaps: whoever names them, and the resource made of them. */
+/* Secrets, ConfigMaps, ClusterTrustBundles: whoever names them, and the resource made of them. */
 static void reach_material(struct run *run, struct store_key key)
 {
     mark(run, &run->secrets, secrets_resource_name(&run->t.run, key), key);
@@ -330,6 +330,7 @@ static void reach(struct run *run, struct store_key key)
         break;
     case KIND_SECRET:
     case KIND_CONFIG_MAP:
+    case KIND_CLUSTER_TRUST_BUNDLE:
         reach_material(run, key);
         break;
     case KIND_NAMESPACE:

@@ -1,4 +1,4 @@
-/* Secrets and ConfigMaps as key material. */
+/* Secrets, ConfigMaps and ClusterTrustBundles as key material. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/translate/secrets.h"
 
@@ -15,7 +15,8 @@ static bool contains(struct text text, const char *needle)
 static struct verdict fail(struct translation *t, const char *reason, const char *format,
                            struct store_key key, struct text why)
 {
-    struct text path = piece_path(&t->scratch, key.namespace, key.name);
+    struct text path =
+        key.namespace.len == 0 ? key.name : piece_path(&t->scratch, key.namespace, key.name);
     struct text message = arena_printf(&t->scratch, "%s " TEXT_FMT " %s" TEXT_FMT ".",
                                        kind_name(key.kind), TEXT_ARG(path), format, TEXT_ARG(why));
     return (struct verdict){reason, message};
@@ -101,17 +102,30 @@ struct verdict secrets_certificate(struct translation *t, struct piece *piece,
     return verdict;
 }
 
+/* No data: there are none. */
+static struct text authorities_of(const struct kind_object *object)
+{
+    if (object->id == KIND_CLUSTER_TRUST_BUNDLE)
+        return object->cluster_trust_bundle->trust_bundle;
+    const struct kind_entry *entry = kind_config_map_get(object->config_map, "ca.crt");
+    return entry == NULL ? TEXT_NONE : entry->bytes;
+}
+
 static struct verdict check_bundle(struct translation *t, const struct kind_object *object,
                                    struct store_key key)
 {
     const char *reason = "InvalidCACertificateRef";
-    const struct kind_entry *entry = kind_config_map_get(object->config_map, "ca.crt");
-    if (entry == NULL)
+    bool is_map = key.kind == KIND_CONFIG_MAP;
+    struct text pem = authorities_of(object);
+    if (is_map && pem.data == NULL)
         return fail(t, reason, "lacks ca.crt", key, TEXT_NONE);
     struct text why = TEXT_NONE;
-    if (!contains(entry->bytes, "-----BEGIN CERTIFICATE-----"))
-        return fail(t, reason, "holds no PEM certificate in ca.crt", key, TEXT_NONE);
-    if (t->options->check_ca != NULL && !t->options->check_ca(entry->bytes, &t->scratch, &why))
+    if (!contains(pem, "-----BEGIN CERTIFICATE-----"))
+        return fail(t, reason,
+                    is_map ? "holds no PEM certificate in ca.crt"
+                           : "holds no PEM certificate in trustBundle",
+                    key, TEXT_NONE);
+    if (t->options->check_ca != NULL && !t->options->check_ca(pem, &t->scratch, &why))
         return fail(t, reason, "holds no usable CA certificate: ", key, why);
     why = refusal_of(t, key);
     if (why.len > 0)
@@ -123,12 +137,14 @@ struct verdict secrets_ca(struct translation *t, struct piece *piece,
                           const struct kind_object *referrer, const struct kind_ref *ref,
                           const char *kind_reason, struct store_key *ret_bundle)
 {
-    if (kind_find(ref->group, ref->kind) != KIND_CONFIG_MAP)
-        return wrong_kind(t, ref, kind_reason, "ConfigMap");
-    struct store_key key = {KIND_CONFIG_MAP,
-                            ref->namespace.len > 0 ? ref->namespace : referrer->meta.namespace,
-                            ref->name};
-    if (!is_permitted(t, piece, referrer, ref, key))
+    enum kind_id kind = kind_find(ref->group, ref->kind);
+    if (kind != KIND_CONFIG_MAP && kind != KIND_CLUSTER_TRUST_BUNDLE)
+        return wrong_kind(t, ref, kind_reason, "ConfigMap or ClusterTrustBundle");
+    struct store_key key = {
+        kind, ref->namespace.len > 0 ? ref->namespace : referrer->meta.namespace, ref->name};
+    if (kind == KIND_CLUSTER_TRUST_BUNDLE)
+        key.namespace = TEXT_NONE; /* the cluster's: no namespace has to permit it */
+    else if (!is_permitted(t, piece, referrer, ref, key))
         return fail(t, "RefNotPermitted",
                     "is in another namespace and no ReferenceGrant permits it", key, TEXT_NONE);
     const struct kind_object *object = store_get(t->store, key.kind, key.namespace, key.name);
@@ -155,14 +171,17 @@ void secrets_add_want(struct translation *t, struct piece *piece, struct store_k
                                                .object = key});
 }
 
+static ProtobufCBinaryData copy_of(struct arena *arena, struct text bytes)
+{
+    uint8_t *copy = arena_alloc(arena, bytes.len);
+    if (bytes.len > 0)
+        memcpy(copy, bytes.data, bytes.len);
+    return (ProtobufCBinaryData){bytes.len, copy};
+}
+
 static ProtobufCBinaryData bytes_of(struct arena *arena, const struct kind_entry *entry)
 {
-    if (entry == NULL)
-        return (ProtobufCBinaryData){0};
-    uint8_t *copy = arena_alloc(arena, entry->bytes.len);
-    if (entry->bytes.len > 0)
-        memcpy(copy, entry->bytes.data, entry->bytes.len);
-    return (ProtobufCBinaryData){entry->bytes.len, copy};
+    return entry == NULL ? (ProtobufCBinaryData){0} : copy_of(arena, entry->bytes);
 }
 
 struct piece *secrets_piece(struct translation *t, struct store_key key)
@@ -176,7 +195,7 @@ struct piece *secrets_piece(struct translation *t, struct store_key key)
             bytes_of(&t->scratch, kind_secret_get(object->secret, "tls.crt"));
         message.private_key = bytes_of(&t->scratch, kind_secret_get(object->secret, "tls.key"));
     } else {
-        message.ca = bytes_of(&t->scratch, kind_config_map_get(object->config_map, "ca.crt"));
+        message.ca = copy_of(&t->scratch, authorities_of(object));
     }
     struct piece *piece = piece_new(key);
     piece_add_resource(piece, RESOURCE_SECRET, secrets_resource_name(&t->scratch, key), &message,
