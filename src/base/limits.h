@@ -205,6 +205,8 @@
 #define LIMIT_REGEX_BYTES        4096
 #define LIMIT_REGEX_PROGRAM      (1u << 20)
 #define LIMIT_HOSTNAME           253
+#define LIMIT_PORT_RETRY_MIN_MS  2000       /* a listener whose port another program has */
+#define LIMIT_PORT_RETRY_MAX_MS  60000      /* each try makes two snapshots */
 #define LIMIT_STATE_RETRY_MS     5000       /* when the snapshot could not be kept on disk */
 #define LIMIT_SNAPSHOT_BYTES     (1u << 30) /* the state file */
 

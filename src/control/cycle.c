@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/memory.h"
 
@@ -91,6 +92,9 @@ static void on_change(void *owner, struct files *files)
     (void)files;
     struct cycle *cycle = owner;
     log_faults(cycle);
+    cycle->retry_ms = LIMIT_PORT_RETRY_MIN_MS;
+    if (timer_is_armed(&cycle->retry))
+        loop_arm(cycle->loop, &cycle->retry, cycle->retry_ms);
     cycle_run(cycle);
 }
 
@@ -236,7 +240,25 @@ static void on_stranger(void *owner, uint64_t ticket, struct text token)
     kube_ask(((struct cycle *)owner)->kube, ticket, token);
 }
 
-static void on_refused(void *owner, enum resource_type type, struct text name, struct text why)
+/* What the machine of the data plane refused may go now; if not, it is refused again. */
+static void on_retry(void *owner)
+{
+    struct cycle *cycle = owner;
+    cycle->retry_ms = MIN(cycle->retry_ms * 2, LIMIT_PORT_RETRY_MAX_MS);
+    if (outcome_forgive(cycle->outcome, RESOURCE_LISTENER))
+        cycle_run(cycle);
+}
+
+/* Of a cluster the replicas tell each other what was refused, and what a pod's ports are is settled
+ * before it runs. */
+static void retry_later(struct cycle *cycle)
+{
+    if (cycle->kube == NULL && !timer_is_armed(&cycle->retry))
+        loop_arm(cycle->loop, &cycle->retry, cycle->retry_ms);
+}
+
+static void on_refused(void *owner, enum resource_type type, struct text name, struct text why,
+                       bool is_local)
 {
     struct cycle *cycle = owner;
     struct statement_refusal refusal = {.type = type, .name = name, .why = why};
@@ -247,6 +269,8 @@ static void on_refused(void *owner, enum resource_type type, struct text name, s
         !outcome_refuse(cycle->outcome, type, name, why, &refusal.digest))
         return;
     cycle->refused = true;
+    if (is_local)
+        retry_later(cycle);
     if (cycle->kube != NULL)
         kube_refused(cycle->kube, &refusal);
 }
@@ -308,6 +332,8 @@ bool cycle_init(struct cycle *cycle, const struct cycle_options *options)
         .owner = cycle,
     });
     defer_init(&cycle->again, cycle, on_again);
+    timer_init(&cycle->retry, cycle, on_retry);
+    cycle->retry_ms = LIMIT_PORT_RETRY_MIN_MS;
     if (options->directory.len > 0) {
         cycle->files = files_new(options->directory, KIND_LENIENT, cycle->store);
         files_keep(cycle->files, options->state_dir);
@@ -335,6 +361,7 @@ bool cycle_init(struct cycle *cycle, const struct cycle_options *options)
 void cycle_fini(struct cycle *cycle)
 {
     loop_undefer(cycle->loop, &cycle->again);
+    loop_disarm(cycle->loop, &cycle->retry);
     kube_free(cycle->kube);
     cycle->kube = NULL; /* data planes that leave below are told to nobody */
     publish_free(cycle->publish);

@@ -19,6 +19,8 @@ struct cycle {
     void *owner;        /* of on_credentials */
     char *bundle;       /* owns: the release of Gateway API in the cluster; NULL: not known */
     struct defer again; /* a refusal asks for another run, once it is told completely */
+    struct timer retry; /* of listeners that the machine of the data plane refused */
+    uint32_t retry_ms;  /* until the next; twice as long each time, until files change */
     bool refused;
     bool
         inherits; /* of a cluster: we lead since a moment; what statuses say so far is to be kept */

@@ -39,6 +39,7 @@ static Nantian__Config__V1__Fault *fault_message(const struct fault *fault, stru
     message->field = string_or_empty(fault->field, arena);
     message->reason = string_or_empty(fault->what, arena);
     message->hint = string_or_empty(fault->hint, arena);
+    message->local = fault->is_local;
     return message;
 }
 

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 
 import pytest
 import yaml
@@ -218,3 +219,22 @@ def test_good_objects_of_a_faulty_file_outlive_a_syntax_error_and_a_restart(serv
     gateway.control.start()
     gateway.wait_synced()
     assert request(port, "/a").status == 200
+
+
+def is_served(port):
+    try:
+        return request(port, "/").status == 200
+    except OSError:  # nobody listens yet
+        return False
+
+
+def test_a_listener_is_served_once_its_port_is_free(start_gateway, start_backend):
+    free, port = free_port(), free_port()
+    with socket.create_server(("127.0.0.1", port)):
+        gateway = start_gateway(
+            gateway_of(listener("free", free), listener("taken", port)),
+            route("a", rule("app")), service("app", start_backend(named("app")).port))
+        wait_for(lambda: is_served(free), "the other listener is served")
+        wait_for(lambda: "Cannot listen on" in str(gateway.object_status("Gateway", "web")),
+                 "the status says why")
+    wait_for(lambda: is_served(port), "so is this one, now that its port is free")

@@ -124,7 +124,8 @@ static void tell_faults(struct publish *publish, const Nantian__Config__V1__Refu
             log_warn("it stays: other data planes run it, or may come back with it",
                      log_text("resource", resource));
         else
-            publish->events->on_refused(publish->owner, type, resource, text_of(fault->reason));
+            publish->events->on_refused(publish->owner, type, resource, text_of(fault->reason),
+                                        fault->local);
     }
     publish->events->on_refusals_end(publish->owner);
 }

@@ -24,8 +24,9 @@ struct publish_applied {
 
 struct publish_events {
     /* Data planes refused a snapshot because of these resources, which none runs: leave them out
-     * and come again. */
-    void (*on_refused)(void *owner, enum resource_type type, struct text name, struct text why);
+     * and come again. `is_local`: for a reason of their machine, which may pass. */
+    void (*on_refused)(void *owner, enum resource_type type, struct text name, struct text why,
+                       bool is_local);
     /* The refusal is told completely. */
     void (*on_refusals_end)(void *owner);
     void (*on_applied)(void *owner, const struct publish_applied *applied);

@@ -95,6 +95,9 @@ bool outcome_wants_programmed(const struct outcome *outcome, struct text namespa
  * effect in the next translate_apply, which may have no changes. */
 bool outcome_refuse(struct outcome *outcome, enum resource_type type, struct text name,
                     struct text why, const struct digest *digest);
+/* All refused resources of a type are made again in the next translate_apply, which may have no
+ * changes. False: none was refused. */
+bool outcome_forgive(struct outcome *outcome, enum resource_type type);
 /* False: there is no such resource. */
 bool outcome_resource_digest(const struct outcome *outcome, enum resource_type type,
                              struct text name, struct digest *ret_digest);

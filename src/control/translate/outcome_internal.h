@@ -77,7 +77,8 @@ struct refusal_entry {
     enum resource_type type;
     struct text name, why;
     struct digest digest;
-    bool is_seen; /* a run has taken it up */
+    bool is_over; /* it counts no more */
+    bool is_seen; /* a run has taken up that it is, or that it is over */
 };
 
 struct outcome {
@@ -131,6 +132,9 @@ static inline struct gateway_entry *outcome_gateway(const struct outcome *outcom
 /* "Listener default/web/http" */
 struct text outcome_refusal_key(struct arena *arena, enum resource_type type, struct text name);
 uint32_t outcome_attached_count(const struct outcome *outcome, struct text listener);
+/* What a resource of this name is, or would be, a part of; NULL: nothing. */
+const struct piece *outcome_owner_piece(const struct outcome *outcome, enum resource_type type,
+                                        struct text name);
 /* Empty: it was not refused with these bytes. */
 struct text outcome_refusal(const struct outcome *outcome, enum resource_type type,
                             struct text name, struct digest digest);

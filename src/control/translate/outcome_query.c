@@ -169,8 +169,8 @@ static const struct piece *listener_owner(const struct outcome *outcome, struct 
     return NULL;
 }
 
-static const struct piece *owner_of(const struct outcome *outcome, enum resource_type type,
-                                    struct text name)
+const struct piece *outcome_owner_piece(const struct outcome *outcome, enum resource_type type,
+                                        struct text name)
 {
     if (type == RESOURCE_ROUTE)
         return route_owner(outcome, name);
@@ -200,7 +200,7 @@ static const struct outcome_resource *find_resource(const struct piece *piece,
 const struct store_key *outcome_owner(const struct outcome *outcome, enum resource_type type,
                                       struct text name)
 {
-    const struct piece *piece = owner_of(outcome, type, name);
+    const struct piece *piece = outcome_owner_piece(outcome, type, name);
     return find_resource(piece, type, name) == NULL ? NULL : &piece->key;
 }
 
@@ -208,7 +208,7 @@ bool outcome_resource_digest(const struct outcome *outcome, enum resource_type t
                              struct text name, struct digest *ret_digest)
 {
     const struct outcome_resource *resource =
-        find_resource(owner_of(outcome, type, name), type, name);
+        find_resource(outcome_owner_piece(outcome, type, name), type, name);
     if (resource != NULL)
         *ret_digest = resource->digest;
     return resource != NULL;
@@ -218,7 +218,7 @@ bool outcome_refuse(struct outcome *outcome, enum resource_type type, struct tex
                     struct text why, const struct digest *digest)
 {
     const struct outcome_resource *resource =
-        find_resource(owner_of(outcome, type, name), type, name);
+        find_resource(outcome_owner_piece(outcome, type, name), type, name);
     if (resource == NULL || (digest != NULL && !digest_equal(*digest, resource->digest)))
         return false;
     struct refusal_entry *entry = memory_new(struct refusal_entry);
@@ -235,6 +235,21 @@ bool outcome_refuse(struct outcome *outcome, enum resource_type type, struct tex
     }
     outcome->has_refusals = true;
     return true;
+}
+
+bool outcome_forgive(struct outcome *outcome, enum resource_type type)
+{
+    struct map_entry *entry;
+    bool is_any = false;
+    for (size_t at = 0; map_next(&outcome->refusals, &at, &entry);) {
+        struct refusal_entry *refusal = entry->value;
+        if (refusal->type != type || refusal->is_over)
+            continue;
+        refusal->is_over = is_any = true;
+        refusal->is_seen = false;
+    }
+    outcome->has_refusals |= is_any;
+    return is_any;
 }
 
 void outcome_set_programmed(struct outcome *outcome, struct text namespace, struct text name,

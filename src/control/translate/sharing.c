@@ -250,7 +250,8 @@ struct text outcome_refusal(const struct outcome *outcome, enum resource_type ty
     const struct refusal_entry *entry =
         map_get(&outcome->refusals, outcome_refusal_key(&arena, type, name));
     arena_fini(&arena);
-    return entry != NULL && digest_equal(entry->digest, digest) ? entry->why : TEXT_NONE;
+    return entry != NULL && !entry->is_over && digest_equal(entry->digest, digest) ? entry->why
+                                                                                   : TEXT_NONE;
 }
 
 /* all of it */

@@ -415,9 +415,11 @@ static void reach_refusals(struct run *run)
         if (refusal->is_seen)
             continue;
         refusal->is_seen = true;
-        const struct store_key *owner = outcome_owner(run->t.outcome, refusal->type, refusal->name);
+        const struct piece *owner =
+            outcome_owner_piece(run->t.outcome, refusal->type, refusal->name);
         if (owner != NULL)
-            run_reach(run, &(struct store_changes){&(struct store_change){STORE_MOVED, *owner}, 1});
+            run_reach(run,
+                      &(struct store_changes){&(struct store_change){STORE_MOVED, owner->key}, 1});
     }
 }
 

@@ -724,6 +724,22 @@ static void a_refused_listener_takes_its_routes_along(void **state)
     outcome_digest(world.outcome, RESOURCE_BACKEND, &backends);
     assert_int_equal(listeners + routes + backends, 0);
     assert_string_equal(programmed_reason(&world), "Invalid");
+    assert_false(outcome_forgive(world.outcome, RESOURCE_ROUTE));
+    assert_true(outcome_forgive(world.outcome, RESOURCE_LISTENER));
+    assert_false(outcome_forgive(world.outcome, RESOURCE_LISTENER));
+    apply(&world);
+    outcome_digest(world.outcome, RESOURCE_LISTENER, &listeners);
+    outcome_digest(world.outcome, RESOURCE_ROUTE, &routes);
+    outcome_digest(world.outcome, RESOURCE_BACKEND, &backends);
+    assert_int_equal(listeners, 1);
+    assert_int_equal(routes, 3);
+    assert_true(backends > 0);
+    check_mirror(&world);
+    assert_true(
+        outcome_refuse(world.outcome, RESOURCE_LISTENER, TEXT("a/g/l"), TEXT("no port"), NULL));
+    apply(&world);
+    outcome_digest(world.outcome, RESOURCE_LISTENER, &listeners);
+    assert_int_equal(listeners, 0);
     world_fini(&world);
 }
 
