@@ -99,46 +99,55 @@ static bool may_overlap(const struct listener_view *listener)
     return family_of(listener) == 2 && listener->conflict.reason == NULL;
 }
 
-static void mark_both(const struct claims *claims, struct listener_view *listener,
-                      struct text hostname)
+static bool is_marked(const struct map *marked, const struct listener_view *listener)
 {
-    struct listener_view *other =
-        map_get(&claims->holders, host_key(claims, TEXT(""), listener->port, hostname));
-    if (other != NULL)
-        listener->is_overlapping = other->is_overlapping = true;
+    return map_get(marked, listener->resource) != NULL;
+}
+
+static void mark_both(const struct claims *claims, struct text address,
+                      const struct listener_view *listener, struct text hostname,
+                      struct map *marked)
+{
+    struct claim *other =
+        map_get(&claims->holders, host_key(claims, address, listener->port, hostname));
+    if (other == NULL || !may_overlap(other->listener) || other->listener->blocked_by.len > 0)
+        return;
+    map_put(marked, listener->resource, other);
+    map_put(marked, other->listener->resource, other);
 }
 
 /* With those that hold its hostname: any host, and the wildcards above it. */
-static void find_above(const struct claims *claims, struct listener_view *listener)
+static void find_above(const struct claims *claims, struct text address,
+                       const struct listener_view *listener, struct map *marked)
 {
     struct text name = listener->hostname;
     if (name.len == 0)
         return;
-    mark_both(claims, listener, TEXT(""));
+    mark_both(claims, address, listener, TEXT(""), marked);
     for (size_t dot = text_find(name, '.', 0); dot < name.len;
          dot = text_find(name, '.', dot + 1)) {
         struct text above =
             arena_printf(claims->arena, "*" TEXT_FMT, TEXT_ARG(text_slice(name, dot, name.len)));
         if (!text_equal(above, name))
-            mark_both(claims, listener, above);
+            mark_both(claims, address, listener, above, marked);
     }
 }
 
 void claims_find_overlaps(struct gateway_view *view, struct arena *arena)
 {
     struct claims claims;
+    struct map marked;
     claims_init(&claims, arena);
-    for (size_t i = 0; i < view->listener_count; i++) {
-        struct listener_view *listener = &view->listeners[i];
-        if (!may_overlap(listener))
-            continue;
-        mark_both(&claims, listener, listener->hostname);
-        map_put(&claims.holders, host_key(&claims, TEXT(""), listener->port, listener->hostname),
-                listener);
-    }
+    map_init(&marked);
     for (size_t i = 0; i < view->listener_count; i++)
         if (may_overlap(&view->listeners[i]))
-            find_above(&claims, &view->listeners[i]);
+            claims_take(&claims, TEXT(""), (struct claim){view, &view->listeners[i]});
+    for (size_t i = 0; i < view->listener_count; i++)
+        if (may_overlap(&view->listeners[i]))
+            find_above(&claims, TEXT(""), &view->listeners[i], &marked);
+    for (size_t i = 0; i < view->listener_count; i++)
+        view->listeners[i].is_overlapping = is_marked(&marked, &view->listeners[i]);
+    map_fini(&marked);
     claims_fini(&claims);
 }
 
@@ -151,6 +160,25 @@ static int by_age(const void *a, const void *b)
     if (x->created != y->created)
         return x->created < y->created ? -1 : 1;
     return piece_keys_compare(x->key, y->key);
+}
+
+/* Where it has its ports: what shares data planes by its class has them there, whoever's the
+ * addresses are. */
+static size_t place_count(const struct gateway_view *view)
+{
+    return view_is_shared(view) || view->address_count == 0 ? 1 : view->address_count;
+}
+
+static struct text place_at(const struct gateway_view *view, size_t at)
+{
+    if (view_is_shared(view))
+        return view->fleet;
+    return view->address_count == 0 ? TEXT("") : view->addresses[at].value;
+}
+
+static bool takes_part(const struct listener_view *listener)
+{
+    return view_is_usable(listener) && !listener->is_withheld;
 }
 
 /* Who stands in the way at this address, or NULL after the claim was put down. */
@@ -167,25 +195,45 @@ static void settle_listener(struct claims *all, struct gateway_view *view,
                             struct listener_view *listener)
 {
     const struct claim *winner = NULL;
-    bool is_shared = view_is_shared(view);
-    if (!view_is_usable(listener) || listener->is_withheld) {
-        winner = NULL;
-    } else if (is_shared) {
-        winner = claim(all, view, listener, view->fleet);
-    } else {
-        for (size_t i = 0; i < view->address_count && winner == NULL; i++)
-            winner = claim(all, view, listener, view->addresses[i].value);
-        if (view->address_count == 0)
-            winner = claim(all, view, listener, TEXT(""));
-    }
+    for (size_t i = 0; takes_part(listener) && i < place_count(view) && winner == NULL; i++)
+        winner = claim(all, view, listener, place_at(view, i));
     struct text by = winner == NULL ? TEXT_NONE : winner->view->path;
-    const char *why =
-        winner == NULL || !is_shared ? NULL : claims_conflict(listener, winner->listener);
+    const char *why = winner == NULL || !view_is_shared(view)
+                          ? NULL
+                          : claims_conflict(listener, winner->listener);
     if (text_equal(by, listener->blocked_by) && why == listener->blocked_why)
         return;
     listener->blocked_by = arena_text(&view->arena, by);
     listener->blocked_why = why;
     view->is_dirty = true;
+}
+
+/* Once all that is served is known. */
+static void settle_overlaps(const struct claims *all, struct gateway_entry *const *entries,
+                            size_t count)
+{
+    struct map marked;
+    map_init(&marked);
+    for (size_t i = 0; i < count; i++) {
+        const struct gateway_view *view = entries[i]->view;
+        for (size_t k = 0; k < view->listener_count; k++) {
+            const struct listener_view *listener = &view->listeners[k];
+            if (!may_overlap(listener) || !takes_part(listener) || listener->blocked_by.len > 0)
+                continue;
+            for (size_t at = 0; at < place_count(view); at++)
+                find_above(all, place_at(view, at), listener, &marked);
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct gateway_view *view = entries[i]->view;
+        for (size_t k = 0; k < view->listener_count; k++) {
+            struct listener_view *listener = &view->listeners[k];
+            bool is_overlapping = is_marked(&marked, listener);
+            view->is_dirty = view->is_dirty || is_overlapping != listener->is_overlapping_others;
+            listener->is_overlapping_others = is_overlapping;
+        }
+    }
+    map_fini(&marked);
 }
 
 void claims_settle(struct translation *t)
@@ -209,6 +257,7 @@ void claims_settle(struct translation *t)
         for (size_t k = 0; k < view->listener_count; k++)
             settle_listener(&all, view, &view->listeners[k]);
     }
+    settle_overlaps(&all, entries, count);
     claims_fini(&all);
     free(entries);
     arena_reset(&t->scratch);

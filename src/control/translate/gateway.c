@@ -189,7 +189,8 @@ static void listener_conditions(struct translation *t, const struct gateway_fact
     else
         set(piece, out, "Conflicted", CONDITION_FALSE,
             good("NoConflicts", "No other listener has the same port and hostname."));
-    if (listener->is_overlapping)
+    if ((listener->is_overlapping || listener->is_overlapping_others) &&
+        listener->blocked_by.len == 0)
         set(piece, out, "OverlappingTLSConfig", CONDITION_TRUE,
             good("OverlappingHostnames",
                  "Another listener on this port has an overlapping hostname; a connection may be "

@@ -23,7 +23,9 @@ struct listener_view {
     struct text file;
 
     struct verdict accepted, resolved, conflict;
-    bool is_overlapping; /* OverlappingTLSConfig */
+    /* OverlappingTLSConfig: with one of its own Gateway; with any that is served beside it by the
+     * same data planes, which may be of another Gateway. */
+    bool is_overlapping, is_overlapping_others;
     bool has_certificate;
     bool is_insecure; /* accepts clients without a good certificate */
     struct store_key *secrets;
@@ -123,10 +125,10 @@ const struct claim *claims_blocker(const struct claims *claims, struct text addr
                                    const struct listener_view *listener);
 /* Must not conflict with what stands there. */
 void claims_take(struct claims *claims, struct text address, struct claim holder);
-/* Marks HTTPS and TLS listeners of one port whose hostnames overlap. */
+/* Marks HTTPS and TLS listeners of one port and Gateway whose hostnames overlap. */
 void claims_find_overlaps(struct gateway_view *view, struct arena *arena);
 
 /* Which Gateway has an address and port, or a port of data planes that several share: settles it
- * among all Gateways of the outcome, the older one first; views whose standing changed become
- * dirty. */
+ * among all Gateways of the outcome, the older one first, and whose hostnames overlap there; views
+ * whose standing changed become dirty. */
 void claims_settle(struct translation *t);
