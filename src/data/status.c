@@ -96,17 +96,14 @@ static void fill_listeners(const struct snapshot *snapshot,
     for (uint32_t i = 0; snapshot != NULL && i < snapshot->binding_count; i++) {
         const struct binding *binding = snapshot->bindings[i];
         char address[ADDRESS_TEXT_MAX];
-        bool is_served = binding->protocol == LISTENER_HTTP || binding->protocol == LISTENER_HTTPS;
         for (uint32_t j = 0; j < binding->listener_count; j++) {
             Nantian__Report__V1__ListenerState *state =
                 arena_new(arena, Nantian__Report__V1__ListenerState);
             nantian__report__v1__listener_state__init(state);
             state->name = string(arena, binding->listeners[j]->resource);
-            state->bound = is_served;
+            state->bound = true; /* what cannot be bound is in no snapshot that is served */
             state->address = string(arena, address_format(&binding->address, address));
             const char *why = binding->listeners[j]->unusable;
-            if (!is_served)
-                why = "the data plane does not serve this protocol yet";
             if (why != NULL)
                 state->why = static_string(arena, why);
             report->listeners[count++] = state;

@@ -168,6 +168,19 @@ def test_a_backend_that_speaks_first_is_heard(start_gateway, start_peer):
     assert conditions(gateway, "TCPRoute", "r")[1]["Accepted"] == ("True", "Accepted")
 
 
+def test_the_control_plane_hears_that_its_listener_is_bound(start_gateway, start_peer):
+    port, peer = free_port(), start_peer("app")
+    gateway = start_gateway(gateway_of(listener("tcp", port, "TCP")),
+                            l4_route("TCPRoute", "r", "app"), http_service("app", peer.port))
+
+    def heard():
+        nodes = gateway.ask_control("/v1/nodes")["nodes"]
+        return [(each["name"], each["bound"], each["why"])
+                for node in nodes for each in (node["report"] or {}).get("listeners", [])]
+    wait_for(heard, "a report came")
+    assert heard() == [("default/web/tcp", True, "")]
+
+
 def test_much_passes_both_ways_whole(start_gateway, start_peer):
     port = free_port()
     peer = start_peer("app")
