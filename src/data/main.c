@@ -28,6 +28,7 @@ struct program {
     struct timer drain_timer;
     bool is_following; /* who was before us serves as well */
     bool is_replaced;  /* who follows serves: there is no hurry to end */
+    bool is_told;      /* by a signal to end, which asks for no more than a drain does */
     bool is_stopping;  /* accepting has ended */
     bool is_finished, is_failed;
 };
@@ -140,8 +141,9 @@ static void on_signal(void *owner, int number)
     if (number == SIGUSR1) {
         rollout_reopen_logs(config_rollout(program->config));
     } else if (number == SIGTERM || number == SIGINT) {
-        if (program->status.is_draining) /* asked twice: now */
+        if (program->is_told) /* twice: now */
             program->is_finished = true;
+        program->is_told = true;
         begin_drain(program);
     }
 }

@@ -296,6 +296,22 @@ def test_a_drained_data_plane_can_be_asked_over_its_admin_port(start_gateway, ba
     assert gateway.proxy.wait() == 0
 
 
+def test_a_signal_after_a_drain_that_was_asked_for_cuts_nothing(start_gateway, start_backend):
+    """A preStop hook drains, then the kubelet says SIGTERM: only a second one means now."""
+    port, streams = free_port(), Streams()
+    gateway = start_gateway(*simple(port, start_backend(streams).port), drain_ms=60000)
+    with Client(port) as client:
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert client.read_head()[0].endswith("200 OK")
+        assert client.until(b"begin\r\n") is not None
+        assert gateway.ask("/drain", "POST")[0] == 202
+        gateway.proxy.signal(signal.SIGTERM)
+        assert gateway.ask("/healthz")[0] == 200
+        streams.finish.set()
+        assert client.read_chunked() == (b"end", [], True)
+    assert gateway.proxy.wait() == 0
+
+
 # ---- configuration changes under load ----
 
 @pytest.mark.threads
