@@ -60,6 +60,15 @@ static struct text class_fleet_name(const struct kind_object *class, struct aren
     return digested("fleet", plain, class_path(class, arena), arena);
 }
 
+static struct text class_label(struct text name, struct arena *arena)
+{
+    if (name.len <= NAME_MAX_BYTES)
+        return name;
+    char *plain = arena_string(arena, name);
+    (void)make_plain(plain, name.len);
+    return digested("class", plain, name, arena);
+}
+
 struct fleet fleet_of_gateway(const struct kind_object *gateway, struct arena *arena)
 {
     struct fleet fleet = {
@@ -68,6 +77,7 @@ struct fleet fleet_of_gateway(const struct kind_object *gateway, struct arena *a
         .namespace = gateway->meta.namespace,
         .name = gateway_name(gateway, arena),
         .class_name = gateway->gateway->class_name,
+        .class_label = class_label(gateway->gateway->class_name, arena),
         .owner = gateway,
         .gateways = arena_array(arena, const struct kind_object *, 1),
         .gateway_count = 1,
@@ -87,6 +97,7 @@ bool fleet_of_class(struct store *store, const struct kind_object *class, struct
         .namespace = namespace,
         .name = class_fleet_name(class, arena),
         .class_name = class->meta.name,
+        .class_label = class_label(class->meta.name, arena),
         .owner = class,
         .gateways =
             arena_array(arena, const struct kind_object *, store_count(store, KIND_GATEWAY)),

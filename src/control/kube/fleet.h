@@ -9,6 +9,7 @@ struct fleet {
     struct text path;                /* what they say they are: "namespace/name" or "/class" */
     struct text namespace, name;     /* of their objects; the service account proves the path */
     struct text class_name;          /* of the GatewayClass */
+    struct text class_label;         /* the same, or "class-<name>-<digest>" if that is too long */
     const struct kind_object *owner; /* the Gateway or GatewayClass: they go with it */
     /* Whose listeners they have; of one Gateway: the owner. */
     const struct kind_object **gateways;

@@ -28,16 +28,31 @@ static const struct kind_infrastructure *infrastructure(const struct making *mak
 
 /* ---- metadata ---- */
 
+/* By which we find and know what is ours. */
+static bool is_ours(struct text key)
+{
+    static const char *const OURS[] = {
+        MANIFEST_LABEL_GATEWAY, MANIFEST_LABEL_CLASS,    MANIFEST_LABEL_FLEET,  MANIFEST_LABEL_NAME,
+        MANIFEST_LABEL_MANAGER, KIND_ANNOTATION_GATEWAY, KIND_ANNOTATION_FLEET,
+    };
+    for (size_t i = 0; i < ARRAY_LEN(OURS); i++)
+        if (text_is(key, OURS[i]))
+            return true;
+    return false;
+}
+
 static void add_pairs(struct making *making, const struct kind_pairs *pairs)
 {
     for (size_t i = 0; i < pairs->count; i++) {
+        if (is_ours(pairs->items[i].key))
+            continue;
         json_key(&making->json, pairs->items[i].key);
         json_text(&making->json, NULL, pairs->items[i].value);
     }
 }
 
 /* By which the pods are found. The value of a label has 63 bytes at most, and a Gateway's name up
- * to 253. */
+ * to 253, as a class's. */
 static void add_own_labels(struct making *making)
 {
     const struct fleet *fleet = making->fleet;
@@ -47,7 +62,7 @@ static void add_own_labels(struct making *making)
     else
         json_text(&making->json, MANIFEST_LABEL_GATEWAY,
                   name.len <= LABEL_MAX_BYTES ? name : fleet->name);
-    json_text(&making->json, MANIFEST_LABEL_CLASS, fleet->class_name);
+    json_text(&making->json, MANIFEST_LABEL_CLASS, fleet->class_label);
 }
 
 static void add_labels(struct making *making)

@@ -153,6 +153,66 @@ static void what_is_taken_away_is_ours_alone_and_the_service_last(void **state)
                                  TEXT("/api/v1/namespaces/edge/services?")));
 }
 
+static const struct kind_object *put_labelled(struct world *world, const char *class)
+{
+    put(world,
+        arena_printf(&world->arena,
+                     GATEWAY "Gateway\nmetadata: {name: web, namespace: default, uid: g}\nspec:\n"
+                             "  gatewayClassName: %s\n  infrastructure:\n"
+                             "    labels: {app.kubernetes.io/name: mine, team: shop}\n"
+                             "    annotations: {gateway.nantian.dev/gateway: other, a.b/c: d}\n"
+                             "  listeners: [{name: http, port: 80, protocol: HTTP}]\n",
+                     class)
+            .data);
+    return store_get(world->store, KIND_GATEWAY, TEXT("default"), TEXT("web"));
+}
+
+static size_t count_of(struct text json, const char *words)
+{
+    size_t count = 0;
+    for (const char *at = json.data;
+         (at = memmem(at, (size_t)(json.data + json.len - at), words, strlen(words))) != NULL;
+         at += strlen(words))
+        count++;
+    return count;
+}
+
+/* Labels of ours find the pods; a key that stands twice is no JSON that could be overlaid. */
+static void what_a_gateway_asks_for_in_our_names_does_not_count(void **state)
+{
+    struct world *world = *state;
+    static const struct manifest_options options = {.image = {"proxy", 5}};
+    struct manifest manifests[KIND_OVERLAYS];
+    struct fleet fleet = fleet_of_gateway(put_labelled(world, "small.example"), &world->arena);
+    assert_true(manifest_make(&options, world->store, &fleet, &world->arena, manifests));
+    struct text service = manifests[KIND_OVERLAY_SERVICE].json;
+    assert_int_equal(count_of(service, "\"app.kubernetes.io/name\""), 1);
+    assert_true(says(service, "\"app.kubernetes.io/name\":\"nantian-proxy\""));
+    assert_int_equal(count_of(service, "\"gateway.nantian.dev/gateway\""), 1);
+    assert_true(says(service, "\"gateway.nantian.dev/gateway\":\"web\""));
+    assert_true(says(service, "\"team\":\"shop\""));
+    assert_true(says(service, "\"a.b/c\":\"d\""));
+}
+
+/* A label has 63 bytes at most; the name of a class up to 253. */
+static void the_label_of_a_class_with_a_long_name_is_one_that_the_api_server_takes(void **state)
+{
+    struct world *world = *state;
+    static const struct manifest_options options = {.image = {"proxy", 5}};
+    static const char LABEL[] = "\"" MANIFEST_LABEL_CLASS "\":\"";
+    struct manifest manifests[KIND_OVERLAYS];
+    const char *class =
+        "a-class.with-a-name.that-is-longer.than-the-sixty-three.bytes-of-a-label.example";
+    struct fleet fleet = fleet_of_gateway(put_labelled(world, class), &world->arena);
+    assert_true(manifest_make(&options, world->store, &fleet, &world->arena, manifests));
+    struct text json = manifests[KIND_OVERLAY_DEPLOYMENT].json;
+    const char *value = memmem(json.data, json.len, LABEL, strlen(LABEL));
+    assert_non_null(value);
+    size_t len = strcspn(value + strlen(LABEL), "\"");
+    assert_in_range(len, 1, 63);
+    assert_true(memcmp(value + strlen(LABEL), "class-a-class-with-a-name-", 26) == 0);
+}
+
 #define IN_WORLD(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -163,6 +223,8 @@ int main(void)
         IN_WORLD(an_account_is_of_one_fleet_in_one_namespace),
         IN_WORLD(its_objects_have_the_ports_of_all_and_belong_to_the_class),
         IN_WORLD(what_is_taken_away_is_ours_alone_and_the_service_last),
+        IN_WORLD(what_a_gateway_asks_for_in_our_names_does_not_count),
+        IN_WORLD(the_label_of_a_class_with_a_long_name_is_one_that_the_api_server_takes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
