@@ -56,6 +56,14 @@ static size_t list_count(const struct value *list)
     return list != NULL && list->kind == VALUE_LIST ? list->list.count : 0;
 }
 
+/* What is null, or empty, says as much as what is not there. */
+static bool says_nothing(const struct value *value)
+{
+    return value == NULL || value->kind == VALUE_NULL ||
+           (value->kind == VALUE_STRING && value->string.len == 0) ||
+           (value->kind == VALUE_LIST && value->list.count == 0);
+}
+
 static struct entry find_named(const struct reading *reading, const char *list, struct text name,
                                const char *member)
 {
@@ -292,7 +300,7 @@ static void refuse_others(struct reading *reading, const struct entry *user)
         {"as-groups", "(impersonation) is not supported; use a user with these rights"},
     };
     for (size_t i = 0; i < ARRAY_LEN(OTHERS); i++)
-        if (value_get(user->value, OTHERS[i].member) != NULL)
+        if (!says_nothing(value_get(user->value, OTHERS[i].member)))
             complain(reading, user->file, "`%s` of user \"" TEXT_FMT "\" %s", OTHERS[i].member,
                      TEXT_ARG(user->name), OTHERS[i].words);
 }
@@ -319,7 +327,7 @@ static void read_user(struct reading *reading, const struct entry *user,
                      TEXT_ARG(user->name), config->token_file, why);
     }
     refuse_others(reading, user);
-    if (exec != NULL && config->token.len == 0 && token_file.len == 0 &&
+    if (!says_nothing(exec) && config->token.len == 0 && token_file.len == 0 &&
         config->certificate.len == 0)
         read_plugin(reading, user, exec, cluster);
 }
