@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -280,18 +281,24 @@ static const char **make_environment(struct plugin *plugin)
     return all;
 }
 
+static bool is_program(const char *file)
+{
+    struct stat about;
+    return stat(file, &about) == 0 && S_ISREG(about.st_mode) && access(file, X_OK) == 0;
+}
+
 /* As a shell: a name without '/' is looked for on PATH. NULL: it is not there. */
 static const char *find_program(struct plugin *plugin)
 {
     const char *name = plugin->config->plugin->argv[0], *path = getenv("PATH");
     struct text rest = text_of(path == NULL ? "/usr/local/bin:/usr/bin:/bin" : path), folder;
     if (strchr(name, '/') != NULL)
-        return access(name, X_OK) == 0 ? name : NULL;
+        return is_program(name) ? name : NULL;
     while (text_split(&rest, ':', &folder)) {
         const char *file = arena_printf(&plugin->arena, TEXT_FMT "/%s",
                                         TEXT_ARG(folder.len > 0 ? folder : TEXT(".")), name)
                                .data;
-        if (access(file, X_OK) == 0)
+        if (is_program(file))
             return file;
     }
     return NULL;

@@ -3,6 +3,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/limits.h"
 #include "control/kube/plugin.h"
@@ -106,14 +108,42 @@ static void what_a_plugin_prints_before_it_ends_is_read_whole(void **state)
     assert_string_equal(fixture->token, "abc");
 }
 
+/* As a shell does it. */
+static void a_folder_on_the_path_is_no_program(void **state)
+{
+    static const char *const ECHO[] = {
+        "sh", "-c",
+        "echo '{\"apiVersion\": \"client.authentication.k8s.io/v1\", "
+        "\"kind\": \"ExecCredential\", \"status\": {\"token\": \"found\"}}'",
+        NULL};
+    struct fixture *fixture = *state;
+    char folder[] = "/tmp/plugin-test-XXXXXX", path[64], inner[64];
+    assert_non_null(mkdtemp(folder));
+    snprintf(inner, sizeof(inner), "%s/sh", folder);
+    assert_int_equal(mkdir(inner, 0700), 0);
+    snprintf(path, sizeof(path), "%s:/usr/bin:/bin", folder);
+    char *before = strdup(getenv("PATH") == NULL ? "/bin" : getenv("PATH"));
+    assert_int_equal(setenv("PATH", path, 1), 0);
+    (void)start(fixture, ECHO);
+    assert_int_equal(setenv("PATH", before, 1), 0);
+    free(before);
+    while (fixture->answers == 0)
+        (void)loop_turn(fixture->loop, 200);
+    rmdir(inner);
+    rmdir(folder);
+    assert_string_equal(fixture->why, "");
+    assert_string_equal(fixture->token, "found");
+}
+
+#define WITH_LOOP(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_plugin_that_hangs_is_ended_when_its_time_is_over, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(a_plugin_that_is_cancelled_says_nothing, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_a_plugin_prints_before_it_ends_is_read_whole, set_up,
-                                        tear_down),
+        WITH_LOOP(a_plugin_that_hangs_is_ended_when_its_time_is_over),
+        WITH_LOOP(a_plugin_that_is_cancelled_says_nothing),
+        WITH_LOOP(what_a_plugin_prints_before_it_ends_is_read_whole),
+        WITH_LOOP(a_folder_on_the_path_is_no_program),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
