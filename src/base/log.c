@@ -59,6 +59,8 @@ static void write_json(struct builder *line, enum log_level level, const char *m
     json_string(&json, "component", log_component);
     json_string(&json, "msg", message);
     for (size_t i = 0; i < count; i++) {
+        if (fields[i].key == NULL)
+            continue;
         if (fields[i].is_number)
             json_int(&json, fields[i].key, fields[i].number);
         else
@@ -74,6 +76,9 @@ static void write_text(struct builder *line, enum log_level level, const char *m
     clock_format(clock_wall_ns(), now);
     builder_printf(line, "%.12s %-5s %s: %s", now + 11, LEVELS[level], log_component, message);
     for (size_t i = 0; i < count; i++) {
+        bool is_empty = !fields[i].is_number && fields[i].text.len == 0;
+        if (fields[i].key == NULL || is_empty) /* for people: what says nothing is in the way */
+            continue;
         builder_printf(line, "  %s=", fields[i].key);
         if (fields[i].is_number)
             builder_printf(line, "%lld", (long long)fields[i].number);

@@ -12,7 +12,7 @@
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
 struct log_field {
-    const char *key;
+    const char *key; /* NULL: left out */
     struct text text;
     int64_t number;
     bool is_number;
@@ -25,6 +25,11 @@ static inline struct log_field log_text(const char *key, struct text text)
 static inline struct log_field log_str(const char *key, const char *string)
 {
     return log_text(key, text_of(string));
+}
+/* A line or a column, counted from 1: 0 is not known, and left out. */
+static inline struct log_field log_place(const char *key, uint32_t number)
+{
+    return (struct log_field){number == 0 ? NULL : key, TEXT_NONE, number, true};
 }
 static inline struct log_field log_int(const char *key, int64_t number)
 {

@@ -78,8 +78,8 @@ static void log_faults(struct cycle *cycle)
         const struct fault *fault = &faults.items[i];
         log_at(fault->level == FAULT_ERROR ? LOG_ERROR : LOG_WARN,
                fault->level == FAULT_ERROR ? "configuration error" : "configuration warning",
-               log_text("file", fault->file), log_int("line", fault->line),
-               log_int("column", fault->column), log_str("code", fault->code),
+               log_text("file", fault->file), log_place("line", fault->line),
+               log_place("column", fault->column), log_str("code", fault->code),
                log_text("object", fault->where), log_text("field", fault->field),
                log_text("what", fault->what), log_text("hint", fault->hint));
     }

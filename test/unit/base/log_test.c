@@ -73,6 +73,26 @@ static void a_text_line_shows_its_fields(void **state)
     assert_memory_equal(out + 12, want, sizeof(want) - 1);
 }
 
+static void what_is_not_known_is_left_out(void **state)
+{
+    (void)state;
+    char out[4096];
+    struct sink sink = capture();
+    log_setup("test", true, LOG_INFO);
+    log_error("it broke", log_place("line", 0), log_place("column", 7), log_str("field", ""),
+              log_int("n", 0));
+    size_t len = drain(&sink, out, sizeof(out));
+    const char want[] = " error test: it broke  column=7  n=0\n";
+    assert_int_equal(len, 12 + sizeof(want) - 1);
+    assert_memory_equal(out + 12, want, sizeof(want) - 1);
+    sink = capture();
+    log_setup("test", false, LOG_INFO);
+    log_error("it broke", log_place("line", 0), log_place("column", 7));
+    len = drain(&sink, out, sizeof(out));
+    assert_null(memmem(out, len, "line", 4));
+    assert_non_null(memmem(out, len, "\"column\":7}", 11));
+}
+
 static void a_stuck_reader_loses_lines_that_are_counted(void **state)
 {
     (void)state;
@@ -130,6 +150,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_json_line_is_json_whatever_is_in_it),
         cmocka_unit_test(a_text_line_shows_its_fields),
+        cmocka_unit_test(what_is_not_known_is_left_out),
         cmocka_unit_test(a_stuck_reader_loses_lines_that_are_counted),
         cmocka_unit_test(a_long_line_is_cut_to_what_a_pipe_takes_at_once),
         cmocka_unit_test(levels_have_names),
