@@ -6,7 +6,8 @@
 #include "base/text.h"
 
 /* First thing in main: whichever of 0, 1 and 2 the parent closed leads to /dev/null, so that no
- * socket takes its number and gets what is printed. */
+ * socket takes its number and gets what is printed. An answer that goes nowhere was not told: what
+ * is written to 1 then fails with EBADF. */
 void file_open_standard(void);
 
 /* `path` holds `content` or what it held before, never a part; by way of ".NAME.new" beside it,

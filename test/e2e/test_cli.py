@@ -153,6 +153,10 @@ def test_output_that_cannot_be_written_is_no_success(tmp_path):
             done = subprocess.run([BIN / "nantian", *map(str, words)], stdout=full,
                                   stderr=subprocess.PIPE, check=False, env=environment())
         assert done.returncode == 5 and b"No space left on device" in done.stderr, done
+        closed = subprocess.run(["sh", "-c", 'exec "$@" >&-', "sh", BIN / "nantian",
+                                 *map(str, words)], stderr=subprocess.PIPE, check=False,
+                                env=environment())
+        assert closed.returncode == 5 and b"Bad file descriptor" in closed.stderr, closed
 
 
 def test_an_unknown_verb_is_misuse():
