@@ -66,7 +66,7 @@ static enum h2_code malformed(struct h2_stream *stream, const char *reason)
     stream->h2->head_ms = 0;
     if (stream->h2->side->on_malformed != NULL && !stream->over)
         stream->h2->side->on_malformed(stream, reason);
-    h2_stream_fail(stream, ERR_PROTOCOL, reason);
+    h2_stream_fail(stream, stream->reading.is_large ? ERR_LIMIT : ERR_PROTOCOL, reason);
     return H2_PROTOCOL_ERROR;
 }
 

@@ -345,6 +345,19 @@ def test_a_backend_that_closes_before_it_answers_is_502_and_others_are_unharmed(
         assert request(port, "/").body == b"fine"
 
 
+def test_an_answer_whose_head_is_too_large_is_called_that(through):
+    async def boast(req):
+        req.writer.write(b"HTTP/1.1 200 OK\r\nx: " + b"y" * 70000 + b"\r\ncontent-length: 0\r\n\r\n")
+        await req.writer.drain()
+
+    port, _, gateway = through(boast)
+    answer = request(port, "/")
+    assert answer.status == 502 and b"too large" in answer.body
+    line = gateway.log_lines(1)[0]
+    assert line["response_flags"] == "UPE"
+    assert line["response_code_details"] == "upstream_header_limit"
+
+
 def test_a_backend_that_closes_idle_connections_costs_no_request(through):
     async def once(req):
         await req.answer(b"fine")

@@ -24,6 +24,8 @@ static const struct row ROWS[] = {
      "The backend closed the connection before it answered.\n"},
     {FLAG_UT, ERR_NONE, 504, "upstream_response_timeout", "The backend did not answer in time.\n"},
     {FLAG_UO, ERR_NONE, 503, "upstream_overflow", "The backend has too many requests waiting.\n"},
+    {FLAG_UPE, ERR_LIMIT, 502, "upstream_header_limit",
+     "The head of the backend's answer is too large.\n"},
     {FLAG_UPE, ERR_NONE, 502, "upstream_protocol_error", "The backend's answer is not HTTP.\n"},
     {FLAG_URX, ERR_NONE, 503, "retry_budget_exceeded", "The backend gets no more retries now.\n"},
     {FLAG_RL, ERR_NONE, 429, "rate_limited", "Too many requests.\n"},

@@ -466,6 +466,7 @@ static void large_heads_of_answers_are_refused(void **state)
     raw_head(raw, 1, GOOD, fields, 151);
     RAW_UNTIL(raw, call.closes);
     assert_string_equal(call.why, "header_limit");
+    assert_int_equal(call.err, ERR_LIMIT);
     assert_int_equal(call.aborts, 1);
     backend_free(raw);
 }
