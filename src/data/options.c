@@ -2,6 +2,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "data/options.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -265,6 +267,19 @@ static bool take(struct options *options, char *flag, const char *value)
     return function(options, flag, value);
 }
 
+/* Asked for before anything is begun: to try again later would not help. No reader of a pipe, a
+ * full disk and what else may pass are left to who opens it in earnest. */
+static bool log_has_place(const char *path)
+{
+    if (strcmp(path, "stdout") == 0 || strcmp(path, "off") == 0)
+        return true;
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0640);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0 || (errno != ENOENT && errno != ENOTDIR && errno != EISDIR && errno != EACCES &&
+                       errno != ELOOP && errno != ENAMETOOLONG && errno != EROFS);
+}
+
 static bool is_complete(struct options *options, bool admin_given)
 {
     if (!admin_given)
@@ -279,6 +294,11 @@ static bool is_complete(struct options *options, bool admin_given)
         return wrong(" needs --state-dir", "--take-over", "");
     if (options->xds_count == 0 && options->state_dir == NULL)
         return wrong(" is missing: nothing would ever be served", "--xds", "");
+    if (!log_has_place(options->access_log)) {
+        fprintf(stderr, "nantian-proxy: --access-log %s: %s\n", options->access_log,
+                strerrordesc_np(errno));
+        return false;
+    }
     return true;
 }
 

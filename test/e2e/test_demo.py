@@ -196,6 +196,8 @@ def test_closed_standard_descriptors_are_nobodys(tmp_path):
 def test_up_says_what_is_wrong_with_its_arguments(tmp_path):
     for arguments, words in (((), "say which directory"), ((tmp_path / "none",), "No such file"),
                              ((__file__,), "not a directory"), (("--bogus",), "does not know"),
+                             ((tmp_path, "--access-log", tmp_path / "none" / "x", "--state-dir",
+                               tmp_path / "state"), f"{tmp_path}/none/x: No such file"),
                              ((tmp_path, "--state-dir", tmp_path / ("long" * 30)),
                               "longer than those of sockets"),
                              ((tmp_path, "--state-dir", __file__), "Not a directory")):

@@ -57,6 +57,8 @@ static void mistakes_are_refused(void **state)
     (void)state;
     static const char *const MISTAKES[][3] = {
         {"--bogus", NULL},
+        {"--access-log", "/nonexistent/access.log"},
+        {"--access-log", "/"},
         {"--workers", "0"},
         {"--workers", "x"},
         {"--workers", NULL},
