@@ -89,18 +89,18 @@ bool directory_stamp(const char *path, struct text name, struct directory_stamp 
 {
     char *full = join(path, name);
     struct stat target, itself;
-    bool there = stat(full, &target) == 0 && lstat(full, &itself) == 0;
-    bool is_gone = !there && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP);
-    free(full);
     *ret_stamp = (struct directory_stamp){0};
-    if (!there)
+    bool is_seen = lstat(full, &itself) == 0;
+    bool is_gone = !is_seen && (errno == ENOENT || errno == ENOTDIR);
+    if (is_seen && stat(full, &target) != 0)
+        target = itself; /* a link to nothing, until there is something */
+    free(full);
+    if (!is_seen)
         return !is_gone;
-    if (!S_ISREG(target.st_mode))
-        return false;
     *ret_stamp = (struct directory_stamp){
         .device = target.st_dev,
         .inode = target.st_ino,
-        .size = (uint64_t)target.st_size,
+        .size = S_ISREG(target.st_mode) ? (uint64_t)target.st_size : 0,
         .changed_ns = /* also when only rights change: it may be readable now */
         (uint64_t)target.st_ctim.tv_sec * 1000000000u + (uint64_t)target.st_ctim.tv_nsec,
         .is_link = S_ISLNK(itself.st_mode),
@@ -116,10 +116,13 @@ bool directory_stamp_equal(const struct directory_stamp *a, const struct directo
 
 const char *directory_read(const char *path, struct arena *arena, struct text *ret_content)
 {
+    struct stat facts;
+    if (stat(path, &facts) == 0 && !S_ISREG(facts.st_mode))
+        return "not a regular file"; /* to open a device may do something, a pipe wakes its writer
+                                      */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return strerrordesc_np(errno);
-    struct stat facts;
     if (fstat(fd, &facts) != 0 || !S_ISREG(facts.st_mode)) {
         close(fd);
         return "not a regular file";

@@ -11,16 +11,18 @@ struct directory_stamp {
     bool is_link; /* a symbolic link: its target may change without an event */
 };
 
-/* The *.yaml, *.yml and *.json regular files (links followed), sorted; in `arena`. False: errno. */
+/* Whatever is called *.yaml, *.yml or *.json, sorted; in `arena`. False: errno. */
 MUST_USE bool directory_list(const char *path, struct arena *arena, struct text **ret_names,
                              size_t *ret_count);
 /* Does the name count as one of them? */
 bool directory_counts(struct text name);
-/* False: no such regular file. One that cannot be looked at is there, with an empty stamp. */
+/* Of what a link leads to, or of the link while that is missing. False: there is nothing of that
+ * name. What cannot be looked at is there, with an empty stamp; what is no regular file is, too,
+ * and directory_read says so. */
 MUST_USE bool directory_stamp(const char *path, struct text name,
                               struct directory_stamp *ret_stamp);
 bool directory_stamp_equal(const struct directory_stamp *a, const struct directory_stamp *b);
-/* The whole file, in `arena`; NULL, or words why not. */
+/* The whole file, in `arena`; NULL, or words why not. Opens nothing but regular files. */
 const char *directory_read(const char *path, struct arena *arena, struct text *ret_content);
 
 struct directory_events {

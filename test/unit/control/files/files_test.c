@@ -13,6 +13,16 @@ static void wait_version(struct world *world, const char *name, const char *want
     }
 }
 
+static void wait_faults(struct world *world, const char *want)
+{
+    uint64_t until = now_ms(world) + DEADLINE_MS;
+    while (strcmp(faults_of(world), want) != 0) {
+        if (loop_now_ms(world->loop) > until)
+            fail_msg("faults: %s, not %s", faults_of(world), want);
+        loop_turn(world->loop, 20);
+    }
+}
+
 /* ---- reading ---- */
 
 /* A file is replaced as an editor does it: another inode, so that it is seen to differ. */
@@ -55,9 +65,6 @@ static void only_files_that_count_are_read(void **state)
     put_file(world, ".d.yaml", service(world, "d", "1"));
     put_file(world, "e.yaml~", service(world, "e", "1"));
     put_file(world, "yaml", service(world, "f", "1"));
-    assert_int_equal(mkdir(path_of(world, "g.yaml"), 0755), 0);
-    assert_int_equal(symlink("/nowhere", path_of(world, "h.yaml")), 0);
-    assert_int_equal(mkfifo(path_of(world, "i.yaml"), 0600), 0);
     load(world);
     assert_int_equal(store_count(world->store, KIND_SERVICE), 3);
     size_t count = 0;
@@ -66,6 +73,49 @@ static void only_files_that_count_are_read(void **state)
     assert_string_equal(list[2].name.data, path_of(world, "c.json"));
     assert_int_equal(list[2].object_count, 1);
     assert_string_equal(faults_of(world), "");
+}
+
+static void what_is_no_file_is_named(void **state)
+{
+    struct world *world = *state;
+    put_file(world, "a.yaml", service(world, "a", "1"));
+    assert_int_equal(mkdir(path_of(world, "g.yaml"), 0755), 0);
+    assert_int_equal(symlink("/nowhere", path_of(world, "h.yaml")), 0);
+    assert_int_equal(mkfifo(path_of(world, "i.yaml"), 0600), 0);
+    assert_int_equal(symlink("/dev/zero", path_of(world, "k.yaml")), 0);
+    assert_int_equal(symlink("l.yaml", path_of(world, "l.yaml")), 0);
+    int writer = open(path_of(world, "i.yaml"), O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    assert_int_equal(writer, -1); /* nobody reads it, neither before nor after */
+    load(world);
+    assert_int_equal(store_count(world->store, KIND_SERVICE), 1);
+    assert_string_equal(faults_of(world),
+                        "FileUnreadable g.yaml; FileUnreadable h.yaml; FileUnreadable i.yaml; "
+                        "FileUnreadable k.yaml; FileUnreadable l.yaml");
+    assert_int_equal(unlink(path_of(world, "i.yaml")), 0);
+    put_file(world, "i.yaml", service(world, "i", "1"));
+    assert_int_equal(rmdir(path_of(world, "g.yaml")), 0);
+    follow(world);
+    wait_version(world, "i", "1");
+    assert_string_equal(faults_of(world),
+                        "FileUnreadable h.yaml; FileUnreadable k.yaml; FileUnreadable l.yaml");
+}
+
+static void a_link_whose_target_goes_keeps_what_it_held(void **state)
+{
+    struct world *world = *state;
+    put_file(world, "../target", service(world, "s", "1"));
+    assert_int_equal(symlink("../target", path_of(world, "a.yaml")), 0);
+    follow(world);
+    assert_int_equal(unlink(path_of(world, "../target")), 0);
+    put_file(world, "b.yaml", service(world, "t", "1"));
+    wait_version(world, "t", "1");
+    wait_faults(world, "FileUnreadable a.yaml");
+    assert_string_equal(version_of(world, "s"), "1");
+    put_file(world, "../target", service(world, "s", "2"));
+    wait_version(world, "s", "2");
+    assert_string_equal(faults_of(world), "");
+    assert_int_equal(unlink(path_of(world, "a.yaml")), 0);
+    wait_version(world, "s", "-");
 }
 
 static void a_directory_that_is_not_there_is_said(void **state)
@@ -385,6 +435,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_WORLD(an_object_that_stands_often_comes_from_the_first_file_and_place),
         IN_WORLD(only_files_that_count_are_read),
+        IN_WORLD(what_is_no_file_is_named),
+        IN_WORLD(a_link_whose_target_goes_keeps_what_it_held),
         IN_WORLD(a_directory_that_is_not_there_is_said),
         IN_WORLD(the_first_file_by_name_wins_an_object),
         IN_WORLD(twice_in_one_file_is_a_duplicate_too),
