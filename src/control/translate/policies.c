@@ -3,6 +3,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/translate/policies.h"
 
+#include <stdlib.h>
+
 #include "control/kind/route_policy.h"
 #include "control/kind/security_policy.h"
 #include "control/translate/hostname.h"
@@ -81,24 +83,105 @@ static const char *security_policy_lack(const struct translation *t,
     return NULL;
 }
 
-static bool targets(const struct kind_target_ref *items, size_t count,
-                    const struct kind_object *policy, struct store_key key)
+/* ---- by what they target ---- */
+
+struct targeting {
+    struct store_key target; /* kind NONE: the policy names none */
+    const struct kind_object *policy;
+    size_t at; /* of the policy in its namespace */
+};
+
+/* All of one kind and namespace, sorted by target; each policy at most once for a target. */
+struct targeting_list {
+    struct targeting *items;
+    size_t count;
+};
+
+static int compare_targetings(const void *a, const void *b)
 {
-    for (size_t i = 0; i < count; i++) {
-        struct text namespace =
-            items[i].namespace.len > 0 ? items[i].namespace : policy->meta.namespace;
-        if (text_equal(items[i].name, key.name) && text_equal(namespace, key.namespace) &&
-            kind_find(items[i].group, items[i].kind) == key.kind)
-            return true;
-    }
-    return false;
+    const struct targeting *x = a, *y = b;
+    int order = piece_keys_compare(x->target, y->target);
+    return order != 0 ? order : (x->at > y->at) - (x->at < y->at);
 }
 
-static bool security_policy_targets(const struct kind_object *policy, struct store_key key)
+static size_t targets_of(const struct kind_object *policy, const struct kind_target_ref **ret_items)
 {
-    return targets(policy->security_policy->targets, policy->security_policy->target_count, policy,
-                   key);
+    bool is_route = policy->id == KIND_ROUTE_POLICY;
+    *ret_items = is_route ? policy->route_policy->targets : policy->security_policy->targets;
+    return is_route ? policy->route_policy->target_count : policy->security_policy->target_count;
 }
+
+static struct store_key target_key(const struct kind_object *policy,
+                                   const struct kind_target_ref *target)
+{
+    return (struct store_key){
+        kind_find(target->group, target->kind),
+        target->namespace.len > 0 ? target->namespace : policy->meta.namespace, target->name};
+}
+
+static void fill(struct targeting_list *out, struct store_list list)
+{
+    for (size_t i = 0; i < list.count; i++) {
+        const struct kind_target_ref *targets;
+        size_t count = targets_of(list.items[i], &targets);
+        if (count == 0)
+            out->items[out->count++] = (struct targeting){{0}, list.items[i], i};
+        for (size_t k = 0; k < count; k++)
+            out->items[out->count++] =
+                (struct targeting){target_key(list.items[i], &targets[k]), list.items[i], i};
+    }
+    if (out->count > 1)
+        qsort(out->items, out->count, sizeof(*out->items), compare_targetings);
+    size_t kept = 0;
+    for (size_t i = 0; i < out->count; i++)
+        if (kept == 0 || compare_targetings(&out->items[kept - 1], &out->items[i]) != 0)
+            out->items[kept++] = out->items[i];
+    out->count = kept;
+}
+
+/* The store stands still during a run, so what was sorted once holds to its end. */
+static const struct targeting_list *list_targetings(struct translation *t, enum kind_id kind,
+                                                    struct text namespace)
+{
+    struct store_key folder = {kind, namespace, TEXT_NONE};
+    struct targeting_list *made = map_get(&t->policies, piece_key(&t->scratch, folder));
+    if (made != NULL)
+        return made;
+    struct store_list list = store_list_namespace(t->store, kind, namespace);
+    size_t cap = 0;
+    for (size_t i = 0; i < list.count; i++) {
+        const struct kind_target_ref *targets;
+        cap += MAX(targets_of(list.items[i], &targets), (size_t)1);
+    }
+    made = arena_new(&t->run, struct targeting_list);
+    *made = (struct targeting_list){arena_array(&t->run, struct targeting, cap), 0};
+    fill(made, list);
+    map_put(&t->policies, piece_key(&t->run, folder), made);
+    return made;
+}
+
+/* Those of this kind and namespace that target it (kind NONE: that target nothing), by name. */
+static struct targeting_list find_policies(struct translation *t, enum kind_id kind,
+                                           struct text namespace, struct store_key target)
+{
+    if (store_count(t->store, kind) == 0)
+        return (struct targeting_list){NULL, 0};
+    const struct targeting_list *all = list_targetings(t, kind, namespace);
+    size_t low = 0, high = all->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (piece_keys_compare(all->items[middle].target, target) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    size_t end = low;
+    while (end < all->count && piece_keys_equal(all->items[end].target, target))
+        end++;
+    return (struct targeting_list){all->items + low, end - low};
+}
+
+/* ---- what they do ---- */
 
 static struct text lack_message(struct arena *arena, const struct kind_object *policy,
                                 const char *field, const char *lack)
@@ -112,15 +195,13 @@ static struct text lack_message(struct arena *arena, const struct kind_object *p
 void policies_check(struct route_build *build)
 {
     struct translation *t = build->t;
-    if (store_count(t->store, KIND_SECURITY_POLICY) == 0)
-        return;
     struct store_key self = piece_key_of(build->object);
-    struct store_list list = store_list_namespace(t->store, KIND_SECURITY_POLICY, self.namespace);
+    struct targeting_list list = find_policies(t, KIND_SECURITY_POLICY, self.namespace, self);
     const char *field, *lack;
     for (size_t i = 0; i < list.count; i++) {
-        const struct kind_object *policy = list.items[i];
+        const struct kind_object *policy = list.items[i].policy;
         lack = security_policy_lack(t, policy->security_policy, &field);
-        if (lack == NULL || !security_policy_targets(policy, self))
+        if (lack == NULL)
             continue;
         struct route_spot spot = {build->object->meta.place, TEXT("SecurityPolicy")};
         route_unsupported(build, "UnsupportedValue", &spot,
@@ -128,12 +209,14 @@ void policies_check(struct route_build *build)
     }
     for (size_t i = 0; i < build->parent_count; i++) {
         struct attach_parent *parent = &build->parents[i];
-        list = store_list_namespace(t->store, KIND_SECURITY_POLICY, parent->view->key.namespace);
+        struct store_key gateway = parent->view->key;
+        list = find_policies(t, KIND_SECURITY_POLICY, gateway.namespace, gateway);
         for (size_t k = 0; k < list.count && parent->refused.reason == NULL; k++) {
-            lack = security_policy_lack(t, list.items[k]->security_policy, &field);
-            if (lack != NULL && security_policy_targets(list.items[k], parent->view->key))
-                parent->refused = (struct verdict){
-                    "UnsupportedValue", lack_message(&t->scratch, list.items[k], field, lack)};
+            const struct kind_object *policy = list.items[k].policy;
+            lack = security_policy_lack(t, policy->security_policy, &field);
+            if (lack != NULL)
+                parent->refused = (struct verdict){"UnsupportedValue",
+                                                   lack_message(&t->scratch, policy, field, lack)};
         }
     }
 }
@@ -248,17 +331,15 @@ static void add_security(struct translation *t, const struct kind_object *object
 }
 
 /* The one policy of this level: two on one target cancel each other. */
-static const struct kind_route_policy *find_level(struct translation *t, struct store_list list,
-                                                  const struct store_key *target)
+static const struct kind_route_policy *find_level(struct translation *t, struct text namespace,
+                                                  struct store_key target)
 {
+    struct targeting_list list = find_policies(t, KIND_ROUTE_POLICY, namespace, target);
     const struct kind_route_policy *found = NULL;
     for (size_t i = 0; i < list.count; i++) {
-        const struct kind_route_policy *policy = list.items[i]->route_policy;
+        const struct kind_route_policy *policy = list.items[i].policy->route_policy;
         const char *field;
-        bool fits = target == NULL
-                        ? policy->target_count == 0
-                        : targets(policy->targets, policy->target_count, list.items[i], *target);
-        if (!fits || route_policy_lack(t, policy, &field) != NULL)
+        if (route_policy_lack(t, policy, &field) != NULL)
             continue;
         if (found != NULL)
             return NULL;
@@ -297,26 +378,15 @@ void policies_collect(struct route_build *build, const struct gateway_view *view
     struct translation *t = build->t;
     struct store_key self = piece_key_of(build->object);
     *ret_effect = (struct policies_effect){0};
-    if (store_count(t->store, KIND_ROUTE_POLICY) > 0) {
-        struct store_list own = store_list_namespace(t->store, KIND_ROUTE_POLICY, self.namespace);
-        struct store_list gateway =
-            store_list_namespace(t->store, KIND_ROUTE_POLICY, view->key.namespace);
-        take(find_level(t, own, &self), ret_effect);
-        take(find_level(t, gateway, &view->key), ret_effect);
-        take(find_level(t, own, NULL), ret_effect);
-    }
-    if (store_count(t->store, KIND_SECURITY_POLICY) == 0)
-        return;
-    struct store_list list =
-        store_list_namespace(t->store, KIND_SECURITY_POLICY, view->key.namespace);
-    for (size_t i = 0; i < list.count; i++) {
-        if (security_policy_targets(list.items[i], view->key))
-            add_security(t, list.items[i], ret_effect);
-    }
-    list = store_list_namespace(t->store, KIND_SECURITY_POLICY, self.namespace);
-    for (size_t i = 0; i < list.count; i++) {
-        if (security_policy_targets(list.items[i], self))
-            add_security(t, list.items[i], ret_effect);
+    take(find_level(t, self.namespace, self), ret_effect);
+    take(find_level(t, view->key.namespace, view->key), ret_effect);
+    take(find_level(t, self.namespace, (struct store_key){0}), ret_effect);
+    struct store_key levels[] = {view->key, self};
+    for (size_t i = 0; i < ARRAY_LEN(levels); i++) {
+        struct targeting_list list =
+            find_policies(t, KIND_SECURITY_POLICY, levels[i].namespace, levels[i]);
+        for (size_t k = 0; k < list.count; k++)
+            add_security(t, list.items[k].policy, ret_effect);
     }
 }
 
@@ -431,16 +501,10 @@ struct piece *policies_piece(struct translation *t, const struct kind_object *ob
     const char *lack = is_route ? route_policy_lack(t, object->route_policy, &field)
                                 : security_policy_lack(t, object->security_policy, &field);
     struct piece *piece = piece_new(piece_key_of(object));
-    const struct kind_target_ref *items =
-        is_route ? object->route_policy->targets : object->security_policy->targets;
-    size_t count =
-        is_route ? object->route_policy->target_count : object->security_policy->target_count;
+    const struct kind_target_ref *items;
+    size_t count = targets_of(object, &items);
     for (size_t i = 0; i < count; i++)
-        piece_add_target(piece,
-                         (struct store_key){kind_find(items[i].group, items[i].kind),
-                                            items[i].namespace.len > 0 ? items[i].namespace
-                                                                       : object->meta.namespace,
-                                            items[i].name});
+        piece_add_target(piece, target_key(object, &items[i]));
     struct object_status *status = piece_status(piece, object, t->controller);
     if (lack == NULL) {
         conditions_set(&status->conditions, &piece->arena, "Accepted", CONDITION_TRUE, "Accepted",

@@ -21,16 +21,18 @@ void run_init(struct run *run, struct outcome *outcome, struct store *store)
                         }};
     arena_init(&run->t.scratch, 65536);
     arena_init(&run->t.run, 65536);
-    struct map *maps[] = {&run->classes,  &run->gateways, &run->sets,    &run->routes,
-                          &run->policies, &run->services, &run->secrets, &run->backends};
+    struct map *maps[] = {&run->classes, &run->gateways, &run->sets,
+                          &run->routes,  &run->policies, &run->services,
+                          &run->secrets, &run->backends, &run->t.policies};
     for (size_t i = 0; i < ARRAY_LEN(maps); i++)
         map_init(maps[i]);
 }
 
 void run_fini(struct run *run)
 {
-    struct map *maps[] = {&run->classes,  &run->gateways, &run->sets,    &run->routes,
-                          &run->policies, &run->services, &run->secrets, &run->backends};
+    struct map *maps[] = {&run->classes, &run->gateways, &run->sets,
+                          &run->routes,  &run->policies, &run->services,
+                          &run->secrets, &run->backends, &run->t.policies};
     for (size_t i = 0; i < ARRAY_LEN(maps); i++)
         map_fini(maps[i]);
     arena_fini(&run->t.scratch);

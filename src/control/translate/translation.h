@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "base/map.h"
 #include "control/translate/capability.h"
 #include "control/translate/conditions.h"
 #include "control/translate/piece.h"
@@ -21,6 +22,7 @@ struct translation {
     struct outcome *outcome;
     struct arena scratch; /* of one piece: reset between them */
     struct arena run;     /* of the whole run */
+    struct map policies;  /* of policies.c: by what they target, as far as it was asked for */
 };
 
 static inline bool translation_can(const struct translation *t, enum capability capability)
