@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.sanitized]
 GATEWAY, OURS = "gateway.networking.k8s.io", "gateway.nantian.dev"
 EXPERIMENTAL = "gateway.networking.x-k8s.io"
 SERVED = {"GatewayClass", "Gateway", "ListenerSet", "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute",
-          "UDPRoute", "BackendTLSPolicy"}
+          "UDPRoute", "BackendTLSPolicy", "XBackend"}
 
 
 def auth(ref):
@@ -82,6 +82,12 @@ CELLS = {
     ("TLSRoute", "rules[].backendRefs[]"): (SERVICE, lambda ref: {"backendRefs": [ref]}),
     ("TCPRoute", "rules[].backendRefs[]"): (SERVICE, lambda ref: {"backendRefs": [ref]}),
     ("UDPRoute", "rules[].backendRefs[]"): (SERVICE, lambda ref: {"backendRefs": [ref]}),
+    ("XBackend", "tls.clientCertificateRef"):
+        (SECRET, lambda ref: {"type": "ExternalHostname", "port": {"number": 443},
+                              "externalHostname": {"hostname": "own.example.com"},
+                              "tls": {"mode": "ClientAndServer", "clientCertificateRef": ref,
+                                      "validation": {"hostname": "own.example.com",
+                                                     "wellKnownCACertificates": "System"}}}),
 }
 # Not done by this data plane, so that a grant does not let them pass either.
 NOT_DONE = {key for key in CELLS if "listeners[].filters" in key[1]}
@@ -113,7 +119,7 @@ def schemas():
                           cwd=ROOT / "test/cluster/suite", capture_output=True, text=True, check=False,
                           env={**os.environ, "GOTOOLCHAIN": "auto", "GOPROXY": "off"})
     folder = pathlib.Path(done.stdout.strip() or "/nonexistent") / "config/crd/experimental"
-    return [each for path in sorted(folder.glob(f"{GATEWAY}_*.yaml"))
+    return [each for group in (GATEWAY, EXPERIMENTAL) for path in sorted(folder.glob(f"{group}_*.yaml"))
             for each in yaml.load_all(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
             if each["kind"] == "CustomResourceDefinition"]
 
@@ -122,11 +128,15 @@ def meta(name, namespace):
     return {"name": name, "namespace": namespace}
 
 
-def grant(namespace, source, target, name=None, group=GATEWAY):
+def group_of(kind):
+    return EXPERIMENTAL if kind == "XBackend" else GATEWAY
+
+
+def grant(namespace, source, target, name=None, group=None):
     """`source`: kind and namespace of who refers; `target`: group and kind."""
     return {"apiVersion": f"{GATEWAY}/v1beta1", "kind": "ReferenceGrant",
             "metadata": meta("grant", namespace), "spec": {
-                "from": [{"group": group, "kind": source[0], "namespace": source[1]}],
+                "from": [{"group": group or group_of(source[0]), "kind": source[0], "namespace": source[1]}],
                 "to": [{"group": target[0], "kind": target[1], **({"name": name} if name else {})}]}}
 
 
@@ -176,9 +186,10 @@ class World:
              "metadata": {**meta(name, namespace), "annotations": {
                  "gateway.nantian.dev/address": "192.0.2.9:80"}}}]
 
-    def put(self, kind, name, namespace, spec, group=GATEWAY):
-        self.objects.append({"apiVersion": f"{group}/v1", "kind": kind, "metadata": meta(name, namespace),
-                             "spec": spec})
+    def put(self, kind, name, namespace, spec):
+        version = "v1alpha1" if kind == "XBackend" else "v1"
+        self.objects.append({"apiVersion": f"{group_of(kind)}/{version}", "kind": kind,
+                             "metadata": meta(name, namespace), "spec": spec})
 
     def namespaces(self):
         """Of one variant: the referrer's, and the one it has no business in."""
@@ -208,6 +219,10 @@ class World:
         elif kind == "Gateway":
             self.put("HTTPRoute", "route", home, {"parentRefs": [{"name": "web"}],
                                                   "rules": [{"backendRefs": [OWN]}]})
+        elif kind == "XBackend":
+            self.put("XBackend", "host", home, spec)
+            self.put("HTTPRoute", "route", home, {"parentRefs": [{"name": "web"}], "rules": [
+                {"backendRefs": [{"group": EXPERIMENTAL, "kind": "XBackend", "name": "host"}]}]})
         else:
             self.put(kind, "route", home, {"parentRefs": [{"name": "web"}], "rules": [spec],
                                            **NAMES.get(kind, {})})
