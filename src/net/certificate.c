@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/memory.h"
 #include "net/address.h"
@@ -15,7 +16,8 @@
 struct tls_certificate {
     _Atomic uint32_t references;
     SSL_CTX *library; /* owns; holds chain and key, a handshake moves to it */
-    uint64_t not_after;
+    uint64_t not_before, not_after;
+    int rsa_bits;       /* 0: another kind of key */
     struct text *names; /* owns, and each one's bytes */
     size_t name_count, name_cap;
 };
@@ -135,12 +137,21 @@ static void add_name(struct tls_certificate *certificate, struct text name)
     certificate->names[certificate->name_count++] = text_from(memory_string(name), name.len);
 }
 
+/* Seconds since 1970; 0: before that, or no time at all. */
+static uint64_t seconds_of(const ASN1_TIME *time)
+{
+    struct tm at;
+    return ASN1_TIME_to_tm(time, &at) == 1 ? (uint64_t)MAX(timegm(&at), 0) : 0;
+}
+
 static void read_facts(struct tls_certificate *certificate)
 {
     X509 *leaf = SSL_CTX_get0_certificate(certificate->library);
-    struct tm at;
-    if (ASN1_TIME_to_tm(X509_get0_notAfter(leaf), &at) == 1)
-        certificate->not_after = (uint64_t)MAX(timegm(&at), 0);
+    EVP_PKEY *key = X509_get0_pubkey(leaf);
+    certificate->not_before = seconds_of(X509_get0_notBefore(leaf));
+    certificate->not_after = seconds_of(X509_get0_notAfter(leaf));
+    if (key != NULL && EVP_PKEY_id(key) == EVP_PKEY_RSA)
+        certificate->rsa_bits = EVP_PKEY_bits(key);
     GENERAL_NAMES *sans = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
     for (size_t i = 0; san_at(sans, i).len > 0; i++)
         add_name(certificate, san_at(sans, i));
@@ -200,6 +211,26 @@ void tls_certificate_unref(struct tls_certificate *certificate)
 uint64_t tls_certificate_not_after(const struct tls_certificate *certificate)
 {
     return certificate->not_after;
+}
+
+static struct text doubt_time(struct arena *arena, const char *words, uint64_t seconds)
+{
+    char time[25];
+    clock_format(seconds * 1000000000u, time);
+    return arena_printf(arena, "%s %.19sZ", words, time);
+}
+
+struct text tls_certificate_doubt(const struct tls_certificate *certificate, uint64_t now,
+                                  struct arena *arena)
+{
+    if (certificate->not_after < now)
+        return doubt_time(arena, "it expired at", certificate->not_after);
+    if (certificate->not_before > now)
+        return doubt_time(arena, "it is not valid before", certificate->not_before);
+    if (certificate->rsa_bits > 0 && certificate->rsa_bits < 2048)
+        return arena_printf(arena, "its RSA key has %d bits, fewer than 2048",
+                            certificate->rsa_bits);
+    return TEXT_NONE;
 }
 
 const struct text *tls_certificate_names(const struct tls_certificate *certificate,

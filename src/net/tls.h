@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "base/arena.h"
 #include "base/err.h"
 #include "base/fault.h"
 #include "base/text.h"
@@ -18,6 +19,10 @@ const char *tls_certificate_check(struct text chain_pem);
 struct tls_certificate *tls_certificate_ref(struct tls_certificate *certificate);
 void tls_certificate_unref(struct tls_certificate *certificate);
 uint64_t tls_certificate_not_after(const struct tls_certificate *certificate); /* seconds, 1970 */
+/* Why clients may refuse it at `now` (seconds, 1970) though it can be used; empty: nothing is
+ * known. */
+struct text tls_certificate_doubt(const struct tls_certificate *certificate, uint64_t now,
+                                  struct arena *arena);
 /* DNS names and URIs it is for (the common name if it has none); live as long as it does. */
 const struct text *tls_certificate_names(const struct tls_certificate *certificate,
                                          size_t *ret_count);

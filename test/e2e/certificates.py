@@ -22,11 +22,11 @@ class Authority:
         self.certificate = self._sign(self.key.public_key(), self.name, [], True)
         self.last_key_line = None
 
-    def _sign(self, public_key, subject, names, is_ca, days=30):
+    def _sign(self, public_key, subject, names, is_ca, days=30, begins=-2):
         now = datetime.datetime.now(datetime.timezone.utc)
         builder = (x509.CertificateBuilder().subject_name(subject).issuer_name(self.name)
                    .public_key(public_key).serial_number(x509.random_serial_number())
-                   .not_valid_before(now - datetime.timedelta(days=2))
+                   .not_valid_before(now + datetime.timedelta(days=begins))
                    .not_valid_after(now + datetime.timedelta(days=days))
                    .add_extension(x509.BasicConstraints(is_ca, None), True))
         if names:
@@ -37,10 +37,11 @@ class Authority:
     def pem(self):
         return self.certificate.public_bytes(serialization.Encoding.PEM)
 
-    def issue(self, *names, days=30, rsa=False):
+    def issue(self, *names, days=30, rsa=False, begins=-2, bits=2048):
         """(chain, key) as PEM."""
-        key = make_rsa_key(65537, 2048) if rsa else ec.generate_private_key(ec.SECP256R1())
-        chain = self._sign(key.public_key(), _name(names[0]), names, False, days)
+        key = make_rsa_key(65537, bits) if rsa else ec.generate_private_key(ec.SECP256R1())
+        chain = self._sign(key.public_key(), _name(names[0]), names, False, days,
+                           begins)
         pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
                                 serialization.NoEncryption())
         self.last_key_line = pem.decode().splitlines()[1]

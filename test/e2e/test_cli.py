@@ -6,7 +6,7 @@ import subprocess
 import pytest
 import yaml
 
-from certificates import Authority
+from certificates import Authority, secret_of
 from harness import (BIN, environment, free_port, gateway_of, listener, nantian, rate_limit, route,
                      rule, service, wait_for)
 from http_client import request
@@ -157,6 +157,28 @@ def test_output_that_cannot_be_written_is_no_success(tmp_path):
                                  *map(str, words)], stderr=subprocess.PIPE, check=False,
                                 env=environment())
         assert closed.returncode == 5 and b"Bad file descriptor" in closed.stderr, closed
+
+
+def test_certificates_that_clients_may_refuse_are_warned_of(tmp_path):
+    authority = Authority()
+    made = {"good": {}, "old": {"days": -1}, "new": {"begins": 1},
+            "short": {"rsa": True, "bits": 1024}}
+    config = directory(
+        tmp_path,
+        gateway_of(*(listener(name, 8443, "HTTPS", hostname=f"{name}.example.com",
+                              tls={"certificateRefs": [{"name": name}]}) for name in made)),
+        *(secret_of(name, *authority.issue(f"{name}.example.com", **how))
+          for name, how in made.items()))
+    answer = nantian("check", "-f", config, "-o", "json")
+    found = {f["field"]: f for f in json.loads(answer.stdout)["findings"]
+             if f["code"] == "DoubtfulCertificate"}
+    assert answer.returncode == 0, answer
+    assert set(found) == {f"spec.listeners[{name}]" for name in ("old", "new", "short")}, found
+    for name, words in (("old", "it expired at 20"), ("new", "it is not valid before 20"),
+                        ("short", "its RSA key has 1024 bits")):
+        fault = found[f"spec.listeners[{name}]"]
+        assert fault["level"] == "warning" and f"Secret default/{name} " in fault["message"], fault
+        assert words in fault["message"] and fault["line"] > 0, fault
 
 
 def test_an_unknown_verb_is_misuse():

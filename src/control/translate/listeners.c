@@ -107,6 +107,19 @@ static void check_protocol(struct job *job)
                  TEXT("filters: listener filters are not supported by this data plane."));
 }
 
+static void take_certificate(struct job *job, const struct kind_ref *ref, struct store_key key,
+                             struct text doubt)
+{
+    struct listener_view *out = job->out;
+    out->secrets[out->secret_count++] = piece_key_copy(&job->view->arena, key);
+    if (doubt.len == 0)
+        return;
+    struct text field = arena_printf(&job->t->scratch, "spec.listeners[" TEXT_FMT "]",
+                                     TEXT_ARG(job->listener->name));
+    struct piece_spot spot = {FAULT_WARNING, "DoubtfulCertificate", ref->place, field, TEXT_NONE};
+    piece_fault(job->view->draft, job->owner->object, &spot, doubt);
+}
+
 static void check_certificates(struct job *job)
 {
     const struct kind_listener_tls *tls = job->listener->tls;
@@ -121,7 +134,7 @@ static void check_certificates(struct job *job)
             secrets_certificate(job->t, job->view->draft, job->owner->object, &tls->certificates[i],
                                 "InvalidCertificateRef", &key);
         if (verdict.reason == NULL)
-            job->out->secrets[job->out->secret_count++] = piece_key_copy(arena, key);
+            take_certificate(job, &tls->certificates[i], key, verdict.message);
         else
             complain(job, &job->out->resolved, verdict.reason, tls->certificates[i].place,
                      verdict.message);

@@ -76,9 +76,11 @@ static struct verdict check_pair(struct translation *t, const struct kind_object
     if (t->options->check_certificate != NULL &&
         !t->options->check_certificate(chain->bytes, private->bytes, &t->scratch, &why))
         return fail(t, bad_reason, "holds no usable certificate: ", key, why);
-    why = refusal_of(t, key);
+    struct text refusal = refusal_of(t, key);
+    if (refusal.len > 0)
+        return fail(t, bad_reason, "was refused by a data plane: ", key, refusal);
     if (why.len > 0)
-        return fail(t, bad_reason, "was refused by a data plane: ", key, why);
+        return fail(t, NULL, "holds a certificate that clients may refuse: ", key, why);
     return (struct verdict){0};
 }
 

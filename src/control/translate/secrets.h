@@ -5,7 +5,8 @@
 #include "control/translate/translation.h"
 
 /* A certificate with its key for a listener, or for connections to backends. Verdict reasons:
- * `bad_reason`, "RefNotPermitted". */
+ * `bad_reason`, "RefNotPermitted"; without a reason, the message is a doubt about one that is used.
+ */
 struct verdict secrets_certificate(struct translation *t, struct piece *piece,
                                    const struct kind_object *referrer, const struct kind_ref *ref,
                                    const char *bad_reason, struct store_key *ret_secret);

@@ -9,7 +9,8 @@
 #define TRANSLATE_BUNDLE     "v1.7"
 #define TRANSLATE_CONTROLLER "nantian.dev/gateway-controller"
 
-/* Both answer whether the data plane could use it; if not, *ret_why is a static or arena text. */
+/* Both answer whether the data plane could use it; if not, *ret_why is a static or arena text.
+ * A certificate that can be used may have one, too: why clients may refuse it. */
 typedef bool (*translate_check_certificate)(struct text chain, struct text key, struct arena *arena,
                                             struct text *ret_why);
 typedef bool (*translate_check_text)(struct text text, struct arena *arena, struct text *ret_why);
