@@ -120,6 +120,24 @@ bool address_is_loopback(const struct address *address)
            memcmp(&as_v6(address)->sin6_addr, &in6addr_loopback, sizeof(struct in6_addr)) == 0;
 }
 
+static bool is_v4_here(const uint8_t bytes[4])
+{
+    return bytes[0] == 127 || bytes[0] == 0;
+}
+
+bool address_is_here(const struct address *address)
+{
+    if (address->len == 0)
+        return false;
+    if (address->any.sa_family == AF_INET)
+        return is_v4_here((const uint8_t *)&as_v4(address)->sin_addr);
+    if (address->any.sa_family != AF_INET6)
+        return false;
+    const struct in6_addr *v6 = &as_v6(address)->sin6_addr;
+    return IN6_IS_ADDR_LOOPBACK(v6) || IN6_IS_ADDR_UNSPECIFIED(v6) ||
+           (IN6_IS_ADDR_V4MAPPED(v6) && is_v4_here(&v6->s6_addr[12]));
+}
+
 uint16_t address_port(const struct address *address)
 {
     if (address->len == 0)

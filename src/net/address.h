@@ -27,6 +27,9 @@ bool address_equal(const struct address *a, const struct address *b);
 /* 127.0.0.1 or ::1, whatever the port; not the rest of 127.0.0.0/8, by which service meshes hand on
  * what came from elsewhere. */
 bool address_is_loopback(const struct address *address);
+/* Leads back to this machine, and no packet leaves it: 127.0.0.0/8 and ::1, and the addresses of no
+ * host, which connect(2) takes for those; also as IPv4 in IPv6. */
+bool address_is_here(const struct address *address);
 uint16_t address_port(const struct address *address);
 void address_set_port(struct address *address, uint16_t port);
 /* "10.0.0.1:80"; and the host alone "10.0.0.1". Terminated; returns the text in `out`. */

@@ -226,6 +226,15 @@ static void commit(struct translation *t, const struct backend_entry *entry,
     piece_add_resource(piece, RESOURCE_ENDPOINTS, entry->name, &none, &t->scratch);
 }
 
+/* Whoever may write a Service of a cluster could reach the admin port of the data planes by it. */
+static void set_name(struct translation *t, struct text host, int32_t port,
+                     Nantian__Config__V1__Endpoints *message)
+{
+    message->dns_name = arena_string(&t->scratch, host);
+    message->dns_port = (uint32_t)port;
+    message->dns_elsewhere = !t->options->standalone;
+}
+
 void endpoints_add(struct translation *t, const struct kind_object *service,
                    const struct kind_service_port *port, const struct backend_entry *entry,
                    struct piece *piece)
@@ -237,10 +246,9 @@ void endpoints_add(struct translation *t, const struct kind_object *service,
     if (t->options->standalone && annotation.len > 0 && port != NULL) {
         add_annotated(&job, annotation);
     } else if (text_is(spec->type, "ExternalName")) {
-        message.dns_name = arena_string(&t->scratch, spec->external_name);
-        message.dns_port = (uint32_t)entry->port;
-        if (port != NULL && !port->target_port.is_text && port->target_port.number > 0)
-            message.dns_port = (uint32_t)port->target_port.number;
+        bool is_other = port != NULL && !port->target_port.is_text && port->target_port.number > 0;
+        set_name(t, spec->external_name, is_other ? port->target_port.number : entry->port,
+                 &message);
     } else if (port != NULL) {
         add_slices(&job);
     }
@@ -255,9 +263,7 @@ void endpoints_add_name(struct translation *t, struct text host, const struct ba
                         struct piece *piece)
 {
     Nantian__Config__V1__Endpoints message = NANTIAN__CONFIG__V1__ENDPOINTS__INIT;
-    if (host.len > 0) {
-        message.dns_name = arena_string(&t->scratch, host);
-        message.dns_port = (uint32_t)entry->port;
-    }
+    if (host.len > 0)
+        set_name(t, host, entry->port, &message);
     commit(t, entry, &message, piece);
 }

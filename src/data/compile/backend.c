@@ -198,7 +198,8 @@ static void take_endpoints(struct change *change, struct part_backend *made)
     for (size_t i = 0; backend->dns_name.len > 0 && i < made->resolved_count; i++) {
         struct address address = made->resolved[i];
         address_set_port(&address, backend->dns_port);
-        (void)add_endpoint(backend, &known, &address, 1);
+        if (!message->dns_elsewhere || !address_is_here(&address))
+            (void)add_endpoint(backend, &known, &address, 1);
     }
     uint32_t open_count = backend->endpoint_count;
     add_endpoints(message, true, zone, backend, &known);

@@ -375,6 +375,35 @@ static void host_names_are_asked_for_and_answered(void **state)
     world_fini(&world);
 }
 
+/* A Service of type ExternalName must not lead to the admin port, or to a sidecar's. */
+static void a_name_that_leads_elsewhere_never_leads_back_to_this_machine(void **state)
+{
+    (void)state;
+    static const char *const FOUND[] = {
+        "127.0.0.1", "127.9.9.9",        "0.0.0.0",         "::1",
+        "::",        "::ffff:127.0.0.1", "::ffff:10.1.2.3", "10.1.2.3"};
+    struct world world;
+    base(&world);
+    Endpoints endpoints = NANTIAN__CONFIG__V1__ENDPOINTS__INIT;
+    endpoints.dns_name = STRING("db.example.com");
+    endpoints.dns_port = 19000;
+    for (int i = 0; i < 2; i++) {
+        struct address found[ARRAY_LEN(FOUND)];
+        for (size_t k = 0; k < ARRAY_LEN(FOUND); k++)
+            assert_true(address_parse(text_of(FOUND[k]), 0, &found[k]));
+        endpoints.dns_elsewhere = i == 1;
+        put(&world, RESOURCE_ENDPOINTS, "shop/cart:80", &endpoints);
+        taken(&world);
+        (void)compile_dns_resolved(world.compile, TEXT("shop/cart:80"), found, ARRAY_LEN(FOUND));
+        taken(&world);
+        const struct backend *backend = backend_table_get(world.snapshot->backends, 0);
+        assert_int_equal(backend->endpoint_count, i == 0 ? ARRAY_LEN(FOUND) : 2);
+    }
+    const struct backend *backend = backend_table_get(world.snapshot->backends, 0);
+    assert_true(text_is(backend->endpoints[1].text, "10.1.2.3:19000"));
+    world_fini(&world);
+}
+
 static void an_endpoint_that_is_named_twice_is_one(void **state)
 {
     (void)state;
@@ -460,6 +489,7 @@ int main(void)
         cmocka_unit_test(ending_endpoints_are_for_everybody_only_when_no_other_serves),
         cmocka_unit_test(hints_count_when_every_endpoint_has_some_and_one_is_for_our_zone),
         cmocka_unit_test(host_names_are_asked_for_and_answered),
+        cmocka_unit_test(a_name_that_leads_elsewhere_never_leads_back_to_this_machine),
         cmocka_unit_test(an_endpoint_that_is_named_twice_is_one),
         cmocka_unit_test(policies_set_limits_of_all_or_one_listener),
         cmocka_unit_test(paths_are_compared_in_the_form_that_requests_have),
