@@ -92,9 +92,10 @@ static void on_change(void *owner, struct files *files)
     (void)files;
     struct cycle *cycle = owner;
     log_faults(cycle);
+    if (timer_is_armed(&cycle->retry) && cycle->retry_ms > LIMIT_PORT_RETRY_MIN_MS)
+        loop_arm(cycle->loop, &cycle->retry,
+                 LIMIT_PORT_RETRY_MIN_MS); /* once, however many edits */
     cycle->retry_ms = LIMIT_PORT_RETRY_MIN_MS;
-    if (timer_is_armed(&cycle->retry))
-        loop_arm(cycle->loop, &cycle->retry, cycle->retry_ms);
     cycle_run(cycle);
 }
 

@@ -1,5 +1,6 @@
 """The directory source: files that break, move, vanish and come back."""
 # SPDX-License-Identifier: Apache-2.0
+import itertools
 import json
 import os
 import shutil
@@ -238,3 +239,20 @@ def test_a_listener_is_served_once_its_port_is_free(start_gateway, start_backend
         wait_for(lambda: "Cannot listen on" in str(gateway.object_status("Gateway", "web")),
                  "the status says why")
     wait_for(lambda: is_served(port), "so is this one, now that its port is free")
+
+
+def test_edits_do_not_put_off_the_next_try_for_a_port(start_gateway, start_backend):
+    """However often something else changes."""
+    port, behind = free_port(), start_backend(named("app"))
+    documents = [gateway_of(listener("taken", port)), route("a", rule("app")),
+                 service("app", behind.port)]
+    with socket.create_server(("127.0.0.1", port)):
+        gateway = start_gateway(*documents)
+        wait_for(lambda: "Cannot listen on" in str(gateway.object_status("Gateway", "web")),
+                 "the status says why")
+    edits = itertools.count()
+
+    def is_served_between_edits():
+        gateway.write("other.yaml", service(f"other-{next(edits) % 2}", 80))
+        return is_served(port)
+    wait_for(is_served_between_edits, "it is served, now that its port is free", step=0.3)
