@@ -12,6 +12,14 @@ static bool is_finished(const struct h1_stream *h)
            (!h->in_switched || h->stream.write_ended);
 }
 
+/* The backend learns that the rest of the request will not come. And no port stays in TIME_WAIT:
+ * when many requests are given up, every connect would search among thousands of those for one. */
+static void give_up(struct http_link *link, enum err err, const char *why)
+{
+    stream_set_abort(&link->connection.stream);
+    http_link_fail(link, err, why);
+}
+
 static void client_reset(struct http_stream *stream, enum err why)
 {
     struct h1_stream *h = h1_stream_of(stream);
@@ -22,7 +30,7 @@ static void client_reset(struct http_stream *stream, enum err why)
     stream->aborted = true;
     if (stream->why == NULL)
         stream->why = "reset";
-    http_link_fail(link, why, stream->why);
+    give_up(link, why, stream->why);
 }
 
 static void send_head(struct http_stream *stream, const struct message *head, bool end)
@@ -241,12 +249,14 @@ static void finish_exchange(struct h1_codec *codec)
     struct h1_stream *h = codec->h;
     bool clean = h->reuse && h->stream.write_ended && !h->in_switched && !link->write_broken &&
                  !codec->peer_ended;
-    bool surplus = buffer_len(&link->in) > 0;
+    bool surplus = buffer_len(&link->in) > 0, is_early = !h->stream.write_ended;
     close_stream(codec, ERR_NONE, "done");
     if (link->ended)
         return;
     if (surplus && !h->in_switched) {
         http_link_fail(link, ERR_PROTOCOL, "bytes behind the answer");
+    } else if (is_early) {
+        give_up(link, ERR_NONE, "answered before the request's end");
     } else if (!clean || link->connection.draining) {
         http_link_fail(link, ERR_NONE, "not to be used again");
     } else {

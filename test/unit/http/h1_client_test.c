@@ -399,6 +399,45 @@ static void after_a_switch_bytes_go_both_ways_and_ends_are_carried(void **state)
     close_call(&call);
 }
 
+static void a_request_that_is_given_up_ends_in_a_reset(void **state)
+{
+    (void)state;
+    struct call call;
+    char byte;
+    open_call(&call);
+    start_request(&call, TEXT("GET"), FRAMING_NONE);
+    int fd = call.fd;
+    call.fd = -1; /* read here alone: a reset is told once */
+    assert_true(call.heard.len > 0);
+    http_stream_reset(call.stream, ERR_CLOSED);
+    turn_until(&call, &call.closed);
+    assert_int_equal(recv(fd, &byte, 1, 0), -1); /* no FIN, which would leave a TIME_WAIT */
+    assert_int_equal(errno, ECONNRESET);
+    call.fd = fd;
+    close_call(&call);
+}
+
+static void so_does_a_request_that_is_answered_before_its_end(void **state)
+{
+    (void)state;
+    struct call call;
+    char byte;
+    open_call(&call);
+    call.keep_request_open = true;
+    start_request(&call, TEXT("POST"), FRAMING_CHUNKED);
+    int fd = call.fd;
+    struct text early = TEXT("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    call.fd = -1;
+    assert_int_equal(send(fd, early.data, early.len, 0), early.len);
+    turn_until(&call, &call.closed);
+    assert_int_equal(call.aborted, 0);
+    assert_true(call.ended && call.body.len == 2);
+    assert_int_equal(recv(fd, &byte, 1, 0), -1);
+    assert_int_equal(errno, ECONNRESET);
+    call.fd = fd;
+    close_call(&call);
+}
+
 static void a_connect_that_is_refused_is_told_later(void **state)
 {
     (void)state;
@@ -567,6 +606,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_connection_carries_one_request_after_another),
         cmocka_unit_test(after_a_switch_bytes_go_both_ways_and_ends_are_carried),
+        cmocka_unit_test(a_request_that_is_given_up_ends_in_a_reset),
+        cmocka_unit_test(so_does_a_request_that_is_answered_before_its_end),
         cmocka_unit_test(a_connect_that_is_refused_is_told_later),
         cmocka_unit_test(a_reset_stream_takes_its_connection_with_it),
         cmocka_unit_test(resetting_what_has_ended_does_no_harm),
