@@ -48,6 +48,7 @@
 #define LIMIT_H2_EMPTY_DATA          8      /* in a row */
 #define LIMIT_H2_EMPTY_CONTINUATIONS 8      /* of one head */
 #define LIMIT_H2_REQUESTS            100000 /* of one connection; then GOAWAY, so that load moves */
+#define LIMIT_H2_READS               4      /* blocks of one client before others' turn */
 #define LIMIT_H2_OUT                 65536  /* frames encoded ahead of the socket */
 
 /* The event loop. */

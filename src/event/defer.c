@@ -35,20 +35,24 @@ void defer_queue_remove(struct defer *defer)
     defer->next = defer->prev = NULL;
 }
 
-/* Moves all items into a ring of its own, so that a round ends. */
-static void take_all(struct defer_queue *from, struct defer_queue *to)
+void defer_queue_move(struct defer_queue *from, struct defer_queue *to)
 {
-    to->ring = from->ring;
-    to->ring.next->prev = &to->ring;
-    to->ring.prev->next = &to->ring;
+    if (defer_queue_is_empty(from))
+        return;
+    struct defer *first = from->ring.next, *last = from->ring.prev;
+    first->prev = to->ring.prev;
+    last->next = &to->ring;
+    first->prev->next = first;
+    to->ring.prev = last;
     defer_queue_init(from);
 }
 
 void defer_queue_run(struct defer_queue *queue)
 {
     for (int i = 0; i < LIMIT_DEFER_ROUNDS && !defer_queue_is_empty(queue); i++) {
-        struct defer_queue round;
-        take_all(queue, &round);
+        struct defer_queue round; /* a ring of its own, so that a round ends */
+        defer_queue_init(&round);
+        defer_queue_move(queue, &round);
         while (!defer_queue_is_empty(&round)) {
             struct defer *defer = round.ring.next;
             defer_queue_remove(defer);

@@ -15,5 +15,7 @@ static inline bool defer_queue_is_empty(const struct defer_queue *queue)
 }
 void defer_queue_add(struct defer_queue *queue, struct defer *defer);
 void defer_queue_remove(struct defer *defer);
+/* All of `from` stands behind what is in `to`. */
+void defer_queue_move(struct defer_queue *from, struct defer_queue *to);
 /* Runs what is queued, then what that queued, at most LIMIT_DEFER_ROUNDS times over. */
 void defer_queue_run(struct defer_queue *queue);

@@ -21,7 +21,7 @@ struct loop {
     uint64_t wall_offset_ns; /* wall minus monotonic, read once a second */
     uint64_t wall_read_ns;
     struct timer_wheel wheel;
-    struct defer_queue defers;
+    struct defer_queue defers, next_defers;
     struct buffer_pool buffers;
     struct spares spares;
     struct random random;
@@ -52,6 +52,7 @@ struct loop *loop_new(struct io *io)
     loop_tick(loop);
     timer_wheel_init(&loop->wheel, loop_now_ms(loop));
     defer_queue_init(&loop->defers);
+    defer_queue_init(&loop->next_defers);
     buffer_pool_init(&loop->buffers, LIMIT_BLOCKS_KEPT);
     random_seed(&loop->random, io->seed(io->state));
     return loop;
@@ -144,6 +145,11 @@ void loop_defer(struct loop *loop, struct defer *defer)
     defer_queue_add(&loop->defers, defer);
 }
 
+void loop_defer_next(struct loop *loop, struct defer *defer)
+{
+    defer_queue_add(&loop->next_defers, defer);
+}
+
 void loop_undefer(struct loop *loop, struct defer *defer)
 {
     (void)loop;
@@ -152,7 +158,7 @@ void loop_undefer(struct loop *loop, struct defer *defer)
 
 static int wait_ms(struct loop *loop, int max_wait_ms)
 {
-    if (!defer_queue_is_empty(&loop->defers))
+    if (!defer_queue_is_empty(&loop->defers) || !defer_queue_is_empty(&loop->next_defers))
         return 0;
     uint64_t next = timer_wheel_next(&loop->wheel);
     if (next == UINT64_MAX)
@@ -195,6 +201,7 @@ bool loop_turn(struct loop *loop, int max_wait_ms)
 
     timer_wheel_turn(&loop->wheel, timers_ms(loop, asked_ms, count));
     defer_queue_run(&loop->defers);
+    defer_queue_move(&loop->next_defers, &loop->defers);
     return !loop->stopped;
 }
 
@@ -212,6 +219,7 @@ void loop_stop(struct loop *loop)
 void loop_settle(struct loop *loop)
 {
     for (int rounds = 0; rounds < LIMIT_SETTLE_ROUNDS; rounds++) {
+        defer_queue_move(&loop->next_defers, &loop->defers);
         if (defer_queue_is_empty(&loop->defers))
             return;
         defer_queue_run(&loop->defers);

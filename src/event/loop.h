@@ -65,7 +65,9 @@ static inline bool timer_is_armed(const struct timer *timer)
 
 void defer_init(struct defer *defer, void *owner, void (*run)(void *owner));
 void loop_defer(struct loop *loop, struct defer *defer);
-void loop_undefer(struct loop *loop, struct defer *defer);
+/* At the end of the next turn: what may have more to do than its share of one. */
+void loop_defer_next(struct loop *loop, struct defer *defer);
+void loop_undefer(struct loop *loop, struct defer *defer); /* of either */
 
 /* One turn; waits at most `max_wait_ms` (-1: until something happens). False once stopped. */
 bool loop_turn(struct loop *loop, int max_wait_ms);

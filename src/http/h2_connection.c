@@ -475,7 +475,13 @@ static void at_end(struct h2_link *h2, enum err err)
 void h2_connection_on_readable(struct http_link *link)
 {
     struct h2_link *h2 = h2_link_of(link);
+    /* A backend is asked for no more than we want; and before it fails we want all it said. */
+    uint32_t left = link->connection.serving ? LIMIT_H2_READS : UINT32_MAX;
     while (!is_closing(link) && !h2->at_end) {
+        if (left-- == 0) {
+            stream_yield(&link->connection.stream);
+            break;
+        }
         enum err err = http_link_read(link, LIMIT_BUFFER_BLOCK);
         if (err == ERR_AGAIN)
             break;

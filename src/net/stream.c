@@ -457,6 +457,12 @@ void stream_resume(struct stream *stream)
         loop_defer(stream->loop, &stream->resume);
 }
 
+void stream_yield(struct stream *stream)
+{
+    if (stream->loop != NULL && stream->read_ready && !stream->read_ended)
+        loop_defer_next(stream->loop, &stream->resume);
+}
+
 struct text stream_alpn(const struct stream *stream)
 {
     return stream->tls == NULL ? TEXT_NONE : tls_session_alpn(stream->tls);

@@ -87,6 +87,8 @@ MUST_USE enum err stream_write_more(struct stream *stream, struct buffer *from, 
                                     size_t *ret_taken);
 /* If bytes may be waiting since reading stopped, on_event(READABLE) comes in this turn. */
 void stream_resume(struct stream *stream);
+/* The same in the next turn, when all others had theirs. */
+void stream_yield(struct stream *stream);
 
 /* Our end of the connection, asked of the kernel: a system call. len 0: it does not say. */
 struct address stream_local(const struct stream *stream);

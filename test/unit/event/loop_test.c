@@ -139,6 +139,34 @@ static void work_that_defers_itself_for_ever_does_not_hold_the_turn(void **state
     loop_free(loop);
 }
 
+static void work_for_the_next_turn_waits_for_it_and_is_not_waited_for(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_new(NULL);
+    uint32_t count = 0;
+    struct job jobs[3] = {0};
+    for (size_t i = 0; i < ARRAY_LEN(jobs); i++) {
+        jobs[i].loop = loop;
+        jobs[i].count = &count;
+        defer_init(&jobs[i].defer, &jobs[i], run);
+    }
+    loop_defer_next(loop, &jobs[0].defer);
+    loop_defer_next(loop, &jobs[1].defer);
+    loop_defer_next(loop, &jobs[2].defer);
+    loop_undefer(loop, &jobs[1].defer);
+    loop_defer(loop, &jobs[0].defer); /* it stays where it is */
+    assert_true(loop_turn(loop, -1)); /* does not wait */
+    assert_int_equal(count, 0);
+    loop_undefer(loop, &jobs[2].defer);
+    assert_true(loop_turn(loop, -1));
+    assert_int_equal(jobs[0].runs, 1);
+    assert_int_equal(count, 1);
+    loop_defer_next(loop, &jobs[1].defer);
+    loop_settle(loop);
+    assert_int_equal(jobs[1].runs, 1);
+    loop_free(loop);
+}
+
 static void the_clock_moves_with_turns_and_ticks_only(void **state)
 {
     (void)state;
@@ -158,6 +186,7 @@ int main(void)
         cmocka_unit_test(the_peers_end_is_told_apart_from_bytes),
         cmocka_unit_test(deferred_work_runs_once_in_order_and_chains_within_the_turn),
         cmocka_unit_test(work_that_defers_itself_for_ever_does_not_hold_the_turn),
+        cmocka_unit_test(work_for_the_next_turn_waits_for_it_and_is_not_waited_for),
         cmocka_unit_test(the_clock_moves_with_turns_and_ticks_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,8 @@
 /* HTTP/2 frames and heads that must be refused: what refuses one stream leaves the others alone,
  * what breaks the connection is told by the right code, floods end in ENHANCE_YOUR_CALM. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <sys/ioctl.h>
+
 #include "http/h2_raw_say.h"
 
 #define GOOD RAW_END | RAW_END_HEADERS
@@ -471,6 +473,35 @@ static void floods_of_frames_end_in_calm(void **state)
     }
 }
 
+/* What comes faster than it is read must not keep the worker to itself. */
+static void one_client_is_read_for_its_share_of_a_turn(void **state)
+{
+    (void)state;
+    static const char load[LIMIT_H2_FRAME];
+    struct raw *raw = raw_new();
+    int unread = 0, rest = 0;
+    raw_preface(raw);
+    raw_get(raw, 1, GOOD, "/");
+    RAW_UNTIL(raw, raw_is_answered(raw, 1));
+    int fd = raw->connection->stream.watch.fd;
+    for (int i = 0; i < 20; i++)
+        raw_frame(raw, 0x42, 0, 0, text_from(load, sizeof(load)));
+    raw_get(raw, 3, GOOD, "/");
+    ssize_t sent = send(raw->fd, raw->out.data + raw->out_at, raw->out.len - raw->out_at, 0);
+    assert_true(sent > 0);
+    raw->out_at += (size_t)sent;
+    assert_int_equal(ioctl(fd, FIONREAD, &unread), 0);
+    assert_true(unread > 2 * LIMIT_H2_READS * LIMIT_BUFFER_BLOCK);
+    for (int turn = 0; turn < 2; turn++) {
+        assert_true(loop_turn(raw->loop, -1)); /* and it is not waited for */
+        assert_int_equal(ioctl(fd, FIONREAD, &rest), 0);
+        assert_int_equal(unread - rest, LIMIT_H2_READS * LIMIT_BUFFER_BLOCK);
+        unread = rest;
+    }
+    RAW_UNTIL(raw, raw_is_answered(raw, 3));
+    raw_free(raw);
+}
+
 /* P57 again, with a pause in between: each request is seen above before its reset comes. */
 static void rapid_resets_that_are_seen_one_by_one_are_counted(void **state)
 {
@@ -712,6 +743,7 @@ int main(void)
         cmocka_unit_test(what_is_neither_version_gets_no_answer_in_one),
         cmocka_unit_test(a_connection_starts_with_the_preface_and_settings),
         cmocka_unit_test(floods_of_frames_end_in_calm),
+        cmocka_unit_test(one_client_is_read_for_its_share_of_a_turn),
         cmocka_unit_test(rapid_resets_that_are_seen_one_by_one_are_counted),
         cmocka_unit_test(being_made_to_reset_is_counted),
         cmocka_unit_test(an_honest_client_may_cancel_many_among_more),
