@@ -219,6 +219,8 @@
 #define LIMIT_MEMORY_FAR_MS   100 /* between two looks while less than a quarter is used */
 #define LIMIT_MEMORY_NEAR_MS  10  /* and else: 2 us each */
 #define LIMIT_MEMORY_AGAIN_MS 500 /* between two sweeps of what has become idle meanwhile */
+#define LIMIT_SWEEP_GONE      8   /* clients of a worker that left: then memory is given back */
+#define LIMIT_SWEEP_MS        2000 /* after the last of these; a sweep takes about 1 ms */
 #define LIMIT_MEMORY_RETRY    "1" /* seconds, told to clients that got 503 */
 
 /* Draining. */

@@ -3,6 +3,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "data/proxy/pressure.h"
 
+#include <malloc.h>
+
+#include "base/limits.h"
 #include "data/proxy/proxy.h"
 
 static void close_idle_upstream(struct pool_set *pools)
@@ -13,6 +16,32 @@ static void close_idle_upstream(struct pool_set *pools)
         if (at->is_idle && at->http->stream_count == 0)
             http_drain(at->http, 0);
     }
+}
+
+static void drop_spares(struct proxy *proxy)
+{
+    spares_fini(loop_spares(proxy->loop));
+    buffer_pool_fini(loop_buffers(proxy->loop)); /* the free blocks; what is lent stays */
+}
+
+/* What is free lies between what is not: the allocator gives it back only when it is asked. */
+static void on_sweep(void *owner)
+{
+    struct proxy *proxy = owner;
+    proxy->gone_count = 0;
+    drop_spares(proxy);
+    malloc_trim(0);
+}
+
+void pressure_open(struct proxy *proxy)
+{
+    timer_init(&proxy->sweep, proxy, on_sweep);
+}
+
+void pressure_gone(struct proxy *proxy)
+{
+    if (++proxy->gone_count >= LIMIT_SWEEP_GONE && !timer_is_armed(&proxy->sweep))
+        loop_arm(proxy->loop, &proxy->sweep, LIMIT_SWEEP_MS);
 }
 
 void pressure_set(struct proxy *proxy, enum pressure level)
@@ -26,6 +55,5 @@ void pressure_set(struct proxy *proxy, enum pressure level)
         http_drain(at->http, 0); /* busy: after its answer */
     }
     close_idle_upstream(&proxy->pools);
-    spares_fini(loop_spares(proxy->loop));
-    buffer_pool_fini(loop_buffers(proxy->loop)); /* the free blocks; what is lent stays */
+    drop_spares(proxy);
 }

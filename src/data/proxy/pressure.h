@@ -1,4 +1,5 @@
-/* What a worker does without while the process is near its bound on memory. */
+/* What a worker does without: while the process is near its bound on memory, and when many clients
+ * have left. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
@@ -14,3 +15,6 @@ enum pressure {
 
 /* Told again and again while it lasts: each time what has become idle goes. */
 void pressure_set(struct proxy *proxy, enum pressure level);
+void pressure_open(struct proxy *proxy);
+/* A client has left: LIMIT_SWEEP_MS after LIMIT_SWEEP_GONE of them their memory is given back. */
+void pressure_gone(struct proxy *proxy);

@@ -22,6 +22,7 @@ bool proxy_init(struct proxy *proxy, const struct proxy_options *options)
     };
     proxy->metrics = metrics_new();
     pool_set_init(&proxy->pools, options->loop);
+    pressure_open(proxy);
     if (!access_log_open(&proxy->log, options->loop, proxy->metrics, options->access_log,
                          options->log_as_text, options->node))
         return false;
@@ -35,6 +36,7 @@ void proxy_fini(struct proxy *proxy)
     CHECK(proxy->connections == NULL && proxy->pools.connection_count == 0);
     pool_set_fini(&proxy->pools);
     splice_pool_fini(&proxy->pipes);
+    loop_disarm(proxy->loop, &proxy->sweep);
     access_log_close(&proxy->log);
     if (proxy->lease != NULL)
         lease_drop(proxy->lease);
@@ -96,6 +98,7 @@ static void on_closed(void *owner, struct http_connection *http, enum err err)
     if (connection->is_handshaking)
         metrics_door_handshake(door->metrics, 0, http->why == NULL ? "closed" : http->why);
     unlink_connection(door->proxy, connection);
+    pressure_gone(door->proxy);
     free(connection->peer);
     free(connection->local);
     free(connection);

@@ -38,6 +38,8 @@ struct proxy {
     uint32_t mirror_count;
     size_t mirror_bytes; /* of bodies that they hold */
     enum pressure pressure;
+    uint32_t gone_count; /* clients that left since the last sweep */
+    struct timer sweep;
     bool is_draining;
     uint64_t date_second; /* that `date` is of */
     char date[30];        /* "Mon, 23 Nov 2026 03:04:05 GMT" */

@@ -96,12 +96,40 @@ static void far_above_the_bound_nobody_is_let_in_and_then_all_are_again(void **s
     rig_close(&rig);
 }
 
+static void what_many_clients_used_is_given_back_when_they_have_left(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_open(&rig, 1);
+    rig_adopt(&rig);
+    const struct buffer_pool *pool = loop_buffers(rig.worker->loop);
+    for (int i = 0; i < LIMIT_SWEEP_GONE; i++) {
+        struct rig_peer client = rig_connect(&rig);
+        assert_false(timer_is_armed(&rig.worker->proxy.sweep));
+        rig_send(&rig, &client, TEXT("GET / HTTP/1.1\r\n\r\n")); /* no host: refused */
+        rig_expect(&rig, &client, "HTTP/1.1 400");
+        rig_expect_end(&rig, &client);
+        rig_close_peer(&client);
+        while (rig.worker->proxy.connections != NULL)
+            rig_turn(&rig);
+    }
+    assert_true(timer_is_armed(&rig.worker->proxy.sweep));
+    assert_true(pool->free_count > 0);
+    uint64_t until = clock_monotonic_ns() + 10 * RIG_WAIT_MS * UINT64_C(1000000);
+    while (pool->free_count > 0 && clock_monotonic_ns() < until)
+        rig_turn(&rig);
+    assert_int_equal(pool->free_count, 0);
+    assert_int_equal(rig.worker->proxy.gone_count, 0);
+    rig_close(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(idle_connections_of_both_sides_go_first),
         cmocka_unit_test(without_memory_new_requests_are_503_and_old_ones_go_on),
         cmocka_unit_test(far_above_the_bound_nobody_is_let_in_and_then_all_are_again),
+        cmocka_unit_test(what_many_clients_used_is_given_back_when_they_have_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
