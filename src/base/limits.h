@@ -238,9 +238,7 @@
 #define LIMIT_LOG_QUEUE (4u << 20) /* bytes waiting for a slow sink; then lines are dropped */
 
 /* Metrics. */
-#define LIMIT_METRIC_ROUTES                                                                        \
-    4000 /* labelled entries per worker; the rest is one overflow series                           \
-          */
+#define LIMIT_METRIC_ROUTES 4000 /* labelled entries per worker; the rest: one overflow series */
 
 /* The admin ports. */
 #define LIMIT_ADMIN_CONNECTIONS 256

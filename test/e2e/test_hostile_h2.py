@@ -210,10 +210,10 @@ def test_a_long_flood_beside_honest_requests(start_gateway, start_backend, flood
         theirs = processor_seconds(os.getpid()) - theirs
         beside["doubled"] -= alone["sent"]  # both loads begin at number 0
         assert verdict(alone) == verdict(beside) == {}
-        assert attack.ended > 0
+        assert attack.ended >= count
         time.sleep(5)
         kept = gateway.proxy.rss() - before
         print(f"\n{flood}, {count}: p99 {alone['p99_ms']} ms alone, {beside['p99_ms']} ms beside; "
               f"{attack.ended} connections ended; {used / max(theirs, 0.01):.2f} x their "
               f"processor; {kept >> 10} KiB kept")
-        assert used <= 10 * theirs and kept < 96 << 20
+        assert used <= 10 * theirs and kept < 24 << 20
