@@ -32,3 +32,25 @@ static inline bool bytes16_any(bytes16 bytes)
     memcpy(halves, &bytes, sizeof(bytes));
     return (halves[0] | halves[1]) != 0;
 }
+
+/* A number with BYTES16_SPOT bits for each byte, the first one lowest, of which the lowest is set
+ * where the byte is 0xff and clear where it is 0; comparisons of vectors make nothing else. */
+#ifdef __SSE2__
+#define BYTES16_SPOT 1u
+static inline uint64_t bytes16_spots(bytes16 bytes)
+{
+    typedef char chars16 __attribute__((vector_size(16)));
+    return (uint64_t)(unsigned)__builtin_ia32_pmovmskb128((chars16)bytes);
+}
+#else
+#define BYTES16_SPOT 4u
+static inline uint64_t bytes16_spots(bytes16 bytes)
+{
+    typedef uint16_t halves8 __attribute__((vector_size(16)));
+    typedef uint8_t bytes8 __attribute__((vector_size(8)));
+    bytes8 narrow = __builtin_convertvector((halves8)bytes >> 4, bytes8);
+    uint64_t spots;
+    memcpy(&spots, &narrow, sizeof(spots));
+    return spots & 0x1111111111111111u;
+}
+#endif

@@ -161,27 +161,39 @@ hash_elements(struct text text, char mark, uint64_t wanted,
     return count;
 }
 
-/* Four bits of the result for each byte of the block, of which one is set where it is `byte`. */
+/* bytes16_spots() of the bytes of the block that are `byte`. */
 static inline uint64_t block_marks(struct block block, char byte)
 {
     typedef uint64_t words2 __attribute__((vector_size(16)));
-    typedef uint16_t halves8 __attribute__((vector_size(16)));
-    typedef uint8_t bytes8 __attribute__((vector_size(8)));
     bytes16 bytes = (bytes16)(words2){block.words[0], block.words[1]}; /* not through memory */
-    halves8 fit = (halves8)(bytes == (uint8_t)byte) >> 4;
-    bytes8 narrow = __builtin_convertvector(fit, bytes8);
-    uint64_t marks;
-    memcpy(&marks, &narrow, sizeof(marks));
-    return marks & 0x1111111111111111u;
+    return bytes16_spots((bytes16)(bytes == (uint8_t)byte));
+}
+
+/* Of the first `len` bytes of a block. */
+static inline const void *front_mask(size_t len)
+{
+    static const uint64_t MASKS[4] = {UINT64_MAX, UINT64_MAX, 0, 0};
+    return (const char *)MASKS + sizeof(struct block) - len;
 }
 
 /* The first `len` bytes of the block, and zeros. */
 static inline struct block block_front(struct block block, size_t len)
 {
-    static const uint64_t MASKS[4] = {UINT64_MAX, UINT64_MAX, 0, 0};
     struct block mask;
-    memcpy(&mask, (const char *)MASKS + sizeof(mask) - len, sizeof(mask));
+    memcpy(&mask, front_mask(len), sizeof(mask));
     return (struct block){{block.words[0] & mask.words[0], block.words[1] & mask.words[1]}};
+}
+
+/* The block of the `depth`th mark and its place in it; false: there are not as many. */
+static inline bool nth_mark(uint64_t marks, uint32_t *depth, size_t *ret_at)
+{
+    for (; marks != 0; marks &= marks - 1) {
+        if (--*depth > 0)
+            continue;
+        *ret_at = (unsigned)__builtin_ctzll(marks) / BYTES16_SPOT;
+        return true;
+    }
+    return false;
 }
 
 bool hash_element(struct text text, char mark, uint32_t depth, struct hash_element *ret_element)
@@ -189,30 +201,50 @@ bool hash_element(struct text text, char mark, uint32_t depth, struct hash_eleme
     if (text.len == 0)
         return false;
     uint64_t state = front_seeds[2];
-    size_t at = 0;
+    size_t at = 0, len = 0;
     struct block block = block_at(text, at); /* zeros behind the text are no mark */
     uint64_t marks = block_marks(block, mark) & ~UINT64_C(1); /* one in front ends nothing */
     for (;;) {
-        for (; marks != 0; marks &= marks - 1) {
-            if (--depth > 0)
-                continue;
-            size_t len = (size_t)__builtin_ctzll(marks) / 4;
+        if (nth_mark(marks, &depth, &len)) {
             block = block_front(block, len);
             text.len = at + len;
-            goto close;
-        }
-        if (text.len - at < sizeof(block))
             break;
+        }
+        if (text.len - at < sizeof(block)) {
+            if (depth != 1)
+                return false;
+            break;
+        }
         state = front_step(state, block);
         at += sizeof(block);
         block = block_at(text, at);
         marks = block_marks(block, mark);
     }
-    if (depth != 1)
-        return false;
-close:
     *ret_element = (struct hash_element){
         text.len, front_close(state, block.words[0], block.words[1], text.len)};
+    return true;
+}
+
+/* Inlined, where the linker may, so that what it finds stays in registers. */
+__attribute__((always_inline)) inline bool
+hash_element_near(struct text text, char mark, uint32_t depth, struct hash_near *ret_near)
+{
+    uint64_t low, high, masks[2];
+    size_t len;
+    if (text.len < sizeof(bytes16))
+        return false;
+    uint64_t marks = bytes16_spots((bytes16)(bytes16_at(text.data) == (uint8_t)mark));
+    if (!nth_mark(marks & ~UINT64_C(1), &depth, &len))
+        return false;
+    memcpy(&low, text.data, sizeof(low));
+    memcpy(&high, text.data + sizeof(low), sizeof(high));
+    memcpy(masks, front_mask(len), sizeof(masks));
+    low &= masks[0];
+    high &= masks[1];
+    ret_near->end = len;
+    ret_near->hash = front_close(front_seeds[2], low, high, len);
+    ret_near->bytes[0] = low;
+    ret_near->bytes[1] = high;
     return true;
 }
 

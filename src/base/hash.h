@@ -24,6 +24,14 @@ uint32_t hash_elements(struct text text, char mark, uint64_t wanted,
                        struct hash_element ret_elements[HASH_ELEMENTS_MAX]);
 /* The same for the first `depth` elements alone, 1 or more. False: the text has fewer. */
 bool hash_element(struct text text, char mark, uint32_t depth, struct hash_element *ret_element);
+/* The same for those that end before a mark in the first sixteen bytes, as most do, in a few
+ * instructions; with the bytes themselves and zeros. False: ask hash_element(). */
+struct hash_near {
+    size_t end;
+    uint64_t hash;
+    uint64_t bytes[2];
+};
+bool hash_element_near(struct text text, char mark, uint32_t depth, struct hash_near *ret_near);
 
 uint64_t hash_stable(struct text text);      /* the same in every process */
 struct digest hash_digest(struct text text); /* 128 bits, the same everywhere */

@@ -51,9 +51,10 @@ struct host_table *host_table_edit(const struct host_table *old, const struct ho
             bool was = host_table_get(old, ops, pattern) != NULL;
             uint32_t *counter = &table->wild_counts[dots(suffix)];
             *counter = *counter - was + (edits[i].value != NULL);
-            wild[wild_count++] = (struct shard_edit){hash_text(suffix), suffix, edits[i].value};
+            wild[wild_count++] = (struct shard_edit){hash_front(suffix), suffix, edits[i].value};
         } else {
-            exact[exact_count++] = (struct shard_edit){hash_text(pattern), pattern, edits[i].value};
+            exact[exact_count++] =
+                (struct shard_edit){hash_front(pattern), pattern, edits[i].value};
         }
     }
     table->exact = exact_count == 0 ? shard_map_ref(table->exact)
@@ -85,9 +86,9 @@ void *host_table_get(const struct host_table *table, const struct host_ops *ops,
     if (pattern.len == 0)
         return table->any;
     if (!is_wild(pattern))
-        return shard_map_get(table->exact, &ops->exact, hash_text(pattern), pattern);
+        return shard_map_get(table->exact, &ops->exact, hash_front(pattern), pattern);
     struct text suffix = text_slice(pattern, 1, pattern.len);
-    return shard_map_get(table->wild, &ops->wild, hash_text(suffix), suffix);
+    return shard_map_get(table->wild, &ops->wild, hash_front(suffix), suffix);
 }
 
 void host_table_walk(const struct host_table *table, void *owner,
@@ -102,8 +103,9 @@ void host_table_walk(const struct host_table *table, void *owner,
 }
 
 /* The longest suffix from `cursor->at` on that some "*." name has. */
-static void *next_wild(const struct host_table *table, const struct host_ops *ops, struct text host,
-                       struct host_cursor *cursor)
+__attribute__((noinline)) static void *next_wild(const struct host_table *table,
+                                                 const struct host_ops *ops, struct text host,
+                                                 struct host_cursor *cursor)
 {
     /* A wildcard stands for at least one label, so the suffix never starts the host. */
     size_t at = text_find(host, '.', MAX(cursor->at, (size_t)1));
@@ -112,10 +114,10 @@ static void *next_wild(const struct host_table *table, const struct host_ops *op
         if (table->wild_counts[left] == 0)
             continue;
         struct text suffix = text_slice(host, at, host.len);
-        void *value = shard_map_get(table->wild, &ops->wild, hash_text(suffix), suffix);
-        if (value != NULL) {
+        cursor->line = shard_map_find(table->wild, &ops->wild, hash_front(suffix), suffix);
+        if (cursor->line != NULL) {
             cursor->at = at + 1;
-            return value;
+            return cursor->line->value;
         }
     }
     return NULL;
@@ -124,15 +126,15 @@ static void *next_wild(const struct host_table *table, const struct host_ops *op
 void *host_table_next(const struct host_table *table, const struct host_ops *ops, struct text host,
                       struct host_cursor *cursor)
 {
-    void *value = NULL;
     if (cursor->step == STEP_EXACT) {
         cursor->step = STEP_WILD;
         if (table->exact != NULL && host.len > 0 && host.len <= LIMIT_HOSTNAME)
-            value = shard_map_get(table->exact, &ops->exact, hash_text(host), host);
-        if (value != NULL)
-            return value;
+            cursor->line = shard_map_find(table->exact, &ops->exact, hash_front(host), host);
+        if (cursor->line != NULL)
+            return cursor->line->value;
     }
     if (cursor->step == STEP_WILD) {
+        void *value = NULL;
         if (table->wild != NULL && host.len <= LIMIT_HOSTNAME)
             value = next_wild(table, ops, host, cursor);
         if (value != NULL)
@@ -140,6 +142,7 @@ void *host_table_next(const struct host_table *table, const struct host_ops *ops
         cursor->step = STEP_ANY;
     }
     if (cursor->step == STEP_ANY) {
+        cursor->line = NULL;
         cursor->step = STEP_END;
         return table->any;
     }

@@ -31,7 +31,8 @@ void host_table_walk(const struct host_table *table, void *owner,
 
 /* From the most specific value to the least: start with a zeroed cursor, NULL ends. */
 struct host_cursor {
-    size_t at; /* where the next suffix is sought */
+    const struct shard_line *line; /* in which the value was found; NULL: it takes every host */
+    size_t at;                     /* where the next suffix is sought */
     uint8_t step;
 };
 void *host_table_next(const struct host_table *table, const struct host_ops *ops, struct text host,

@@ -18,12 +18,27 @@ void route_host_drop_set(void *value)
     route_set_unref(value);
 }
 
-void route_host_brief_set(const void *value, void *ret_brief[2])
+void route_host_brief_set(const void *value, struct shard_brief *ret_brief)
 {
     const struct route_candidate *first = ((const struct route_set *)value)->items;
     if (first->method == METHOD_OTHER && first->plain) {
-        ret_brief[0] = first->route;
-        ret_brief[1] = (void *)(uintptr_t)first->match;
+        ret_brief->words[0] = first->route;
+        ret_brief->words[1] = (void *)(uintptr_t)first->match;
+    }
+}
+
+void route_host_brief(const void *value, struct shard_brief *ret_brief)
+{
+    const struct route_host *host = value;
+    if (host->form == HOST_LONE) {
+        route_host_brief_set(route_host_lone(host), ret_brief);
+        ret_brief->rest = route_set_path(route_host_lone(host));
+        ret_brief->mark = host->lone_kind == PLACE_PREFIX;
+    } else if (host->form == HOST_PREFIXES && route_host_paths(host)->one_depth != 0) {
+        const struct route_host_paths *paths = route_host_paths(host);
+        ret_brief->words[1] = paths->prefix;
+        ret_brief->rest = text_from((const char *)&paths->one_depth, sizeof(paths->one_depth));
+        ret_brief->mark = (paths->depths & 1) != 0;
     }
 }
 
@@ -247,7 +262,7 @@ static struct route_host *host_of(struct text name, struct parts *parts)
     }
     uint64_t below = paths->depths & ~UINT64_C(1);
     if (below != 0 && (below & (below - 1)) == 0)
-        paths->one_depth = paths->depth_len - 1;
+        paths->one_depth = (uint8_t)(paths->depth_len - 1);
     return host_new(name, paths, parts->counts, sizeof(uint32_t) * paths->depth_len);
 }
 

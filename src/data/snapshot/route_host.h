@@ -19,7 +19,7 @@ struct route_host_paths {
     struct shard_map *prefix;
     struct route_set *regexes, *deep; /* shares */
     uint64_t depths;                  /* bit d: there are prefixes of d elements */
-    uint32_t one_depth;               /* the only one besides 0, else 0 */
+    uint8_t one_depth;                /* the only one besides 0, else 0 */
     uint32_t depth_len; /* behind the host: uint32_t depth_counts[depth_len], for edits */
 };
 
@@ -55,7 +55,8 @@ static inline const struct route_host_paths *route_host_paths(const struct route
 /* What the maps must know: here, so that a look-up calls nothing for it. */
 void *route_host_share_set(void *value);
 void route_host_drop_set(void *value);
-void route_host_brief_set(const void *value, void *ret_brief[2]);
+void route_host_brief_set(const void *value, struct shard_brief *ret_brief);
+void route_host_brief(const void *value, struct shard_brief *ret_brief);
 void *route_host_share(void *value);
 void route_host_drop(void *value);
 
@@ -75,13 +76,19 @@ static const struct shard_ops route_set_ops = {.ref = route_host_share_set,
                                                .key = route_host_set_key,
                                                .brief = route_host_brief_set};
 
-/* Names -> route_host. */
+/* Names -> route_host; beside one that has but one place, whose path says all, stand route, match
+ * and path, marked if that is a prefix; beside one of prefixes of one depth stand NULL, the map of
+ * those, and the depth as a byte, marked if there is the empty prefix too. */
 static const struct host_ops route_host_ops = {
-    .exact = {.ref = route_host_share, .unref = route_host_drop, .key = route_host_key},
+    .exact = {.ref = route_host_share,
+              .unref = route_host_drop,
+              .key = route_host_key,
+              .brief = route_host_brief},
     .wild = {.ref = route_host_share,
              .unref = route_host_drop,
              .key = route_host_key,
-             .key_skip = 1},
+             .key_skip = 1,
+             .brief = route_host_brief},
 };
 
 void route_host_unref(struct route_host *host);

@@ -148,11 +148,6 @@ struct search {
     const struct route_recorder *recorder; /* NULL on the request path */
     struct route_hit *hit;
     bool won;
-    bool exact_known;
-    struct hash_element exact; /* all of the path */
-    uint64_t depths;           /* of what stands in `elements`, the shortest first */
-    uint32_t element_count;
-    struct hash_element elements[ROUTE_DEPTH_MAX + 1];
 };
 
 /* Is this the one? As the request path asks: where it failed is told to nobody. */
@@ -165,14 +160,11 @@ static inline bool fits(const struct search *search, const struct route_candidat
     return candidate->plain || route_match_request(candidate->match, request, &loss);
 }
 
-static inline void win(struct search *search, const struct route_host *host, struct route *route,
-                       const struct route_match *match, size_t prefix_len)
+static inline void win(struct search *search, struct route *route, const struct route_match *match,
+                       size_t prefix_len)
 {
     search->won = true;
-    *search->hit = (struct route_hit){.route = route,
-                                      .match = match,
-                                      .hostname = route_host_name(host),
-                                      .prefix_len = prefix_len};
+    *search->hit = (struct route_hit){.route = route, .match = match, .prefix_len = prefix_len};
 }
 
 static void tell(const struct search *search, const struct route_host *host,
@@ -192,7 +184,7 @@ static void explain_one(struct search *search, const struct route_host *host,
         loss = (struct route_match_loss){"lower rank", TEXT_NONE};
     tell(search, host, candidate, loss);
     if (fits && !search->won)
-        win(search, host, candidate->route, candidate->match, prefix_len);
+        win(search, candidate->route, candidate->match, prefix_len);
 }
 
 /* True: the search is over. */
@@ -205,12 +197,12 @@ static inline bool try_one(struct search *search, const struct route_host *host,
     }
     if (!fits(search, candidate))
         return false;
-    win(search, host, candidate->route, candidate->match, prefix_len);
+    win(search, candidate->route, candidate->match, prefix_len);
     return true;
 }
 
-static inline bool try_set(struct search *search, const struct route_host *host,
-                           const struct route_set *set, size_t prefix_len)
+__attribute__((noinline)) static bool try_set(struct search *search, const struct route_host *host,
+                                              const struct route_set *set, size_t prefix_len)
 {
     for (uint32_t i = 0; i < set->count; i++) {
         if (try_one(search, host, &set->items[i], prefix_len))
@@ -219,30 +211,36 @@ static inline bool try_set(struct search *search, const struct route_host *host,
     return false;
 }
 
-/* What stands at a path of a map of such. */
-__attribute__((always_inline)) static inline bool try_path(struct search *search,
-                                                           const struct route_host *host,
-                                                           const struct shard_map *map,
-                                                           const struct hash_element *element)
+/* What stands at a path; NULL: nothing. */
+struct found {
+    const struct shard_line *line;
+    size_t len; /* of the path */
+};
+
+static inline struct found find_path(const struct shard_map *map, struct text path,
+                                     const struct hash_element *element)
 {
-    struct text path = text_from(search->request->path.data, element->end);
-    const struct shard_line *line = shard_map_find(map, &route_set_ops, element->hash, path);
+    struct text front = text_from(path.data, element->end);
+    return (struct found){shard_map_find(map, &route_set_ops, element->hash, front), front.len};
+}
+
+static inline bool try_found(struct search *search, const struct route_host *host,
+                             struct found found)
+{
+    const struct shard_line *line = found.line;
     if (line == NULL)
         return false;
     if (line->brief[0] == NULL || UNLIKELY(search->recorder != NULL))
-        return try_set(search, host, line->value, path.len);
-    win(search, host, line->brief[0], line->brief[1], path.len);
+        return try_set(search, host, line->value, found.len);
+    win(search, line->brief[0], line->brief[1], found.len);
     return true;
 }
 
 static bool try_exact(struct search *search, const struct route_host *host)
 {
     struct text path = search->request->path;
-    if (!search->exact_known) {
-        search->exact = (struct hash_element){path.len, hash_front(path)};
-        search->exact_known = true;
-    }
-    return try_path(search, host, route_host_paths(host)->exact, &search->exact);
+    struct hash_element all = {path.len, hash_front(path)};
+    return try_found(search, host, find_path(route_host_paths(host)->exact, path, &all));
 }
 
 static bool try_regexes(struct search *search, const struct route_host *host)
@@ -283,42 +281,96 @@ static bool try_deep(struct search *search, const struct route_host *host)
     return false;
 }
 
-static bool try_prefixes(struct search *search, const struct route_host *host)
+__attribute__((noinline)) static bool try_depths(struct search *search,
+                                                 const struct route_host *host, uint64_t depths)
 {
-    const struct route_host_paths *paths = route_host_paths(host);
+    const struct shard_map *map = route_host_paths(host)->prefix;
     struct text path = search->request->path;
-    uint64_t depths = paths->depths;
-    if (paths->one_depth != 0) { /* as most have it */
-        struct hash_element element;
-        if (hash_element(path, '/', paths->one_depth, &element) &&
-            try_path(search, host, paths->prefix, &element))
-            return true;
-        depths &= 1;
-    }
-    if (depths == 0)
-        return false;
-    if (search->depths != depths) {
-        search->depths = depths;
-        search->element_count = hash_elements(path, '/', depths, search->elements);
-    }
-    for (uint32_t i = search->element_count; i-- > 0;) {
-        if (try_path(search, host, paths->prefix, &search->elements[i]))
+    struct hash_element elements[HASH_ELEMENTS_MAX];
+    uint32_t count = hash_elements(path, '/', depths, elements);
+    while (count-- > 0) {
+        if (try_found(search, host, find_path(map, path, &elements[count])))
             return true;
     }
     return false;
 }
 
-static bool try_lone(struct search *search, const struct route_host *host)
+__attribute__((noinline)) static struct found find_far(const struct shard_map *map,
+                                                       struct text path, uint32_t depth)
+{
+    struct hash_element element;
+    if (!hash_element(path, '/', depth, &element))
+        return (struct found){NULL, 0};
+    return find_path(map, path, &element);
+}
+
+/* Inlined: so the near ones need no call and few registers. */
+__attribute__((always_inline)) static inline struct found
+find_depth(const struct shard_map *map, struct text path, uint32_t depth)
+{
+    struct hash_near near;
+    if (LIKELY(hash_element_near(path, '/', depth, &near)))
+        return (struct found){shard_map_find_near(map, near.hash, near.bytes, near.end), near.end};
+    return find_far(map, path, depth);
+}
+
+static inline bool try_prefixes(struct search *search, const struct route_host *host)
+{
+    const struct route_host_paths *paths = route_host_paths(host);
+    uint64_t depths = paths->depths;
+    if (LIKELY(paths->one_depth != 0)) { /* as most have it */
+        if (try_found(search, host,
+                      find_depth(paths->prefix, search->request->path, paths->one_depth)))
+            return true;
+        depths &= 1;
+    }
+    return depths != 0 && try_depths(search, host, depths);
+}
+
+static inline bool is_at(struct text path, struct text place, bool is_prefix)
+{
+    return is_prefix ? begins(path, place) : text_equal(path, place);
+}
+
+__attribute__((noinline)) static bool try_lone(struct search *search, const struct route_host *host)
 {
     const struct route_set *set = route_host_lone(host);
-    struct text path = route_set_path(set);
-    bool fits = host->lone_kind == PLACE_EXACT ? text_equal(search->request->path, path)
-                                               : begins(search->request->path, path);
-    return fits && try_set(search, host, set, path.len);
+    struct text place = route_set_path(set);
+    return is_at(search->request->path, place, host->lone_kind == PLACE_PREFIX) &&
+           try_set(search, host, set, place.len);
+}
+
+/* What the line of a host with prefixes of one depth tells: the host itself is not read. */
+static inline bool try_brief_prefixes(struct search *search, const struct shard_line *line)
+{
+    uint32_t depth = (unsigned char)line->key[SHARD_KEY_MAX - 1];
+    struct found found = find_depth(line->brief[1], search->request->path, depth);
+    if (found.line == NULL || UNLIKELY(found.line->brief[0] == NULL)) {
+        return try_found(search, line->value, found) ||
+               (line->mark && try_depths(search, line->value, 1));
+    }
+    win(search, found.line->brief[0], found.line->brief[1], found.len);
+    return true;
+}
+
+/* The same of a host with one place. */
+static inline bool try_brief_lone(struct search *search, const struct shard_line *line)
+{
+    struct text place = shard_line_rest(line);
+    if (!is_at(search->request->path, place, line->mark))
+        return false;
+    win(search, line->brief[0], line->brief[1], place.len);
+    return true;
+}
+
+static inline bool try_brief(struct search *search, const struct shard_line *line)
+{
+    return line->brief[0] == NULL ? try_brief_prefixes(search, line) : try_brief_lone(search, line);
 }
 
 /* What comes before prefixes. */
-static bool try_others(struct search *search, const struct route_host *host)
+__attribute__((noinline)) static bool try_others(struct search *search,
+                                                 const struct route_host *host)
 {
     const struct route_host_paths *paths = route_host_paths(host);
     return (paths->exact != NULL && try_exact(search, host)) ||
@@ -326,7 +378,7 @@ static bool try_others(struct search *search, const struct route_host *host)
            (paths->deep != NULL && try_deep(search, host));
 }
 
-static bool try_host(struct search *search, const struct route_host *host)
+__attribute__((noinline)) static bool try_host(struct search *search, const struct route_host *host)
 {
     if (host->form == HOST_LONE)
         return try_lone(search, host);
@@ -340,17 +392,16 @@ bool route_table_match(const struct route_table *table, const struct message *re
 {
     if (table->hosts == NULL)
         return false;
-    struct search search; /* the elements are filled as they are needed */
-    search.request = request;
-    search.recorder = recorder;
-    search.hit = ret_hit;
-    search.won = search.exact_known = false;
-    search.depths = 0;
+    struct search search = {.request = request, .recorder = recorder, .hit = ret_hit};
     struct host_cursor cursor = {0};
     const struct route_host *host;
     while ((host = host_table_next(table->hosts, &route_host_ops, request->host, &cursor)) !=
            NULL) {
-        if (try_host(&search, host))
+        const struct shard_line *line = cursor.line;
+        bool is_brief = line != NULL && line->brief[1] != NULL && LIKELY(recorder == NULL);
+        if (is_brief                      ? try_brief(&search, line)
+            : host->form == HOST_PREFIXES ? try_prefixes(&search, host)
+                                          : try_host(&search, host))
             return true;
     }
     return search.won;

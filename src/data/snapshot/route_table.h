@@ -12,8 +12,7 @@ struct route_table;
 struct route_hit {
     struct route *route;
     const struct route_match *match;
-    struct text hostname; /* the route's hostname that won; empty: any */
-    size_t prefix_len;    /* bytes of the path that a prefix match took */
+    size_t prefix_len; /* bytes of the path that a prefix match took */
 };
 
 /* Told of each candidate in the order tried: how `nantian explain` sees what the proxy sees. */

@@ -1,5 +1,5 @@
 /* The persistent hash map: see shard_map.h. Inner nodes are indexed by the hash from its high end,
- * shards are probed from its low end. */
+ * shards by the bits that come next. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "data/snapshot/shard_map.h"
 
@@ -46,7 +46,7 @@ static struct shard_line *lines_of(const struct shard_map *map)
 
 static size_t line_count(const struct shard_map *map)
 {
-    return shard_map_bits(map) == 0 ? 0 : (size_t)1 << (shard_map_bits(map) - 1);
+    return shard_map_bits(map) == 0 ? 0 : (size_t)1 << (SHARD_BITS_TOP - shard_map_bits(map));
 }
 
 static struct shard_tail *tail_of(const struct shard_map *map)
@@ -66,10 +66,10 @@ static struct shard_map *inner_new(void)
 /* At most two thirds of the lines are taken: most entries stand where they are sought. */
 static struct shard_map *shard_new(size_t count)
 {
-    uint32_t bits = 2;
-    while (((size_t)2 << (bits - 1)) < count * 3)
-        bits++;
-    size_t lines = (size_t)1 << (bits - 1);
+    uint32_t bits = SHARD_BITS_TOP - 1;
+    while (((size_t)2 << (SHARD_BITS_TOP - bits)) < count * 3)
+        bits--;
+    size_t lines = (size_t)1 << (SHARD_BITS_TOP - bits);
     size_t size = sizeof(struct shard_line) * lines + sizeof(struct shard_tail);
     uintptr_t node = (uintptr_t)memory_aligned(LINE, size) | bits;
     atomic_init(&tail_of((struct shard_map *)node)->refs, 1);
@@ -104,11 +104,28 @@ size_t shard_map_count(const struct shard_map *map)
     return map == NULL ? 0 : tail_of(map)->count;
 }
 
+/* What is brief and has room. */
+static void line_brief(struct shard_line *line, const struct shard_ops *ops, const void *value)
+{
+    struct shard_brief brief = {0};
+    ops->brief(value, &brief);
+    size_t key_len = line->key_size == 0 ? 0 : line->key_size - 1u;
+    if (brief.rest.len > SHARD_KEY_MAX - key_len)
+        return;
+    memcpy(line->brief, brief.words, sizeof(line->brief));
+    line->mark = brief.mark;
+    line->rest_len = (uint8_t)(brief.rest.len & 63);
+    if (brief.rest.len > 0)
+        memcpy(line->key + SHARD_KEY_MAX - brief.rest.len, brief.rest.data, brief.rest.len);
+}
+
+/* `shift`: of the digit that an inner node here would take. */
 static void shard_insert(struct shard_map *node, const struct shard_ops *ops, uint64_t hash,
-                         void *value)
+                         uint32_t shift, void *value)
 {
     struct shard_line *lines = lines_of(node);
-    size_t mask = line_count(node) - 1, at = hash / LINE & mask;
+    uint64_t digits = shift > SHIFT_TOP ? 0 : hash << (SHIFT_TOP - shift);
+    size_t mask = line_count(node) - 1, at = (digits >> shard_map_bits(node)) / LINE;
     for (; lines[at].value != NULL; at = (at + 1) & mask)
         lines[at].is_passed = true;
     struct shard_line *line = &lines[at];
@@ -120,7 +137,7 @@ static void shard_insert(struct shard_map *node, const struct shard_ops *ops, ui
         memcpy(line->key, key.data, key.len);
     }
     if (ops->brief != NULL)
-        ops->brief(value, line->brief);
+        line_brief(line, ops, value);
     tail_of(node)->count++;
 }
 
@@ -141,7 +158,7 @@ static struct shard_map *node_build(const struct shard_ops *ops, const struct sh
     if (count <= SHARD_MAX || shift > SHIFT_TOP) {
         struct shard_map *node = shard_new(count);
         for (size_t i = 0; i < count; i++)
-            shard_insert(node, ops, entries[i].hash, entries[i].value);
+            shard_insert(node, ops, entries[i].hash, shift, entries[i].value);
         return node;
     }
     struct shard_map *node = inner_new();

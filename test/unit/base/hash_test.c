@@ -97,6 +97,15 @@ static void one_element_hashes_as_among_all(void **state)
                 assert_int_equal(hash_element(text, '/', depth, &one), count == 1);
                 if (count == 1)
                     assert_true(one.end == all[0].end && one.hash == all[0].hash);
+                struct hash_near near = {0};
+                char bytes[16] = {0};
+                bool is_near = len >= sizeof(bytes) && count == 1 && one.end < sizeof(bytes);
+                assert_int_equal(hash_element_near(text, '/', depth, &near), is_near);
+                if (!is_near)
+                    continue;
+                memcpy(bytes, path, one.end);
+                assert_true(near.end == one.end && near.hash == one.hash);
+                assert_memory_equal(near.bytes, bytes, sizeof(bytes));
             }
         }
     }

@@ -16,13 +16,24 @@
 #define TWIN_A "/aaaaaaa/bbbbbbb"
 #define TWIN_B "/bbbbbbb/aaaaaaa"
 
-static const char *const HOSTS[] = {"",    "",        "a.b.c",   "*.b.c",      "*.c",
-                                    "b.c", "*.a.b.c", "x.a.b.c", "*.b.c,a.b.c"};
+/* Of 29 bytes: beside it stands one byte more in a line; and of as many as stand there alone. */
+#define HOST_29 "h23456789.h23456789.h2345.b.c"
+#define HOST_30 "h23456789.h23456789.h23456.b.c"
+
+static const char *const HOSTS[] = {"",      "",         "a.b.c",   "*.b.c",       "*.c",
+                                    "b.c",   "*.a.b.c",  "x.a.b.c", "*.b.c,a.b.c", HOST_29,
+                                    HOST_30, "x" HOST_30};
 static const char *const NAMES[] = {"a/x", "a-b/x", "a/y", "b/x"};
 static const char *const PATHS[] = {"/",          "/a",    "/a/b",  "/a/b/c", "/b",       "=/",
                                     "=/a",        "=/a/",  "=/a/b", "~/a.*",  "~/.*b",    "~/a/b",
                                     "/ab",        "/a/b/", LONG,    LONG "3", LONG "3/b", "=" LONG,
                                     "=" LONG "3", TWIN_A,  TWIN_B};
+/* Prefixes alone, of one depth, and the empty one. */
+static const char *const PREFIXES[][6] = {
+    {"/a", "/b", "/ab", "/abcdefghijklmn", "/abcdefghijklmno", "/"},
+    {"/a/b", "/a/c", "/b/c", TWIN_A, TWIN_B, "/"},
+    {"/a/b/c", "/a/b/ccccccccc", "/a/b/cccccccccc", "/a//c", "/b/c/c", "/a/b/456789012345678901"},
+};
 static const char *const EXTRAS[] = {"",       "",       "",         " h:k=1",      " h:k=2 h:l=1",
                                      " q:p=1", " q:p=2", " h:l~1|2", " q:p=1 q:r=1"};
 static const char *const METHODS[] = {"", "", "", "GET ", "POST "};
@@ -42,14 +53,53 @@ static struct route *random_route(struct random *random)
                       (int64_t)random_below(random, 3), PICK(random, HOSTS), matches);
 }
 
+/* Every host has few rules, most of which a path says all of. */
+static struct route *random_prefix(struct random *random)
+{
+    size_t host = random_below(random, ARRAY_LEN(HOSTS));
+    char match[64];
+    snprintf(match, sizeof(match), "%s%s",
+             PREFIXES[host % ARRAY_LEN(PREFIXES)][random_below(random, 6)],
+             random_below(random, 4) == 0 ? PICK(random, EXTRAS) : "");
+    return make_route(PICK(random, NAMES), (uint32_t)random_below(random, 1000),
+                      (int64_t)random_below(random, 3), HOSTS[host], match);
+}
+
 static void random_line(struct random *random, char *line, size_t size)
 {
-    static const char *const REQUEST_HOSTS[] = {"a.b.c", "x.b.c", "x.a.b.c", "b.c",
-                                                "c",     "q",     "z.c"};
-    static const char *const REQUEST_PATHS[] = {
-        "/",        "/a",      "/a/",     "/a/b",  "/a/b/", "/ab",      "/a/b/c",
-        "/b",       "/b/b",    "/c",      "/a//b", LONG,    LONG "/",   LONG "3",
-        LONG "3/b", LONG "34", LONG "/3", TWIN_A,  TWIN_B,  TWIN_A "/c"};
+    static const char *const REQUEST_HOSTS[] = {"a.b.c", "x.b.c", "x.a.b.c", "b.c",   "c",
+                                                "q",     "z.c",   HOST_29,   HOST_30, "x" HOST_30};
+    static const char *const REQUEST_PATHS[] = {"/",
+                                                "/a",
+                                                "/a/",
+                                                "/a/b",
+                                                "/a/b/",
+                                                "/ab",
+                                                "/a/b/c",
+                                                "/b",
+                                                "/b/b",
+                                                "/c",
+                                                "/a//b",
+                                                LONG,
+                                                LONG "/",
+                                                LONG "3",
+                                                LONG "3/b",
+                                                LONG "34",
+                                                LONG "/3",
+                                                TWIN_A,
+                                                TWIN_B,
+                                                TWIN_A "/c",
+                                                "/a/b/c/d/e/f/g/h/i",
+                                                "/ab/b/c/d/e/f/g/h",
+                                                "/b/c/c/d/e/f/g/h/i",
+                                                "/abcdefghijklmn/b",
+                                                "/abcdefghijklmno/b",
+                                                "/a//c/d/e/f/g/h/i",
+                                                "/a/b/ccccccccc/d",
+                                                "/a/b/cccccccccc/d",
+                                                "/a/b/456789012345678901/d",
+                                                "/abc/b/c/d/e/f/g/h",
+                                                "/a/b/cccccccccc"};
     static const char *const QUERIES[] = {"", "", "?p=1", "?p=2", "?p=1&r=1", "?p=2&p=1"};
     static const char *const FIELDS[] = {
         "", "", " h:k=1", " h:k=2 h:l=1", " h:l=2", " h:l=1 h:l=2"};
@@ -184,9 +234,8 @@ static void count_entry(void *owner, const struct route *route, const struct rou
 }
 
 /* Every step changes a few rules; the old table must go on saying what it said. */
-static void edited_tables_say_what_every_rule_together_says(void **state)
+static void run_edits(struct route *(*make)(struct random *random))
 {
-    (void)state;
     for (uint64_t seed = 1; seed <= 20; seed++) {
         struct random random;
         random_seed(&random, seed);
@@ -201,7 +250,7 @@ static void edited_tables_say_what_every_rule_together_says(void **state)
             for (size_t i = 0; i < count; i++) {
                 bool gone = random_below(&random, 4) == 0;
                 edits[i].remove = routes[first + i];
-                edits[i].add = routes[first + i] = gone ? NULL : random_route(&random);
+                edits[i].add = routes[first + i] = gone ? NULL : make(&random);
             }
             struct route_table *made = route_table_edit(table, edits, count);
             compare(made, routes, &random, 40, seed);
@@ -228,6 +277,18 @@ static void edited_tables_say_what_every_rule_together_says(void **state)
         route_table_unref(fresh);
         route_table_unref(table);
     }
+}
+
+static void edited_tables_say_what_every_rule_together_says(void **state)
+{
+    (void)state;
+    run_edits(random_route);
+}
+
+static void so_do_tables_of_few_prefixes_a_host(void **state)
+{
+    (void)state;
+    run_edits(random_prefix);
 }
 
 /* ---- readers on other threads ---- */
@@ -298,6 +359,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(edited_tables_say_what_every_rule_together_says),
+        cmocka_unit_test(so_do_tables_of_few_prefixes_a_host),
         cmocka_unit_test(readers_see_whole_tables_while_others_are_made),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

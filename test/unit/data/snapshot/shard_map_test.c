@@ -30,9 +30,13 @@ static struct text item_key(const void *value)
     return text_of(((const struct item *)value)->name);
 }
 
-static void brief_item(const void *value, void *ret_brief[2])
+/* Its last digits are brief: for some there is no room beside the key. */
+static void brief_item(const void *value, struct shard_brief *ret_brief)
 {
-    ret_brief[0] = ((struct item *)(uintptr_t)value)->name;
+    struct text name = item_key(value);
+    ret_brief->words[0] = ((struct item *)(uintptr_t)value)->name;
+    ret_brief->rest = text_slice(name, name.len - 4, name.len);
+    ret_brief->mark = name.len % 2 == 1;
 }
 
 static const struct shard_ops OPS = {
@@ -51,6 +55,27 @@ static uint64_t hash_item(const struct world *world, size_t at)
     return hash_stable(text_of(world->items[at].name)) & world->mask;
 }
 
+/* What is brief of an item stands beside it if its key leaves room. */
+static void check_line(const struct shard_line *line, const struct item *item)
+{
+    struct shard_brief brief = {0};
+    brief_item(item, &brief);
+    struct text name = item_key(item);
+    bool room = name.len > SHARD_KEY_MAX || name.len + brief.rest.len <= SHARD_KEY_MAX;
+    assert_ptr_equal(line->brief[0], room ? item->name : NULL);
+    assert_true(text_equal(shard_line_rest(line), room ? brief.rest : TEXT("")));
+    assert_int_equal(line->mark, room && brief.mark);
+}
+
+static const struct shard_line *find_near(const struct world *world, const struct shard_map *map,
+                                          size_t at)
+{
+    struct text name = item_key(&world->items[at]);
+    uint64_t bytes[2] = {0, 0};
+    memcpy(bytes, name.data, name.len);
+    return shard_map_find_near(map, hash_item(world, at), bytes, name.len);
+}
+
 static void check_all(const struct world *world, const struct shard_map *map)
 {
     size_t count = 0;
@@ -59,8 +84,10 @@ static void check_all(const struct world *world, const struct shard_map *map)
             shard_map_find(map, &OPS, hash_item(world, i), item_key(&world->items[i]));
         assert_ptr_equal(line == NULL ? NULL : line->value,
                          world->there[i] ? &world->items[i] : NULL);
-        assert_ptr_equal(line == NULL ? NULL : line->brief[0],
-                         world->there[i] ? world->items[i].name : NULL);
+        if (line != NULL)
+            check_line(line, &world->items[i]);
+        if (item_key(&world->items[i]).len <= 16)
+            assert_ptr_equal(find_near(world, map, i), line);
         count += world->there[i];
     }
     assert_int_equal(shard_map_count(map), count);
