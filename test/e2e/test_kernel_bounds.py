@@ -28,7 +28,7 @@ def make_disk(tmp_path):
 
 def test_f37_a_full_file_system_under_both_planes(disk, start_gateway, start_backend, tmp_path):
     port, backend = free_port(), start_backend(named("app"))
-    inside = ["nsenter", "-t", str(disk), "-m", "--"]
+    inside = ["nsenter", "-t", str(disk), "-m", "-r", "--"]
     state = tmp_path / "gateway-0/state"
     folders = [state / "control", state / "proxy"]
     for folder in folders:
