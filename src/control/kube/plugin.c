@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/pidfd.h>
@@ -17,6 +18,8 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/memory.h"
+
+#define REAP_MS 1000 /* SIGKILL takes less */
 
 struct plugin {
     struct loop *loop;
@@ -410,12 +413,22 @@ struct plugin *plugin_start(struct loop *loop, const struct kube_config *config,
     return plugin;
 }
 
+/* Nobody comes back to it later. What was killed ends at once, but where the kernel holds it (a
+ * file system that hangs): that is not waited for. */
+static void reap(struct plugin *plugin)
+{
+    struct pollfd ended = {.fd = plugin->exit.fd, .events = POLLIN};
+    if (plugin->pid <= 0)
+        return;
+    (void)poll(&ended, 1, REAP_MS);
+    (void)waitpid(plugin->pid, NULL, WNOHANG);
+}
+
 void plugin_cancel(struct plugin *plugin)
 {
     if (plugin == NULL)
         return;
     stop_process(plugin);
-    if (plugin->pid > 0)
-        (void)waitpid(plugin->pid, NULL, WNOHANG);
+    reap(plugin);
     plugin_free(plugin);
 }

@@ -1,9 +1,11 @@
 /* A credential plugin that hangs, on a clock that can be turned forward; the rest of it is in
  * test/e2e/test_kube_cli.py. */
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/limits.h"
@@ -92,6 +94,15 @@ static void a_plugin_that_is_cancelled_says_nothing(void **state)
     assert_int_equal(fixture->answers, 0);
 }
 
+static void a_plugin_that_is_cancelled_leaves_no_process(void **state)
+{
+    static const char *const HANGS[] = {"/bin/sh", "-c", "sleep 3600", NULL};
+    struct fixture *fixture = *state;
+    plugin_cancel(start(fixture, HANGS));
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+    assert_int_equal(errno, ECHILD);
+}
+
 static void what_a_plugin_prints_before_it_ends_is_read_whole(void **state)
 {
     static const char *const PRINTS[] = {
@@ -142,6 +153,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_LOOP(a_plugin_that_hangs_is_ended_when_its_time_is_over),
         WITH_LOOP(a_plugin_that_is_cancelled_says_nothing),
+        WITH_LOOP(a_plugin_that_is_cancelled_leaves_no_process),
         WITH_LOOP(what_a_plugin_prints_before_it_ends_is_read_whole),
         WITH_LOOP(a_folder_on_the_path_is_no_program),
     };
