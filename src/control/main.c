@@ -12,6 +12,7 @@
 #include "base/regex.h"
 #include "control/admin/admin.h"
 #include "control/cycle.h"
+#include "control/doors.h"
 #include "control/options.h"
 #include "control/session_key.h"
 #include "event/signals.h"
@@ -25,6 +26,7 @@ struct control {
     struct translate_options translate;
     struct session_key session_key;
     struct cycle cycle;
+    struct doors doors;
     struct admin_source source;
     struct admin *admin;
     struct tls_context *tls; /* of xDS over TCP */
@@ -49,8 +51,22 @@ static const struct outcome *source_outcome(void *owner)
 static void source_faults(void *owner, struct faults *faults)
 {
     const struct control *control = owner;
+    const char *why = doors_why(&control->doors);
     if (control->cycle.files != NULL)
         files_faults(control->cycle.files, faults);
+    if (why != NULL)
+        faults_add(faults,
+                   &(struct fault){.code = "ListenFailed",
+                                   .where = TEXT("nantian-control"),
+                                   .field = TEXT("--xds"),
+                                   .hint = TEXT("end what listens there; it is tried again")},
+                   "data planes cannot come: %s", why);
+}
+
+static const char *source_obstacle(void *owner)
+{
+    const struct control *control = owner;
+    return doors_why(&control->doors);
 }
 
 static void source_files(void *owner, struct json *json)
@@ -113,31 +129,13 @@ static void on_viewer(void *owner, uint64_t ticket, int status, const char *why)
     admin_admit(control->admin, ticket, status, why);
 }
 
-/* Unix sockets, or those over TCP, which in a cluster wait for their certificate. */
-static bool listen_xds(struct control *control, bool is_local)
-{
-    const struct options *options = &control->options;
-    char text[ADDRESS_TEXT_MAX];
-    for (size_t i = 0; i < options->xds_count; i++) {
-        if ((options->xds[i].any.sa_family == AF_UNIX) != is_local)
-            continue;
-        const char *why = publish_listen(control->cycle.publish, &options->xds[i],
-                                         is_local ? NULL : control->tls);
-        if (why == NULL)
-            continue;
-        address_format(&options->xds[i], text);
-        log_error("cannot listen for data planes", log_str("address", text), log_str("why", why));
-        return false;
-    }
-    return true;
-}
-
 static bool listen_all(struct control *control)
 {
     const struct options *options = &control->options;
     char text[ADDRESS_TEXT_MAX];
     bool is_certified = control->tls != NULL || !options_are_for_cluster(options);
-    if (!listen_xds(control, true) || (is_certified && !listen_xds(control, false)))
+    if (!doors_open_local(&control->doors) ||
+        (is_certified && !doors_open(&control->doors, control->tls)))
         return false;
     for (size_t i = 0; i < options->admin_count; i++) {
         if (admin_listen(control->admin, &options->admin[i]))
@@ -185,10 +183,7 @@ static void on_credentials(void *owner, struct text chain, struct text key, stru
         control->tls = before;
         return;
     }
-    if (before == NULL)
-        (void)listen_xds(control, false);
-    else
-        publish_certify(control->cycle.publish, control->tls);
+    doors_certify(&control->doors, control->tls);
     tls_context_unref(before);
 }
 
@@ -254,6 +249,7 @@ static bool start(struct control *control)
     };
     if (!cycle_init(&control->cycle, &cycle))
         return false;
+    doors_init(&control->doors, control->loop, control->cycle.publish, options);
     control->source = (struct admin_source){
         .owner = control,
         .version = NANTIAN_VERSION,
@@ -261,6 +257,7 @@ static bool start(struct control *control)
         .publish = control->cycle.publish,
         .store = control->cycle.store,
         .outcome = source_outcome,
+        .obstacle = source_obstacle,
         .faults = source_faults,
         .files = source_files,
         .kinds = source_kinds,
@@ -302,6 +299,7 @@ int main(int argc, char **argv)
         loop_run(control.loop);
     }
     admin_free(control.admin);
+    doors_fini(&control.doors);
     cycle_fini(&control.cycle);
     tls_context_unref(control.tls);
     signals_fini(&control.signals);

@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import itertools
 import json
+import socket
 
 import pytest
 
@@ -259,3 +260,18 @@ def test_parameters_that_are_away_leave_a_fleet_as_it_is(shared):
     assert answer(port, "one.example") == "one" and answer(port, "two.example") == "two"
     say(server, "Shared")
     wait_for(lambda: programmed(server, "one") == ["10.250.0.9"], "all is well again", WAIT)
+
+
+def test_a_port_for_data_planes_that_is_taken_is_tried_again_until_it_is_free(start_cluster):
+    cluster = start_cluster(control=False)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        cluster.control("--xds", f"127.0.0.1:{port}")
+        words = f"127.0.0.1:{port}: the address is in use".encode()
+        wait_for(lambda: words in (cluster.ask("/readyz")[1] or b""), "it is said why")
+        assert cluster.ask("/readyz")[0] == 503
+        fault = cluster.ask()[1]["faults"][0]
+        assert fault["code"] == "ListenFailed" and words.decode() in fault["what"]
+    wait_for(lambda: cluster.ask("/readyz")[0] == 200, "the port is taken over")
+    socket.create_connection(("127.0.0.1", port), 10).close()
+    assert not cluster.ask()[1]["faults"]

@@ -222,8 +222,11 @@ static void get_ready(void *owner, const struct service_request *request,
                       struct service_reply *reply)
 {
     const struct admin *admin = owner;
+    const char *why = admin->source->obstacle(admin->source->owner);
     if (admin->source->outcome(admin->source->owner) == NULL)
         service_fail(reply, 503, "the configuration is not translated yet");
+    else if (why != NULL)
+        service_fail(reply, 503, why);
     else
         get_live(owner, request, reply);
 }

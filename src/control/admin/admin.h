@@ -17,6 +17,8 @@ struct admin_source {
     struct publish *publish;
     struct store *store;
     const struct outcome *(*outcome)(void *owner); /* NULL before the first translation */
+    /* Why data planes cannot come, in words; NULL: they can. */
+    const char *(*obstacle)(void *owner);
     /* Faults of the source (files), and what its files came to, as a JSON array. */
     void (*faults)(void *owner, struct faults *faults);
     void (*files)(void *owner, struct json *json);
