@@ -1,11 +1,12 @@
 """The Helm charts in a cluster, as helm.md has it from the install to the uninstall, with the Gateway of
-world.py behind it."""
+world.py behind it, which is under load from the first upgrade to the way back."""
 # SPDX-License-Identifier: Apache-2.0
 from pages import Pages, steps
 from rig import ROOT, wait_for
-from world import GATEWAYS, PATIENCE, SPACE, gateway, metadata
+from world import GATEWAYS, PATIENCE, SPACE, gateway, metadata, verdict
 
 SYSTEM = "nantian-system"
+RATE = 100  # requests a second, and nine streams
 # Nobody names it; it has to be there still when the charts are gone.
 USERS = {"apiVersion": "gateway.nantian.dev/v1alpha1", "kind": "GatewayParameters",
          "metadata": metadata("users"), "spec": {"fleet": "PerGateway"}}
@@ -44,33 +45,52 @@ class Charts(Pages):
         self.world.apply(USERS, gateway("edge", "web"))
         wait_for(self.world.is_right, "all statuses are right", PATIENCE, 0.3)
         self.world.address = self.world.object(GATEWAYS, "edge")["status"]["addresses"][0]["value"]
-        self._served("nantian-proxy")
+        self._served("nantian-proxy", "100m")
 
-    def _served(self, image):
-        """By data planes of this image."""
-        def images():
-            found = self.world.object(f"/apis/apps/v1/namespaces/{SPACE}/deployments", "edge-nantian")
-            return [each["image"] for each in found["spec"]["template"]["spec"]["containers"]]
-        wait_for(lambda: images() == [image], f"data planes are {image}", PATIENCE, 0.5)
+    def _served(self, image, cpu):
+        """By data planes of this image that ask for so much, and by no others."""
+        path = f"/apis/apps/v1/namespaces/{SPACE}/deployments"
+
+        def rolled():
+            found = self.world.object(path, "edge-nantian")
+            (each,) = found["spec"]["template"]["spec"]["containers"]
+            told = each["image"], each.get("resources", {}).get("requests", {}).get("cpu")
+            status = found["status"]
+            counts = {status.get(name) for name in ("replicas", "updatedReplicas", "availableReplicas")}
+            return told == (image, cpu) and counts == {found["spec"]["replicas"]} and \
+                status["observedGeneration"] == found["metadata"]["generation"]
+        wait_for(rolled, f"data planes are {image} and ask for {cpu}", PATIENCE, 0.5)
         self.world.change()
 
     def _kept(self):
         self._expect(f"kubectl -n {SPACE} get gatewayparameters users")
 
-    def run(self):
-        """(what was said, what is wrong)."""
+    def _follow(self, page):
         then = {"helm install nantian ": self._installed,
-                "helm upgrade nantian ": lambda: self._served("nantian-proxy:NEW"),
-                "helm rollback ": lambda: self._served("nantian-proxy"),
+                "--set-json ": lambda: self._served("nantian-proxy", "1"),
+                "dataPlane.image.tag=NEW": lambda: self._served("nantian-proxy:NEW", "1"),
+                "helm rollback ": lambda: self._served("nantian-proxy", "1"),
                 "helm uninstall nantian-crds ": self._kept}
-        self._prepare()
-        self._empty()
-        for kind, text in steps("helm.md"):
+        for kind, text in page:
             if "wait --for=delete" in text:
                 self._without_gateways()
             self._do(kind, text)
-            for begin, check in then.items():
-                if text.startswith(begin):
+            for words, check in then.items():
+                if words in text:
                     check()
+
+    def run(self):
+        """(what was said, what is wrong)."""
+        self._prepare()
+        self._empty()
+        page = list(steps("helm.md"))
+        upgrades = [at for at, (_, text) in enumerate(page)
+                    if text.startswith(("helm upgrade ", "helm rollback "))]
+        self._follow(page[:upgrades[0]])
+        with self.world.load(RATE) as report:
+            self._follow(page[upgrades[0]:upgrades[-1] + 1])
+        if verdict(report):
+            self.wrong.append(f"{verdict(report)} of {report}")
+        self._follow(page[upgrades[-1] + 1:])
         wait_for(lambda: not self._left(), "nothing is left", PATIENCE, 0.5)
-        return f"{self.done} steps", self.wrong
+        return f"{self.done} steps, {report['answered']} requests", self.wrong

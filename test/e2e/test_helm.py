@@ -55,8 +55,8 @@ def objects(text):
 
 @pytest.fixture(name="render")
 def make_render(helm):
-    def render(chart=CHART, values=None, namespace=SYSTEM):
-        done = helm("template", "edge", chart, "--namespace", namespace, values=values or {})
+    def render(chart=CHART, values=None, namespace=SYSTEM, flags=("--skip-tests",)):
+        done = helm("template", "edge", chart, "--namespace", namespace, *flags, values=values or {})
         assert done.returncode == 0, done.stderr
         return objects(done.stdout)
     return render
@@ -314,6 +314,30 @@ def test_helms_labels_are_on_every_object_and_not_on_what_selects(helm):
             only = {"app.kubernetes.io/name": "nantian-control"}
             assert item["spec"]["template"]["metadata"]["labels"] == only
             assert item["spec"]["selector"]["matchLabels"] == only
+
+
+# ---- what `helm test` runs ----
+
+def test_the_test_asks_as_a_viewer_from_a_pod_like_the_control_planes(render):
+    values = {"image": {"repository": "r/c", "tag": "1", "pullPolicy": "Always"}, "nodeSelector": {"a": "b"},
+              "imagePullSecrets": [{"name": "r"}], "tolerations": [{"operator": "Exists"}]}
+    every, usual = (render(values=values, namespace="ns", flags=flags)
+                    for flags in ((), ("--skip-tests",)))
+    added = {kind: every[kind, name] for kind, name in every.keys() - usual.keys()}
+    assert added.keys() == {"Pod", "RoleBinding", "ServiceAccount"}
+    for item in added.values():
+        assert item["metadata"]["namespace"] == "ns" and item["metadata"]["name"] == "nantian-test"
+        assert item["metadata"]["annotations"]["helm.sh/hook"] == "test"
+    role = added["RoleBinding"]["roleRef"]
+    assert (role["kind"], role["name"]) in usual
+    pod = added["Pod"]["spec"]
+    control = usual["Deployment", "nantian-control"]["spec"]["template"]["spec"]
+    for name in ("securityContext", "imagePullSecrets", "nodeSelector", "tolerations"):
+        assert pod[name] == control[name], name
+    for name in ("image", "imagePullPolicy", "securityContext"):
+        assert pod["containers"][0][name] == control["containers"][0][name], name
+    assert not render(values={"rbac": {"create": False}}, flags=()).keys() & {
+        (kind, "nantian-test") for kind in added}
 
 
 # ---- what cannot be ----

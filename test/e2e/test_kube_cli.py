@@ -91,6 +91,14 @@ def test_status_may_be_of_one_namespace(cluster):
     assert {item["namespace"] for item in told["objects"]} == {"other"}
 
 
+def test_data_planes_are_missed_where_a_gateway_takes_some(cluster):
+    assert cluster.ask("status").returncode != 0
+    answer = cluster.ask("status", "-n", SYSTEM)
+    assert answer.returncode == 0 and "0 of 0 data planes in sync" in answer.stdout, answer
+    cluster.server.remove("Gateway", "web")
+    wait_for(lambda: cluster.ask("status").returncode == 0, "nothing is missed")
+
+
 def test_check_tells_what_the_control_plane_found(cluster):
     settled(cluster, route("shop", rule("nowhere")))
     answer = cluster.ask("check")

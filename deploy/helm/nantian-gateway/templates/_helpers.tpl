@@ -20,6 +20,17 @@ labels:
   {{- include "nantian.labels" . | nindent 2 }}
 {{- end }}
 
+{{- /* Of what `helm test` makes; the last line is of its annotations, and more may follow. */}}
+{{- define "nantian.testMetadata" -}}
+name: nantian-test
+namespace: {{ .Release.Namespace }}
+labels:
+  app.kubernetes.io/name: nantian-test
+  {{- include "nantian.labels" . | nindent 2 }}
+annotations:
+  helm.sh/hook: test
+{{- end }}
+
 {{- /* (dict "root" $ "image" IMAGE) */}}
 {{- define "nantian.image" -}}
 {{- with .root.Values.global.imageRegistry }}{{ trimSuffix "/" . }}/{{ end }}
