@@ -10,7 +10,7 @@
 
 #include "base/memory.h"
 #include "control/store/store.h"
-#include "control/translate/capability.h"
+#include "control/translate/terms/capability.h"
 #include "control/translate/translate.h"
 
 #define NOW 1700000000 /* of objects that bring no creationTimestamp */

@@ -13,7 +13,7 @@
 #include "control/kind/service.h"
 #include "control/kube/holder.h"
 #include "control/kube/tailor.h"
-#include "control/translate/conditions.h"
+#include "control/translate/terms/conditions.h"
 
 struct site {
     struct provision *provision;

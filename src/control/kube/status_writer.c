@@ -12,7 +12,7 @@
 #include "base/memory.h"
 #include "control/kube/merge.h"
 #include "control/kube/reflector.h"
-#include "control/translate/conditions.h"
+#include "control/translate/terms/conditions.h"
 
 #define FIELD_MANAGER "fieldManager=nantian-control"
 

@@ -5,9 +5,9 @@
 
 #include "base/limits.h"
 #include "control/store/namespaces.h"
-#include "control/translate/hostname.h"
 #include "control/translate/listener_set.h"
 #include "control/translate/outcome_internal.h"
+#include "control/translate/terms/hostname.h"
 
 struct job {
     struct translation *t;

@@ -3,8 +3,8 @@
 
 #include "control/kind/backend_lb_policy.h"
 #include "control/kind/backend_traffic_policy.h"
-#include "control/translate/hostname.h"
 #include "control/translate/service_policy.h"
+#include "control/translate/terms/hostname.h"
 
 static Nantian__Config__V1__Backend__Hash *hash_of(struct arena *arena,
                                                    const struct kind_consistent_hash *from)

@@ -2,8 +2,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/translate/listeners.h"
 
-#include "control/translate/hostname.h"
 #include "control/translate/secrets.h"
+#include "control/translate/terms/hostname.h"
 
 #define BIT(kind) (1u << (kind))
 

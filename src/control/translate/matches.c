@@ -3,7 +3,7 @@
 #include "control/translate/matches.h"
 
 #include "base/limits.h"
-#include "control/translate/hostname.h"
+#include "control/translate/terms/hostname.h"
 
 struct job {
     struct route_build *build;

@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "control/translate/capability.h"
-#include "control/translate/conditions.h"
 #include "control/translate/outcome_internal.h"
+#include "control/translate/terms/capability.h"
+#include "control/translate/terms/conditions.h"
 #include "control/translate/view.h"
 #include "schema/digest.h"
 

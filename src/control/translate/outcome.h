@@ -7,7 +7,7 @@
 #include "base/fault.h"
 #include "base/hash.h"
 #include "base/json.h"
-#include "control/translate/status.h"
+#include "control/translate/terms/status.h"
 #include "schema/types.h"
 
 struct outcome;

@@ -1,7 +1,7 @@
 /* An outcome as JSON, for the command line, the API and the golden tests. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "control/translate/conditions.h"
 #include "control/translate/outcome.h"
+#include "control/translate/terms/conditions.h"
 #include "nantian/config/v1/backend.pb-c.h"
 #include "nantian/config/v1/endpoints.pb-c.h"
 #include "nantian/config/v1/listener.pb-c.h"

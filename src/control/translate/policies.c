@@ -7,7 +7,7 @@
 
 #include "control/kind/route_policy.h"
 #include "control/kind/security_policy.h"
-#include "control/translate/hostname.h"
+#include "control/translate/terms/hostname.h"
 
 static bool limit_set(const struct kind_limit *limit)
 {

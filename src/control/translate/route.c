@@ -6,9 +6,9 @@
 #include "control/kind/http_route.h"
 #include "control/kind/l4_route.h"
 #include "control/translate/backends.h"
-#include "control/translate/hostname.h"
 #include "control/translate/outcome_internal.h"
 #include "control/translate/policies.h"
+#include "control/translate/terms/hostname.h"
 
 /* The route's hostnames that this listener can see; all of them if there is nothing to choose. */
 static void choose_hostnames(struct route_build *build, const struct listener_view *listener,

@@ -1,8 +1,8 @@
 /* Building a route: what the files of the kinds add rules and complaints with. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "control/translate/hostname.h"
 #include "control/translate/route.h"
 #include "control/translate/service_policy.h"
+#include "control/translate/terms/hostname.h"
 
 /* Whether a data plane carries this kind at all. */
 static enum capability need_of(enum kind_id kind)

@@ -8,12 +8,6 @@
 #include "control/translate/translation.h"
 #include "nantian/config/v1/backend.pb-c.h"
 
-static inline bool service_policy_is(enum kind_id kind)
-{
-    return kind == KIND_BACKEND_TLS_POLICY || kind == KIND_BACKEND_LB_POLICY ||
-           kind == KIND_BACKEND_TRAFFIC_POLICY || kind == KIND_X_BACKEND;
-}
-
 /* Any of these kinds in that namespace. */
 bool service_policy_any(struct store *store, struct text namespace);
 /* The one that holds: one for the port beats one for the whole Service, then the older wins. NULL:

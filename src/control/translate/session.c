@@ -1,9 +1,9 @@
 /* Session persistence of rules and of policies on Services: one message for both. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/hash.h"
-#include "control/translate/hostname.h"
 #include "control/translate/route.h"
 #include "control/translate/service_policy.h"
+#include "control/translate/terms/hostname.h"
 
 static ProtobufCBinaryData key_of(struct translation *t, struct text scope)
 {

@@ -357,7 +357,7 @@ static void make_policy(struct run *run, struct store_key key)
 static void mark_service_policies(struct run *run)
 {
     for (enum kind_id kind = KIND_NONE; kind < KIND_COUNT; kind++) {
-        if (!service_policy_is(kind))
+        if (!status_has_ancestors(kind))
             continue;
         struct store_list list = store_list(run->t.store, kind);
         for (size_t i = 0; i < list.count; i++) {

@@ -3,9 +3,9 @@
 #pragma once
 
 #include "base/map.h"
-#include "control/translate/capability.h"
-#include "control/translate/conditions.h"
 #include "control/translate/piece.h"
+#include "control/translate/terms/capability.h"
+#include "control/translate/terms/conditions.h"
 #include "control/translate/translate.h"
 
 /* The proto messages that several files build, under shorter names. */

@@ -7,7 +7,7 @@
 #include "base/map.h"
 #include "base/memory.h"
 #include "base/random.h"
-#include "control/translate/capability.h"
+#include "control/translate/terms/capability.h"
 #include "control/translate/translate.h"
 #include "schema/digest.h"
 #include "test.h"

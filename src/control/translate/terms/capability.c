@@ -1,6 +1,6 @@
 /* The table of what the data plane can do. To enable a feature: change its `false` to `true`. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "control/translate/capability.h"
+#include "control/translate/terms/capability.h"
 
 #include "base/macros.h"
 

@@ -1,10 +1,8 @@
 /* Conditions: set by type, compared as wholes, shown as Kubernetes shows them. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "control/translate/conditions.h"
+#include "control/translate/terms/conditions.h"
 
 #include <string.h>
-
-#include "control/translate/service_policy.h"
 
 static struct condition *find(const struct conditions *conditions, const char *type)
 {
@@ -176,7 +174,7 @@ static void write_listeners(struct json *json, const struct object_status *statu
 
 static void write_parents(struct json *json, const struct object_status *status)
 {
-    bool is_policy = service_policy_is(status->key.kind);
+    bool is_policy = status_has_ancestors(status->key.kind);
     json_array_begin(json, is_policy ? "ancestors" : "parents");
     for (size_t i = 0; i < status->parent_count; i++) {
         json_object_begin(json, NULL);
@@ -231,7 +229,7 @@ void conditions_status_json(struct json *json, const struct object_status *statu
     if (kind == KIND_GATEWAY || kind == KIND_LISTENER_SET)
         write_listeners(json, status);
     bool has_parents =
-        service_policy_is(kind) || (kind >= KIND_HTTP_ROUTE && kind <= KIND_UDP_ROUTE);
+        status_has_ancestors(kind) || (kind >= KIND_HTTP_ROUTE && kind <= KIND_UDP_ROUTE);
     if (has_parents)
         write_parents(json, status);
     json_object_end(json);

@@ -1,6 +1,6 @@
 /* Which hostnames have hosts in common (Gateway API: hostname intersection). */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "control/translate/hostname.h"
+#include "control/translate/terms/hostname.h"
 
 struct text hostname_lower(struct arena *arena, struct text hostname)
 {

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/json.h"
-#include "control/translate/status.h"
+#include "control/translate/terms/status.h"
 
 /* Sets the condition of that type, replacing one that is there. `message` is borrowed. */
 void conditions_set(struct conditions *conditions, struct arena *arena, const char *type,

@@ -1,6 +1,6 @@
 /* Hostname intersection as Gateway API defines it. */
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "control/translate/hostname.h"
+#include "control/translate/terms/hostname.h"
 #include "test.h"
 
 static void check(const char *a, const char *b, bool meets)

@@ -71,3 +71,10 @@ struct object_status {
     struct status_parent *parents;
     size_t parent_count;
 };
+
+/* Policies on Services: status.ancestors where routes have status.parents. */
+static inline bool status_has_ancestors(enum kind_id kind)
+{
+    return kind == KIND_BACKEND_TLS_POLICY || kind == KIND_BACKEND_LB_POLICY ||
+           kind == KIND_BACKEND_TRAFFIC_POLICY || kind == KIND_X_BACKEND;
+}
