@@ -283,10 +283,10 @@ static enum err request_host(struct reading *r, struct arena *arena)
         return url_parse_authority(arena, absolute, head, &why) ? ERR_NONE
                                                                 : refuse(parser, 400, why);
     }
+    if (absolute.data != NULL && !text_equal_nocase(absolute, r->host))
+        return refuse(parser, 400, "host_differs");
     if (!url_parse_authority(arena, r->host, head, &why))
         return refuse(parser, 400, why);
-    if (absolute.data != NULL && !text_equal_nocase(absolute, head->authority))
-        return refuse(parser, 400, "host_differs");
     return ERR_NONE;
 }
 

@@ -169,7 +169,7 @@ static bool within_limits(struct h2_head *head, size_t len, bool *ret_take)
         return true;
     if (head->kind != H2_REQUEST || head->bytes > 4 * LIMIT_HEADER_BYTES ||
         head->count > 4 * LIMIT_HEADER_COUNT) {
-        head->is_large = head->kind == H2_RESPONSE;
+        head->is_large = head->kind != H2_REQUEST;
         return malformed(head, "header_limit");
     }
     return refuse(head, 431, "header_limit");

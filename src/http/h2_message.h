@@ -18,7 +18,7 @@ struct h2_head {
     struct text method, scheme, path, authority, status, host, protocol;
     uint32_t cookies;   /* crumbs, joined at the end (RFC 9113 8.2.3) */
     int refuse;         /* a status to answer with instead; 0: none */
-    bool is_large;      /* a malformed response: over the limits, and no worse than that */
+    bool is_large;      /* malformed, but no request: over the limits, and no worse than that */
     const char *reason; /* static word, when it was refused or malformed */
 };
 

@@ -35,11 +35,10 @@ enum err h2_stream_err(uint32_t code)
     switch (code) {
     case H2_NO_ERROR:
     case H2_CANCEL:
+    case H2_CALM: /* a bound of the peer's; ERR_LIMIT is one of ours */
         return ERR_CLOSED;
     case H2_REFUSED_STREAM:
         return ERR_REFUSED;
-    case H2_CALM:
-        return ERR_LIMIT;
     default:
         return ERR_PROTOCOL;
     }

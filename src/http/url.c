@@ -286,7 +286,9 @@ bool url_parse_authority(struct arena *arena, struct text authority, struct mess
     if (len == 0 || len > LIMIT_HOSTNAME + 1)
         return refuse(ret_why, "host_invalid");
     struct text port = text_slice(authority, len, authority.len);
-    if (port.len > 0 && (port.data[0] != ':' || !port_is_valid(text_slice(port, 1, port.len))))
+    if (text_is(port, ":")) /* the same as none, and not sent on (RFC 3986 6.2.3) */
+        authority.len = len;
+    else if (port.len > 0 && (port.data[0] != ':' || !port_is_valid(text_slice(port, 1, port.len))))
         return refuse(ret_why, "host_port");
     char *copy = arena_alloc(arena, authority.len);
     for (size_t i = 0; i < authority.len; i++) {

@@ -358,6 +358,25 @@ def test_an_answer_whose_head_is_too_large_is_called_that(through):
     assert line["response_code_details"] == "upstream_header_limit"
 
 
+def test_trailers_that_are_too_large_are_called_that(through):
+    async def boast(req):
+        req.writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nx: "
+                         + b"y" * 70000 + b"\r\n\r\n")
+        await req.writer.drain()
+
+    port, _, gateway = through(boast)
+    with Client(port) as client:
+        client.send("GET / HTTP/1.1\r\nHost: a:\r\n\r\n")
+        assert not client.read().whole
+    line = gateway.log_lines(1)[0]
+    assert (line["response_flags"], line["response_code_details"]) == ("UPE", "upstream_header_limit")
+    with Client(port) as client:
+        client.send("POST /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nx: "
+                    + "y" * 70000 + "\r\n\r\n")
+        line = gateway.log_lines(2)[1]
+    assert (line["response_flags"], line["response_code_details"]) == ("DPE", "downstream_limit")
+
+
 def test_a_backend_that_closes_idle_connections_costs_no_request(through):
     async def once(req):
         await req.answer(b"fine")

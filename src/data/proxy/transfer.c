@@ -492,9 +492,10 @@ static void on_abort(void *owner, struct http_stream *stream, enum err err)
     t->termination = stream->why;
     t->is_parked = false;
     if (t->x.flag == FLAG_NONE) {
-        t->x.flag = err == ERR_PROTOCOL ? FLAG_DPE : FLAG_DC;
+        t->x.flag = err == ERR_PROTOCOL || err == ERR_LIMIT ? FLAG_DPE : FLAG_DC;
         t->x.details = err == ERR_TIMEOUT    ? "downstream_timeout"
                        : err == ERR_PROTOCOL ? "downstream_protocol_error"
+                       : err == ERR_LIMIT    ? "downstream_limit" /* termination says which */
                                              : "downstream_closed";
     }
     call_cancel(&t->call);

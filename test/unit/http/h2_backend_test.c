@@ -471,6 +471,27 @@ static void large_heads_of_answers_are_refused(void **state)
     backend_free(raw);
 }
 
+static void large_trailers_of_answers_are_refused_as_such(void **state)
+{
+    (void)state;
+    const struct raw_field fine[] = {STATUS("200")};
+    struct call call;
+    struct raw *raw = backend_new();
+    struct raw_field fields[150];
+    for (size_t i = 0; i < 150; i++)
+        fields[i] = (struct raw_field){TEXT("x"), TEXT("1")};
+    backend_settings(raw);
+    assert_true(start(raw, &call, "GET"));
+    RAW_UNTIL(raw, raw_find(raw, RAW_HEADERS, 1) != NULL);
+    raw_head(raw, 1, OPEN, fine, 1);
+    raw_head(raw, 1, GOOD, fields, 150);
+    RAW_UNTIL(raw, call.closes);
+    assert_string_equal(call.why, "header_limit");
+    assert_int_equal(call.err, ERR_LIMIT);
+    assert_int_equal(call.aborts, 1);
+    backend_free(raw);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -486,6 +507,7 @@ int main(void)
         cmocka_unit_test(a_head_of_a_stream_that_we_reset_is_waited_for_no_more),
         cmocka_unit_test(what_comes_on_a_stream_that_we_reset_is_dropped),
         cmocka_unit_test(large_heads_of_answers_are_refused),
+        cmocka_unit_test(large_trailers_of_answers_are_refused_as_such),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
