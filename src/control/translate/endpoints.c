@@ -21,8 +21,6 @@ struct job {
 static void add(struct job *job, struct text address, int32_t port,
                 const struct kind_endpoint *from)
 {
-    if (job->count >= LIMIT_ENDPOINTS)
-        return;
     struct arena *arena = &job->t->scratch;
     Nantian__Config__V1__Endpoint *endpoint = arena_new(arena, Nantian__Config__V1__Endpoint);
     nantian__config__v1__endpoint__init(endpoint);
@@ -213,6 +211,18 @@ static void sort_unique(struct job *job)
     job->count = kept;
 }
 
+/* Not before they are in order: which of them are left must not go by the order of slices. */
+static void cut(struct job *job, const struct backend_entry *entry)
+{
+    if (job->count <= LIMIT_ENDPOINTS)
+        return;
+    say(job, "TooManyEndpoints", job->port->place,
+        arena_printf(&job->t->scratch,
+                     "Port %d has %zu endpoints; requests go to the first %d by address.",
+                     (int)entry->port, job->count, LIMIT_ENDPOINTS));
+    job->count = LIMIT_ENDPOINTS;
+}
+
 static void commit(struct translation *t, const struct backend_entry *entry,
                    const Nantian__Config__V1__Endpoints *message, struct piece *piece)
 {
@@ -253,6 +263,7 @@ void endpoints_add(struct translation *t, const struct kind_object *service,
         add_slices(&job);
     }
     sort_unique(&job);
+    cut(&job, entry);
     message.endpoints = job.items;
     message.n_endpoints = job.count;
     commit(t, entry, &message, piece);
