@@ -232,6 +232,8 @@ static void on_read_end(struct grpc_exchange *self)
 static void on_readable(void *owner, struct http_stream *stream)
 {
     struct grpc_exchange *self = owner;
+    if (self->held && !self->finishing)
+        return;
     while (!self->over) {
         struct text bytes = http_stream_peek(stream);
         if (bytes.len == 0)
@@ -243,6 +245,17 @@ static void on_readable(void *owner, struct http_stream *stream)
     }
     if (!self->over && stream->read_ended && !(self->finishing && self->serving))
         on_read_end(self);
+}
+
+void grpc_hold(struct grpc_call *call)
+{
+    self_of(call)->held = true;
+}
+
+void grpc_release(struct grpc_call *call)
+{
+    self_of(call)->held = false;
+    on_readable(self_of(call), call->stream);
 }
 
 static void on_head(void *owner, struct http_stream *stream, struct message *head, bool end)

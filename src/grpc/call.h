@@ -13,6 +13,7 @@ struct grpc_exchange {
     bool serving;
     bool finishing; /* grpc_finish was called: our end goes out behind the queue */
     bool finished;  /* it went out */
+    bool held;      /* nothing is read; see grpc_hold */
     bool over;      /* the outcome stands: nothing but on_end is told */
     enum grpc_status status;
     struct text text;   /* in the stream's arena */

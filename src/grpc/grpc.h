@@ -50,6 +50,9 @@ struct grpc_call {
 /* Queues one message. ERR_CLOSED: the call is over or finished. ERR_LIMIT: more than `queue_max`
  * bytes wait already (the caller drops it or ends the call); 0 = no bound. */
 MUST_USE enum err grpc_send(struct grpc_call *call, struct text message, size_t queue_max);
+/* Serving: no message is told until the release; what the caller says stays within its windows. */
+void grpc_hold(struct grpc_call *call);
+void grpc_release(struct grpc_call *call); /* may tell messages before it returns */
 /* Serving: ends with a status. Calling: half-close. */
 void grpc_finish(struct grpc_call *call, enum grpc_status status, const char *text);
 /* Ends both directions now; on_end follows with CANCELLED. */

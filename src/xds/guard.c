@@ -4,12 +4,10 @@
 
 #include <stdlib.h>
 
-#include "base/builder.h"
-#include "base/limits.h"
 #include "base/memory.h"
 #include "xds/link.h"
 
-#define MESSAGES_MAX 64
+#define HELD_MAX 256 /* anybody may speak who has not been judged yet: a window for each */
 
 struct held {
     struct held *next, **at;
@@ -18,9 +16,6 @@ struct held {
     struct grpc_call *call;
     void (*take)(void *owner, struct grpc_call *call);
     void *owner;
-    struct builder bytes; /* of all messages */
-    size_t ends[MESSAGES_MAX];
-    size_t count;
 };
 
 struct guard {
@@ -28,7 +23,7 @@ struct guard {
     void *owner;
     struct held *first;
     uint64_t last_ticket;
-    size_t bytes; /* of all that is held: anybody may speak who has not been judged yet */
+    size_t count;
 };
 
 static void free_held(struct held *held)
@@ -36,8 +31,7 @@ static void free_held(struct held *held)
     *held->at = held->next;
     if (held->next != NULL)
         held->next->at = held->at;
-    held->guard->bytes -= held->bytes.len;
-    builder_fini(&held->bytes);
+    held->guard->count--;
     free(held);
 }
 
@@ -50,19 +44,9 @@ static void refuse(struct held *held, enum grpc_status status, const char *why)
 
 static void on_message(void *owner, struct grpc_call *call, struct text message)
 {
+    (void)owner;
     (void)call;
-    struct held *held = owner;
-    if (held->count == MESSAGES_MAX || held->bytes.len + message.len > LIMIT_GRPC_RECEIVE) {
-        refuse(held, GRPC_RESOURCE_EXHAUSTED, "too much before the token was judged");
-        return;
-    }
-    if (held->guard->bytes + message.len > LIMIT_GRPC_RECEIVE) {
-        refuse(held, GRPC_UNAVAILABLE, "too many wait for a judgement: try again");
-        return;
-    }
-    builder_add(&held->bytes, message);
-    held->guard->bytes += message.len;
-    held->ends[held->count++] = held->bytes.len;
+    (void)message; /* none comes: it is held */
 }
 
 static void on_end(void *owner, struct grpc_call *call, enum grpc_status status, struct text text)
@@ -77,6 +61,10 @@ void guard_hold(struct guard *guard, struct grpc_call *call,
                 void (*take)(void *owner, struct grpc_call *call), void *owner)
 {
     static const struct grpc_events EVENTS = {.on_message = on_message, .on_end = on_end};
+    if (guard->count == HELD_MAX) {
+        link_end_call(call, GRPC_UNAVAILABLE, "too many wait for a judgement: try again");
+        return;
+    }
     struct held *held = memory_new(struct held);
     held->guard = guard;
     held->ticket = ++guard->last_ticket;
@@ -88,8 +76,10 @@ void guard_hold(struct guard *guard, struct grpc_call *call,
     if (guard->first != NULL)
         guard->first->at = &held->next;
     guard->first = held;
+    guard->count++;
     call->events = &EVENTS;
     call->owner = held;
+    grpc_hold(call);
     guard->ask(guard->owner, held->ticket, message_bearer(&call->stream->head));
 }
 
@@ -111,11 +101,6 @@ void guard_answer(struct guard *guard, uint64_t ticket, struct text identity, co
         return;
     }
     struct grpc_call *call = held->call;
-    struct builder bytes = held->bytes;
-    size_t ends[MESSAGES_MAX], count = held->count, from = 0;
-    memcpy(ends, held->ends, sizeof(ends));
-    guard->bytes -= bytes.len;
-    held->bytes = (struct builder){0};
     void (*take)(void *owner, struct grpc_call *call) = held->take;
     void *owner = held->owner;
     free_held(held);
@@ -123,11 +108,7 @@ void guard_answer(struct guard *guard, uint64_t ticket, struct text identity, co
     call->events = NULL; /* who takes it sets them, or finishes it */
     call->owner = NULL;
     take(owner, call);
-    for (size_t i = 0; i < count && call->events != NULL; i++) {
-        call->events->on_message(call->owner, call, text_from(bytes.data + from, ends[i] - from));
-        from = ends[i];
-    }
-    builder_fini(&bytes);
+    grpc_release(call);
 }
 
 struct guard *guard_new(guard_ask ask, void *owner)

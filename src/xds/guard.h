@@ -1,5 +1,5 @@
-/* Calls whose caller must prove who it is before anybody upstairs hears of them: held, with what
- * they say, until the owner has judged their token. */
+/* Calls whose caller must prove who it is before anybody upstairs hears of them: held, and what
+ * they say not read, until the owner has judged their token. */
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 

@@ -32,6 +32,7 @@ static void take(void *owner, struct grpc_call *call)
         return;
     }
     world->taken.call = call;
+    call->receive_max = LIMIT_GRPC_RECEIVE;
     call->events = raw_events();
     call->owner = &world->taken;
 }
@@ -143,26 +144,65 @@ static void what_leaves_before_the_judgement_is_forgotten(void **state)
     assert_null(world->taken.call);
 }
 
-/* Two callers say a little more together than one alone may. */
-static void what_is_held_has_a_bound_for_all_together(void **state)
+/* What a data plane holds already, it states in one message. */
+static void a_large_message_is_heard_whole_after_the_judgement(void **state)
 {
     struct world *world = *state;
-    struct raw other = {0};
-    size_t len = 3u << 20;
+    size_t len = 3 * LIMIT_GRPC_MESSAGE;
     char *much = memory_alloc(len);
-    other.call = grpc_start(world->channel, METHOD, raw_events(), &other);
-    assert_non_null(other.call);
-    for (size_t sent = 0; sent <= LIMIT_GRPC_RECEIVE; sent += 2 * len) {
-        assert_int_equal(grpc_send(world->raw.call, text_from(much, len), 0), ERR_NONE);
-        assert_int_equal(grpc_send(other.call, text_from(much, len), 0), ERR_NONE);
-    }
+    memset(much, 'x', len);
+    assert_int_equal(grpc_send(world->raw.call, text_from(much, len), 0), ERR_NONE);
     free(much);
-    WAIT_FOR(world->loop, world->raw.ends + other.ends == 1);
-    struct raw *refused = other.ends == 1 ? &other : &world->raw;
-    assert_int_equal(refused->status, GRPC_UNAVAILABLE);
-    if (other.call != NULL)
-        grpc_cancel(other.call);
     settle(world->loop);
+    assert_int_equal(world->raw.ends, 0);
+    assert_true(world->raw.call->queued_bytes > LIMIT_GRPC_MESSAGE); /* it is not read yet */
+    guard_answer(world->guard, world->ticket, TEXT("somebody"), "");
+    WAIT_FOR(world->loop, world->taken.count == 3 || world->raw.ends > 0);
+    assert_int_equal(world->raw.ends, 0);
+    assert_int_equal(world->taken.messages[2].len, len);
+}
+
+static int count_ended(const struct raw *raws, size_t count)
+{
+    int ended = 0;
+    for (size_t i = 0; i < count; i++) {
+        ended += raws[i].ends;
+        assert_true(raws[i].ends == 0 || raws[i].status == GRPC_UNAVAILABLE);
+    }
+    return ended;
+}
+
+static void too_many_that_wait_for_a_judgement_are_sent_away(void **state)
+{
+    static const struct grpc_channel_events CALLING = {on_ready, on_closed};
+    struct world *world = *state;
+    struct address at = listener_local(world->listener.watch.fd);
+    struct grpc_channel *channels[4];
+    struct raw *others = calloc(400, sizeof(*others));
+    size_t count = 0;
+    for (size_t i = 0; i < ARRAY_LEN(channels); i++) {
+        struct grpc_call *call;
+        world->is_ready = false;
+        channels[i] = grpc_channel_open(world->loop, &at, NULL, TEXT_NONE, TEXT("localhost"),
+                                        &CALLING, world);
+        WAIT_FOR(world->loop, world->is_ready);
+        while (count < 300 &&
+               (call = grpc_start(channels[i], METHOD, raw_events(), &others[count])) != NULL)
+            others[count++].call = call;
+    }
+    assert_int_equal(count, 300);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(grpc_send(others[i].call, TEXT("x"), 0), ERR_NONE);
+    WAIT_FOR(world->loop, count_ended(others, count) == 300 + 1 - 256);
+    settle(world->loop);
+    assert_int_equal(count_ended(others, count), 300 + 1 - 256);
+    assert_int_equal(world->raw.ends, 0);
+    for (size_t i = 0; i < ARRAY_LEN(channels); i++)
+        grpc_channel_free(channels[i]);
+    settle(world->loop);
+    for (size_t i = 0; i < count; i++)
+        raw_clear(&others[i]);
+    free(others);
 }
 
 #define WORLD(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -174,7 +214,8 @@ int main(void)
         WORLD(who_is_not_admitted_hears_why),
         WORLD(who_is_admitted_where_there_is_no_room_hears_so),
         WORLD(what_leaves_before_the_judgement_is_forgotten),
-        WORLD(what_is_held_has_a_bound_for_all_together),
+        WORLD(a_large_message_is_heard_whole_after_the_judgement),
+        WORLD(too_many_that_wait_for_a_judgement_are_sent_away),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
