@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "control/files/directory.h"
 #include "control/kube/plugin.h"
+#include "control/kube/whereabouts.h"
 #include "http/connection.h"
 #include "net/tls.h"
 
@@ -18,6 +19,7 @@ struct wire {
     struct wire *next;
     struct client *client;
     struct http_connection *connection;
+    struct address to;
     bool is_ready;
 };
 
@@ -43,6 +45,7 @@ struct client {
     struct loop *loop;
     const struct kube_config *config; /* borrows */
     struct tls_context *tls;
+    struct whereabouts *where; /* owns */
     struct wire *wires;
     size_t wire_count;
     struct client_call *first, **last; /* the queue */
@@ -368,11 +371,14 @@ static void on_closed(void *owner, struct http_connection *connection, enum err 
             break;
         }
     }
+    struct address to = wire->to;
     client->wire_count--;
     free(wire);
     if (client->closing)
         return;
-    if (was_ready)
+    if (was_ready && client->wires == NULL)
+        whereabouts_forget(client->where);
+    if (was_ready || whereabouts_fail(client->where, &to))
         loop_defer(client->loop, &client->dispatch);
     else
         on_failure(client, why);
@@ -383,24 +389,43 @@ static const struct http_connection_events CONNECTION_EVENTS = {
     .on_closed = on_closed,
 };
 
-static void connect_one(struct client *client)
+static void on_whereabouts(void *owner, const char *why)
 {
-    const struct kube_config *config = client->config;
+    struct client *client = owner;
+    if (why != NULL)
+        on_failure(client, why);
+    else
+        loop_defer(client->loop, &client->dispatch);
+}
+
+/* False: not now. */
+static bool connect_one(struct client *client)
+{
+    const char *why = NULL;
+    const struct address *to = whereabouts_get(client->where, &why);
+    if (why != NULL)
+        on_failure(client, why);
+    if (to == NULL)
+        return false;
     struct wire *wire = memory_new(struct wire);
     wire->client = client;
+    wire->to = *to;
     client->counters.connects++;
-    wire->connection =
-        http_connect(client->loop, &config->address, client->tls, config->server_name,
-                     LIMIT_CONNECT_MS, &SETTINGS, &CONNECTION_EVENTS, wire);
+    wire->connection = http_connect(client->loop, to, client->tls, client->config->server_name,
+                                    LIMIT_CONNECT_MS, &SETTINGS, &CONNECTION_EVENTS, wire);
     if (wire->connection == NULL) {
         free(wire);
-        on_failure(client, "the kernel refused a socket");
-        return;
+        if (whereabouts_fail(client->where, to)) /* no route to such an address, perhaps */
+            loop_defer(client->loop, &client->dispatch);
+        else
+            on_failure(client, "the kernel refused a socket");
+        return false;
     }
     stream_set_silence(&wire->connection->stream, client->silence_ms);
     wire->next = client->wires;
     client->wires = wire;
     client->wire_count++;
+    return true;
 }
 
 static struct http_stream *open_stream(struct client *client)
@@ -420,8 +445,9 @@ static void connect_more(struct client *client, size_t waiting)
     size_t wanted = client->version == 11 ? waiting : 1;
     if (loop_now_ms(client->loop) < client->not_before_ms)
         return;
-    for (; connecting < wanted && client->wire_count < LIMIT_KUBE_CONNECTIONS; connecting++)
-        connect_one(client);
+    while (connecting < wanted && client->wire_count < LIMIT_KUBE_CONNECTIONS &&
+           connect_one(client))
+        connecting++;
 }
 
 /* ---- who we are ---- */
@@ -584,6 +610,7 @@ struct client *client_new(struct loop *loop, const struct kube_config *config, u
     client->silence_ms = silence_ms;
     client->tls = tls;
     client->last = &client->first;
+    client->where = whereabouts_new(loop, config, on_whereabouts, client);
     timer_init(&client->retry, client, on_retry);
     defer_init(&client->dispatch, client, on_dispatch);
     return client;
@@ -594,6 +621,7 @@ void client_free(struct client *client)
     if (client == NULL)
         return;
     client->closing = true;
+    whereabouts_free(client->where);
     plugin_cancel(client->plugin);
     for (struct client_call *call = client->all, *next; call != NULL; call = next) {
         next = call->all_next;

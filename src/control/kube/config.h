@@ -16,8 +16,10 @@ struct kube_plugin {
 };
 
 struct kube_config {
-    struct arena arena; /* owns all texts */
-    struct address address;
+    struct arena arena;     /* owns all texts */
+    struct address address; /* if its host is one; else: */
+    const char *host;       /* to be looked up before each connection */
+    uint16_t port;
     struct text source;      /* the file, or files, that it was read from, for messages */
     struct text authority;   /* "10.0.0.1:6443", for the Host field */
     struct text server_name; /* that the server's certificate must have */
@@ -32,8 +34,8 @@ struct kube_config {
     struct text namespace;            /* ours; "default" if nobody says */
 };
 
-/* `context` empty: the current one. NULL, or words why not (in the arena, or static). Host names
- * are looked up here, once. Either way kube_config_fini. */
+/* `context` empty: the current one. NULL, or words why not (in the arena, or static). Either way
+ * kube_config_fini. */
 const char *kube_config_load(struct kube_config *config, const char *path, struct text context);
 /* In a pod: the mounted service account and the environment (KUBERNETES_SERVICE_HOST). */
 const char *kube_config_in_cluster(struct kube_config *config);

@@ -3,8 +3,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/kube/kubeconfig.h"
 
-#include <netdb.h>
-
 #include "base/base64.h"
 #include "base/json.h"
 #include "control/files/directory.h"
@@ -125,25 +123,6 @@ static struct text read_blob(struct reading *reading, const struct entry *from, 
 
 /* ---- the cluster ---- */
 
-/* NULL, or words why not. */
-static const char *look_up(struct kube_config *config, struct text host, uint16_t port)
-{
-    if (address_parse(host, port, &config->address))
-        return NULL;
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
-    struct addrinfo *found = NULL;
-    int code = getaddrinfo(arena_string(&config->arena, host), NULL, &hints, &found);
-    if (code != 0)
-        return arena_printf(&config->arena, "the cluster's server " TEXT_FMT ": %s", TEXT_ARG(host),
-                            gai_strerror(code))
-            .data;
-    config->address.len = found->ai_addrlen;
-    memcpy(&config->address.storage, found->ai_addr, found->ai_addrlen);
-    address_set_port(&config->address, port);
-    freeaddrinfo(found);
-    return NULL;
-}
-
 const char *kubeconfig_server(struct kube_config *config, struct text url)
 {
     config->is_tls = text_starts_with(url, TEXT("https://"));
@@ -172,7 +151,10 @@ const char *kubeconfig_server(struct kube_config *config, struct text url)
         return "the cluster's server has no host";
     if (config->server_name.len == 0)
         config->server_name = arena_text(&config->arena, host);
-    return look_up(config, host, (uint16_t)port);
+    config->port = (uint16_t)port;
+    if (!address_parse(host, config->port, &config->address))
+        config->host = arena_string(&config->arena, host);
+    return NULL;
 }
 
 static void read_cluster(struct reading *reading, const struct entry *cluster)

@@ -3,7 +3,6 @@
 #include "data/upstream/resolve.h"
 
 #include <netdb.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <strings.h>
 
@@ -11,14 +10,7 @@
 #include "base/map.h"
 #include "base/memory.h"
 #include "data/upstream/dns.h"
-#include "event/mailbox.h"
-
-/* What a lookup's thread may still hold when the owner is gone. */
-struct anchor {
-    pthread_mutex_t lock;
-    struct resolve *resolve; /* NULL: gone */
-    uint32_t refs;
-};
+#include "event/errand.h"
 
 struct name {
     char *key, *host; /* own */
@@ -30,9 +22,8 @@ struct name {
 
 struct resolve {
     struct loop *loop;
-    struct mailbox mailbox;
-    struct anchor *anchor;
-    struct map names; /* key -> struct name, owns */
+    struct errands *errands; /* owns */
+    struct map names;        /* key -> struct name, owns */
     struct timer timer;
     uint32_t running;
     resolve_answer on_answer;
@@ -40,8 +31,7 @@ struct resolve {
 };
 
 struct lookup {
-    struct mail mail; /* first */
-    struct anchor *anchor;
+    struct errand errand; /* first */
     char *key, *host;
     struct address *addresses;
     size_t count;
@@ -50,15 +40,9 @@ struct lookup {
 
 static void run_due(struct resolve *resolve);
 
-static void anchor_drop(struct anchor *anchor)
+static struct lookup *lookup_of(struct errand *errand)
 {
-    pthread_mutex_lock(&anchor->lock);
-    bool is_last = --anchor->refs == 0;
-    pthread_mutex_unlock(&anchor->lock);
-    if (!is_last)
-        return;
-    pthread_mutex_destroy(&anchor->lock);
-    free(anchor);
+    return CONTAINER_OF(errand, struct lookup, errand);
 }
 
 static void lookup_free(struct lookup *lookup)
@@ -127,10 +111,9 @@ static uint64_t pause_of(const struct lookup *lookup, const struct dns_time *tim
                     : within(ms, LIMIT_RESOLVE_RETRY_MS, LIMIT_RESOLVE_NONE_MS);
 }
 
-static void *run_lookup(void *argument)
+static void run_lookup(struct errand *errand)
 {
-    struct lookup *lookup = argument;
-    struct anchor *anchor = lookup->anchor;
+    struct lookup *lookup = lookup_of(errand);
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG}, *list = NULL;
     struct dns_time time;
     /* Asked first: what changes in between is found again when this time is over. */
@@ -141,15 +124,11 @@ static void *run_lookup(void *argument)
         freeaddrinfo(list);
     }
     lookup->pause_ms = pause_of(lookup, is_told ? &time : NULL);
-    pthread_mutex_lock(&anchor->lock);
-    bool is_gone = anchor->resolve == NULL;
-    if (!is_gone)
-        mailbox_post(&anchor->resolve->mailbox, &lookup->mail);
-    pthread_mutex_unlock(&anchor->lock);
-    if (is_gone)
-        lookup_free(lookup);
-    anchor_drop(anchor);
-    return NULL;
+}
+
+static void drop(struct errand *errand)
+{
+    lookup_free(lookup_of(errand));
 }
 
 static void name_free(struct name *name)
@@ -166,9 +145,9 @@ static bool is_same(const struct name *name, const struct lookup *lookup)
            memcmp(name->addresses, lookup->addresses, name->count * sizeof(struct address)) == 0;
 }
 
-static void deliver(struct mail *mail, void *owner)
+static void deliver(struct errand *errand, void *owner)
 {
-    struct lookup *lookup = (struct lookup *)(void *)mail;
+    struct lookup *lookup = lookup_of(errand);
     struct resolve *resolve = owner;
     struct name *name = map_get(&resolve->names, text_of(lookup->key));
     resolve->running--;
@@ -189,28 +168,17 @@ static void deliver(struct mail *mail, void *owner)
 
 static void start(struct resolve *resolve, struct name *name)
 {
-    pthread_t thread;
-    pthread_attr_t attributes;
     struct lookup *lookup = memory_new(struct lookup);
-    lookup->mail.deliver = deliver;
-    lookup->anchor = resolve->anchor;
+    lookup->errand = (struct errand){.run = run_lookup, .done = deliver, .drop = drop};
     lookup->key = memory_string(text_of(name->key));
     lookup->host = memory_string(text_of(name->host));
-    pthread_mutex_lock(&resolve->anchor->lock);
-    resolve->anchor->refs++;
-    pthread_mutex_unlock(&resolve->anchor->lock);
-    name->is_asked = true;
-    resolve->running++;
-    pthread_attr_init(&attributes);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    if (pthread_create(&thread, &attributes, run_lookup, lookup) != 0) {
-        name->is_asked = false;
-        name->due_ms = loop_now_ms(resolve->loop) + LIMIT_RESOLVE_RETRY_MS;
-        resolve->running--;
-        lookup_free(lookup);
-        anchor_drop(resolve->anchor);
+    if (errands_start(resolve->errands, &lookup->errand)) {
+        name->is_asked = true;
+        resolve->running++;
+        return;
     }
-    pthread_attr_destroy(&attributes);
+    name->due_ms = loop_now_ms(resolve->loop) + LIMIT_RESOLVE_RETRY_MS;
+    lookup_free(lookup);
 }
 
 /* Starts what is due, and sleeps until the next is. */
@@ -241,14 +209,11 @@ struct resolve *resolve_new(struct loop *loop, resolve_answer on_answer, void *o
 {
     struct resolve *resolve = memory_new(struct resolve);
     *resolve = (struct resolve){.loop = loop, .on_answer = on_answer, .owner = owner};
-    if (!mailbox_init(&resolve->mailbox, loop, resolve)) {
+    resolve->errands = errands_new(loop, resolve);
+    if (resolve->errands == NULL) {
         free(resolve);
         return NULL;
     }
-    resolve->anchor = memory_new(struct anchor);
-    resolve->anchor->resolve = resolve;
-    resolve->anchor->refs = 1;
-    CHECK(pthread_mutex_init(&resolve->anchor->lock, NULL) == 0);
     map_init(&resolve->names);
     timer_init(&resolve->timer, resolve, on_due);
     return resolve;
@@ -268,15 +233,9 @@ void resolve_free(struct resolve *resolve)
 {
     if (resolve == NULL)
         return;
-    pthread_mutex_lock(&resolve->anchor->lock);
-    resolve->anchor->resolve = NULL;
-    pthread_mutex_unlock(&resolve->anchor->lock);
+    errands_free(resolve->errands);
     forget_all(resolve);
-    while (resolve->mailbox.first != NULL) /* nobody posts any more */
-        loop_turn(resolve->loop, 0);
     loop_disarm(resolve->loop, &resolve->timer);
-    mailbox_fini(&resolve->mailbox);
-    anchor_drop(resolve->anchor);
     map_fini(&resolve->names);
     free(resolve);
 }

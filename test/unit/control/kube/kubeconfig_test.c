@@ -59,11 +59,44 @@ static void a_user_that_cannot_be_is_refused_in_words(void **state)
     kube_config_fini(&config);
 }
 
+static const char *load_server(struct kube_config *config, const char *server)
+{
+    char yaml[400];
+    (void)snprintf(yaml, sizeof(yaml),
+                   "apiVersion: v1\nkind: Config\ncurrent-context: c\n"
+                   "contexts: [{name: c, context: {cluster: k, user: u}}]\n"
+                   "clusters: [{name: k, cluster: {server: '%s'}}]\n"
+                   "users: [{name: u, user: {token: t}}]\n",
+                   server);
+    return load(config, yaml);
+}
+
+/* Whether a name means anything now is no matter of the file. */
+static void a_server_is_an_address_or_a_name_that_is_looked_up_later(void **state)
+{
+    (void)state;
+    struct kube_config config;
+    struct address six;
+    assert_true(address_parse(TEXT("fd00::1"), 6443, &six));
+    assert_null(load_server(&config, "https://[fd00::1]:6443"));
+    assert_null(config.host);
+    assert_true(address_equal(&config.address, &six));
+    assert_true(text_is(config.server_name, "fd00::1"));
+    assert_true(text_is(config.authority, "[fd00::1]:6443"));
+    kube_config_fini(&config);
+    assert_null(load_server(&config, "https://not..a.name/prefix/"));
+    assert_string_equal(config.host, "not..a.name");
+    assert_int_equal(config.port, 443);
+    assert_true(text_is(config.prefix, "/prefix"));
+    kube_config_fini(&config);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(members_that_say_nothing_are_not_there),
         cmocka_unit_test(a_user_that_cannot_be_is_refused_in_words),
+        cmocka_unit_test(a_server_is_an_address_or_a_name_that_is_looked_up_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
